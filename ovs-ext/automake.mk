@@ -1,0 +1,38 @@
+# Copyright (c) 2026 The ovs-zoo authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not
+# use this file except in compliance with the License.  You may obtain a copy
+# of the License at:
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.  See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+# Open vSwitch's Makefile.am includes this file last.  A file of ovs-ext or
+# ofproto-zoo is compiled once it is named here; a test of tests/*.at, which
+# the build copies to ovs-ext/tests, runs once it is named here and in
+# tests/zoo.at.
+
+lib_libopenvswitch_la_SOURCES += \
+	ovs-ext/zoo-flow.h
+
+ofproto_libofproto_la_SOURCES += \
+	ovs-ext/zoo-ofproto.c \
+	ovs-ext/zoo-ofproto.h
+
+EXTRA_DIST += \
+	ovs-ext/ofp-actions-zoo.c \
+	ovs-ext/tests/zoo.at
+
+TESTSUITE_AT += \
+	ovs-ext/tests/zoo.at
+
+# The libraries alone, for builds that only run unit tests.  The generated
+# headers come first, which automake does for "all" only.
+zoo-libs: $(BUILT_SOURCES) config.h
+	$(MAKE) lib/libopenvswitch.la ofproto/libofproto.la
+.PHONY: zoo-libs

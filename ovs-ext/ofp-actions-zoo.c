@@ -1,0 +1,152 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+/* OpenFlow wire format and ovs-ofctl syntax of the actions of this project.
+ *
+ * Not a file to compile by itself: lib/ofp-actions.c includes it, because the
+ * raw action enumeration from which the build generates the decoder, and the
+ * prototypes that it generates, are private to that file. */
+
+#include "ovs-ext/zoo-flow.h"
+
+/* Action structure for ZOOACT_ZOOROUTE.
+ *
+ * Chooses the outer UDP source port of the tunnel outputs that follow, until
+ * the end of the pipeline or the next such action:
+ *
+ *     mode 1 (on): the one that the path table of the tunnel's peer gives,
+ *             whether or not the ZooRoute table's "tunnels" column says so.
+ *
+ *     mode 2 (off): the one that Open vSwitch itself chooses.
+ *
+ *     mode 3 (port): 'sport', in ZOO_SPORT_MIN...ZOO_SPORT_MAX.
+ *
+ * Other modes, a port outside the range, and a nonzero 'sport' with modes 1
+ * and 2 are OFPBAC_BAD_ARGUMENT.  'zero' and 'zero2' must be 0. */
+struct zoo_action_zooroute {
+    ovs_be16 type;              /* OFPAT_VENDOR. */
+    ovs_be16 len;               /* 16. */
+    ovs_be32 vendor;            /* ZOO_VENDOR_ID. */
+    ovs_be16 subtype;           /* ZOOACT_ZOOROUTE. */
+    uint8_t mode;               /* One of enum zoo_flow_mode, not 0. */
+    uint8_t zero;
+    ovs_be16 sport;             /* Outer source port, with mode 3. */
+    uint8_t zero2[2];
+};
+OFP_ASSERT(sizeof(struct zoo_action_zooroute) == 16);
+
+static enum ofperr
+decode_ZOOACT_RAW_ZOOROUTE(const struct zoo_action_zooroute *zaz,
+                           enum ofp_version ofp_version OVS_UNUSED,
+                           struct ofpbuf *out)
+{
+    if (zaz->zero || !is_all_zeros(zaz->zero2, sizeof zaz->zero2)) {
+        return OFPERR_NXBRC_MUST_BE_ZERO;
+    }
+
+    uint16_t sport = ntohs(zaz->sport);
+    switch (zaz->mode) {
+    case ZOO_FLOW_ON:
+    case ZOO_FLOW_OFF:
+        if (sport) {
+            return OFPERR_OFPBAC_BAD_ARGUMENT;
+        }
+        break;
+
+    case ZOO_FLOW_SPORT:
+        if (!zoo_sport_is_valid(sport)) {
+            return OFPERR_OFPBAC_BAD_ARGUMENT;
+        }
+        break;
+
+    default:
+        return OFPERR_OFPBAC_BAD_ARGUMENT;
+    }
+
+    struct ofpact_zooroute *zr = ofpact_put_ZOOROUTE(out);
+    zr->mode = zaz->mode;
+    zr->sport = sport;
+    return 0;
+}
+
+static void
+encode_ZOOROUTE(const struct ofpact_zooroute *zr,
+                enum ofp_version ofp_version OVS_UNUSED, struct ofpbuf *out)
+{
+    struct zoo_action_zooroute *zaz = put_ZOOACT_ZOOROUTE(out);
+
+    zaz->mode = zr->mode;
+    zaz->sport = htons(zr->sport);
+}
+
+static char * OVS_WARN_UNUSED_RESULT
+parse_ZOOROUTE(const char *arg, const struct ofpact_parse_params *pp)
+{
+    enum zoo_flow_mode mode = ZOO_FLOW_ON;
+    long long int sport = 0;
+
+    if (!strncmp(arg, "sport=", 6)) {
+        if (!str_to_llong(arg + 6, 10, &sport)) {
+            return xasprintf("zooroute: sport: \"%s\" is not a number",
+                             arg + 6);
+        }
+        if (!zoo_sport_is_valid(sport)) {
+            return xasprintf("zooroute: sport: %lld is out of range %d..%d",
+                             sport, ZOO_SPORT_MIN, ZOO_SPORT_MAX);
+        }
+        mode = ZOO_FLOW_SPORT;
+    } else if (!strcmp(arg, "off")) {
+        mode = ZOO_FLOW_OFF;
+    } else if (*arg) {
+        return xasprintf("zooroute: \"%s\" is not \"off\" or \"sport=N\" with "
+                         "N in %d..%d", arg, ZOO_SPORT_MIN, ZOO_SPORT_MAX);
+    }
+
+    struct ofpact_zooroute *zr = ofpact_put_ZOOROUTE(pp->ofpacts);
+    zr->mode = mode;
+    zr->sport = sport;
+    return NULL;
+}
+
+static void
+format_ZOOROUTE(const struct ofpact_zooroute *zr,
+                const struct ofpact_format_params *fp)
+{
+    switch ((enum zoo_flow_mode) zr->mode) {
+    case ZOO_FLOW_SPORT:
+        ds_put_format(fp->s, "%szooroute(%s%ssport=%s%"PRIu16"%s)%s",
+                      colors.paren, colors.end, colors.param, colors.end,
+                      zr->sport, colors.paren, colors.end);
+        break;
+
+    case ZOO_FLOW_OFF:
+        ds_put_format(fp->s, "%szooroute(%soff%s)%s",
+                      colors.paren, colors.end, colors.paren, colors.end);
+        break;
+
+    case ZOO_FLOW_ON:
+    case ZOO_FLOW_DEFAULT:
+        ds_put_format(fp->s, "%szooroute%s", colors.value, colors.end);
+        break;
+    }
+}
+
+static enum ofperr
+check_ZOOROUTE(const struct ofpact_zooroute *a OVS_UNUSED,
+               const struct ofpact_check_params *cp OVS_UNUSED)
+{
+    return 0;
+}

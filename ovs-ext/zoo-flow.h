@@ -1,0 +1,125 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#ifndef ZOO_FLOW_H
+#define ZOO_FLOW_H 1
+
+/* How the "zooroute" action travels from where it is executed to the tunnel
+ * output that obeys it.
+ *
+ * The state lives in 'flow->tunnel' and not in the translation context,
+ * because the frozen state of a recirculation keeps all of 'flow->tunnel' (so
+ * that ct() does not lose it), and because everything that saves and restores
+ * the flow around a group bucket, a clone or a nested bridge then saves and
+ * restores the state with it.
+ *
+ * It takes the bits of 'flow->tunnel.flags' that Open vSwitch does not use: no
+ * OpenFlow field, no datapath attribute and no printed flow shows them, and
+ * nothing but these functions sets them.  A packet received from a tunnel, a
+ * port or a controller therefore starts with ZOO_FLOW_DEFAULT.
+ *
+ * With ZOO_FLOW_SPORT the port is in 'flow->tunnel.tp_src'.  Tunnel output
+ * does not read that member for anything else; in the other modes it holds
+ * what upstream put there, which is the received outer source port of a packet
+ * that came from a tunnel. */
+
+#include <stdbool.h>
+
+#include "openvswitch/flow.h"
+#include "packets.h"
+#include "util.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What decides the outer UDP source port of a packet's tunnel outputs.  The
+ * values are also those on the wire of the OpenFlow action. */
+enum zoo_flow_mode {
+    ZOO_FLOW_DEFAULT = 0,       /* Configuration: all tunnels or marked. */
+    ZOO_FLOW_ON = 1,            /* The peer's path table. */
+    ZOO_FLOW_OFF = 2,           /* Open vSwitch's own choice. */
+    ZOO_FLOW_SPORT = 3,         /* A literal port. */
+};
+
+/* Literal ports, and candidates, are in ZOO_SPORT_MIN...ZOO_SPORT_MAX. */
+#define ZOO_SPORT_MIN 32768
+#define ZOO_SPORT_MAX 65535
+
+/* Bits of 'flags' in struct flow_tnl. */
+#define ZOO_TNL_F_MODE_SHIFT 12
+#define ZOO_TNL_F_MODE_MASK (3 << ZOO_TNL_F_MODE_SHIFT)
+#define ZOO_TNL_F_PROBE (1 << 14)   /* Only with ZOO_FLOW_SPORT. */
+#define ZOO_TNL_F_MASK (ZOO_TNL_F_MODE_MASK | ZOO_TNL_F_PROBE)
+
+BUILD_ASSERT_DECL(!(ZOO_TNL_F_MASK & (FLOW_TNL_F_MASK | FLOW_TNL_F_UDPIF)));
+BUILD_ASSERT_DECL(ZOO_TNL_F_MASK <= UINT16_MAX);
+
+/* Returns true if 'sport' may be given as a literal outer source port. */
+static inline bool
+zoo_sport_is_valid(long long int sport)
+{
+    return sport >= ZOO_SPORT_MIN && sport <= ZOO_SPORT_MAX;
+}
+
+/* Makes 'mode' decide for the tunnel outputs that follow in 'flow'.  'sport'
+ * is a port in host byte order, used only with ZOO_FLOW_SPORT. */
+static inline void
+zoo_flow_set(struct flow *flow, enum zoo_flow_mode mode, uint16_t sport)
+{
+    struct flow_tnl *tnl = &flow->tunnel;
+
+    if (mode == ZOO_FLOW_SPORT) {
+        tnl->tp_src = htons(sport);
+    } else if ((tnl->flags & ZOO_TNL_F_MODE_MASK) == ZOO_TNL_F_MODE_MASK) {
+        /* Do not leave our port where a received one is expected. */
+        tnl->tp_src = 0;
+    }
+    tnl->flags &= ~ZOO_TNL_F_MASK;
+    tnl->flags |= mode << ZOO_TNL_F_MODE_SHIFT;
+}
+
+/* Returns the mode in 'tnl'.  Stores the literal port, in host byte order, in
+ * '*sport' if the mode is ZOO_FLOW_SPORT, otherwise 0. */
+static inline enum zoo_flow_mode
+zoo_flow_get(const struct flow_tnl *tnl, uint16_t *sport)
+{
+    enum zoo_flow_mode mode
+        = (tnl->flags & ZOO_TNL_F_MODE_MASK) >> ZOO_TNL_F_MODE_SHIFT;
+
+    *sport = mode == ZOO_FLOW_SPORT ? ntohs(tnl->tp_src) : 0;
+    return mode;
+}
+
+/* Copies only the state of the action from 'src' to 'dst', for a packet that
+ * goes through a patch port and leaves the rest of its tunnel metadata
+ * behind.  'dst' must be without that state. */
+static inline void
+zoo_flow_carry(struct flow_tnl *dst, const struct flow_tnl *src)
+{
+    uint16_t sport;
+
+    if (zoo_flow_get(src, &sport) == ZOO_FLOW_SPORT) {
+        dst->tp_src = src->tp_src;
+    }
+    dst->flags |= src->flags & ZOO_TNL_F_MASK;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* zoo-flow.h */
