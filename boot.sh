@@ -36,7 +36,7 @@ rm -rf autom4te.cache
 aclocal --force
 autoconf --force --output=configure.gen
 automake --add-missing --copy --foreign
-rm -rf autom4te.cache
+rm -rf autom4te.cache configure.gen~
 
 # The Makefile's rules look at the times of "configure" and of what it is made
 # from.
