@@ -1,0 +1,187 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#ifndef ZOO_PEER_H
+#define ZOO_PEER_H 1
+
+/* One peer: when to probe which candidate, and what the answers mean
+ * ==================================================================
+ *
+ * A round is a set of candidates probed at once.  Rounds stay open until a
+ * report says of each of their probes that it arrived, or that it did not
+ * though its time is over.  No report at all says nothing about a candidate:
+ * it may be the report that was lost.  So silence only makes the next round
+ * urgent (all candidates, the report on several paths), and counts as failure
+ * when it has lasted for long.
+ *
+ * Probes go out
+ *
+ *     - every 'probe_interval' on candidates that tenant traffic uses,
+ *
+ *     - every 'full_interval' on all,
+ *
+ *     - at once on all when a probe has failed or a round met silence,
+ *
+ *     - on all with backoff to one second while no candidate works
+ *       (exhausted), on some with backoff to one minute while the peer has
+ *       never answered (legacy),
+ *
+ *     - not at all when there is no tenant traffic (idle).
+ *
+ * Pure: times (monotonic, ns) are arguments.  Callers serialize access. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "zoo-health.h"
+#include "zoo-path-table.h"
+#include "zoo-probe.h"
+
+/* Rounds that may be open at once. */
+#define ZOO_PEER_MAX_ROUNDS 16
+
+/* Most BackendID groups of one peer that are told apart. */
+#define ZOO_PEER_MAX_GROUPS 8
+
+enum zoo_peer_state {
+    ZOO_PEER_ACTIVE,            /* Probed; buckets use candidates. */
+    ZOO_PEER_IDLE,              /* No tenant traffic, so not probed. */
+    ZOO_PEER_LEGACY,            /* Has never answered: upstream's port. */
+    ZOO_PEER_EXHAUSTED,         /* No candidate works: upstream's port. */
+    ZOO_PEER_UNSUPPORTED,       /* Something rewrites outer source ports. */
+};
+
+struct zoo_candidate {
+    struct zoo_health health;
+    long long int validated;    /* When the newest probe known to have arrived
+                                 * was sent. */
+    uint32_t sent, lost;
+    uint32_t rtt_us;            /* Smoothed, 0 if unknown. */
+    uint8_t group;              /* Index of 'backends' plus one, or 0. */
+};
+
+struct zoo_open_round {
+    uint32_t id;                /* 0 if unused. */
+    uint32_t open;              /* Candidates of unknown fate. */
+    uint32_t absent;            /* Of these, not arrived as far as known. */
+    long long int sent;
+    bool answered;              /* By a report on this very round. */
+    bool urged;                 /* Its silence has caused an urgent round. */
+};
+
+struct zoo_peer {
+    struct zoo_path_table table;
+    struct zoo_candidate candidates[ZOO_MAX_CANDIDATES];
+    struct eth_addr backends[ZOO_PEER_MAX_GROUPS];
+    enum zoo_peer_state state;
+    bool upstream;              /* The map is all upstream's. */
+
+    /* Wire. */
+    uint64_t session;           /* Random, of this peer alone. */
+    uint64_t challenge;         /* From the peer's last report. */
+    uint32_t round;             /* Last round. */
+    uint16_t peer_key;          /* The peer's newest key. */
+    uint16_t peer_caps;         /* ZOO_PROBE_CAP_*. */
+    bool answered;              /* Ever. */
+    struct zoo_open_round rounds[ZOO_PEER_MAX_ROUNDS]; /* By ID modulo. */
+    bool urgent;                /* The last round is urgent. */
+    uint32_t probed;            /* Candidates of the last round. */
+
+    /* Round trip of rounds: request to report (RFC 6298). */
+    long long int srtt, rttvar; /* 0 if unknown. */
+    uint32_t n_silent;          /* Rounds without report since the last. */
+    uint32_t n_rewritten;       /* Consecutive reports of rewriting. */
+
+    /* Schedule. */
+    long long int next_fast, next_full, next_urgent;
+    long long int last_urgent;
+    long long int used_rotated;
+    long long int last_used;
+    long long int active_since; /* Since when probed. */
+    uint32_t backoff;           /* Rounds since LEGACY or EXHAUSTED began. */
+    bool used[2][ZOO_N_BUCKETS]; /* By tenants: this second, the last one. */
+
+    /* For the caller, who clears them. */
+    bool map_changed;           /* 'table' or 'upstream'. */
+    uint32_t went_down, came_up; /* Candidates. */
+    uint32_t moved_from;        /* Candidates whose buckets moved away. */
+    uint32_t returned;          /* Candidates whose buckets went home. */
+    uint64_t failovers;         /* Never cleared. */
+    long long int last_failover; /* Monotonic ns, 0 if none. */
+    long long int outage;       /* From the loss to the last failover, ns. */
+};
+
+/* Initializes 'peer' with candidates that depend on 'key' and 'seed' alone.
+ * 'session' is a random number. */
+void zoo_peer_init(struct zoo_peer *peer, const struct zoo_params *,
+                   const void *key, size_t key_len, uint32_t seed,
+                   uint64_t session, long long int now);
+
+/* Tenant traffic has used the buckets marked in 'used'. */
+void zoo_peer_use(struct zoo_peer *, const bool used[ZOO_N_BUCKETS],
+                  const struct zoo_params *, long long int now);
+
+/* Does what is due at 'now'.  Returns the candidates to probe now, 0 if none:
+ * the caller sends them as round 'peer->round' and then calls
+ * zoo_peer_sent(). */
+uint32_t zoo_peer_run(struct zoo_peer *, const struct zoo_params *,
+                      long long int now);
+
+/* The round that zoo_peer_run() asked for was sent at 'now', or could not be
+ * sent: that is not a failure of its candidates. */
+void zoo_peer_sent(struct zoo_peer *, bool ok, long long int now);
+
+/* Processes an authenticated report that arrived at 'now'.  Returns
+ * ZOO_PROBE_OK or the reason why it is not for this peer. */
+enum zoo_probe_error zoo_peer_report(struct zoo_peer *,
+                                     const struct zoo_params *,
+                                     const struct zoo_probe *,
+                                     long long int now);
+
+/* Returns when zoo_peer_run() must be called again, LLONG_MAX if only use
+ * makes that necessary. */
+long long int zoo_peer_next(const struct zoo_peer *,
+                            const struct zoo_params *);
+
+/* Makes candidate 'i' up, down, or what probes say. */
+void zoo_peer_force(struct zoo_peer *, const struct zoo_params *,
+                    unsigned int i, enum zoo_health_forced,
+                    long long int now);
+
+/* Fills the request for round 'peer->round' on candidates 'set', all but
+ * transmit time and keys. */
+void zoo_peer_request(const struct zoo_peer *, uint32_t set,
+                      struct zoo_probe *);
+
+/* Returns the candidates that tenant traffic has used lately. */
+uint32_t zoo_peer_in_use(const struct zoo_peer *);
+
+/* Returns the candidates that are up. */
+uint32_t zoo_peer_healthy(const struct zoo_peer *);
+
+/* Returns how long the answer to a round may take, ns. */
+long long int zoo_peer_timeout(const struct zoo_peer *,
+                               const struct zoo_params *);
+
+/* Stores up to 'n' ports into 'sports' to send a report from: ports of
+ * candidates that work, best first, otherwise any, rotated by 'salt'.  Returns
+ * how many. */
+unsigned int zoo_peer_report_ports(const struct zoo_peer *, uint32_t salt,
+                                   uint16_t sports[], unsigned int n);
+
+const char *zoo_peer_state_to_string(enum zoo_peer_state);
+
+#endif /* zoo-peer.h */

@@ -1,0 +1,414 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#include <config.h>
+#include "zoo-responder.h"
+
+#include <limits.h>
+
+#include "hash.h"
+#include "openvswitch/list.h"
+#include "openvswitch/util.h"
+#include "util.h"
+
+#define SENDER_TIMEOUT (300 * 1000LL * 1000 * 1000)
+
+/* How far behind the newest round a request may be: as far as reports can
+ * tell. */
+#define MAX_ROUND_LAG 16
+
+/* Former sessions of one sender that cannot come back. */
+#define N_DEAD 4
+
+struct sender_port {
+    uint16_t sport;             /* 0 if unused. */
+    uint16_t history;
+    uint32_t last;
+    long long int arrival;
+};
+
+struct sender {
+    struct hmap_node hmap_node;
+    struct ovs_list lru_node;   /* In 'lru', most recently heard last. */
+    struct ovs_list due_node;   /* In 'due' if a report is owed. */
+    struct zoo_sender_key key;
+    struct zoo_sender_tunnel tunnel;
+    long long int heard;
+
+    uint64_t session;           /* Adopted session. */
+    uint64_t challenge;         /* To be repeated by any other session. */
+    uint64_t dead[N_DEAD];
+    unsigned int next_dead;
+    uint32_t round;             /* Newest round. */
+    uint16_t newest_key;
+    struct sender_port ports[ZOO_MAX_CANDIDATES];
+
+    /* The report owed. */
+    long long int due;
+    uint64_t report_session;    /* 'session', or one to be challenged. */
+    uint32_t report_round;
+    uint16_t report_flags;
+    unsigned int n_arrived;     /* Requests that the report answers. */
+    unsigned int n_sports;
+    uint16_t sports[ZOO_MAX_CANDIDATES];
+};
+
+struct zoo_responder {
+    struct hmap senders;
+    struct ovs_list lru;
+    struct ovs_list due;        /* In order of 'due'. */
+};
+
+struct zoo_responder *
+zoo_responder_create(void)
+{
+    struct zoo_responder *r = xmalloc(sizeof *r);
+
+    hmap_init(&r->senders);
+    ovs_list_init(&r->lru);
+    ovs_list_init(&r->due);
+    return r;
+}
+
+static void
+sender_destroy(struct zoo_responder *r, struct sender *s)
+{
+    hmap_remove(&r->senders, &s->hmap_node);
+    ovs_list_remove(&s->lru_node);
+    ovs_list_remove(&s->due_node);
+    free(s);
+}
+
+void
+zoo_responder_destroy(struct zoo_responder *r)
+{
+    if (r) {
+        struct sender *s, *next;
+
+        LIST_FOR_EACH_SAFE (s, next, lru_node, &r->lru) {
+            sender_destroy(r, s);
+        }
+        hmap_destroy(&r->senders);
+        free(r);
+    }
+}
+
+static struct sender *
+sender_find(const struct zoo_responder *r, const struct zoo_sender_key *key,
+            uint32_t hash)
+{
+    struct sender *s;
+
+    HMAP_FOR_EACH_WITH_HASH (s, hmap_node, hash, &r->senders) {
+        if (!memcmp(&s->key, key, sizeof *key)) {
+            return s;
+        }
+    }
+    return NULL;
+}
+
+static struct sender *
+sender_create(struct zoo_responder *r, const struct zoo_sender_key *key,
+              uint32_t hash, const struct zoo_probe *probe, long long int now,
+              uint64_t random)
+{
+    struct sender *s;
+
+    if (hmap_count(&r->senders) >= ZOO_RESPONDER_MAX_SENDERS) {
+        return NULL;
+    }
+    s = xzalloc(sizeof *s);
+    s->key = *key;
+    s->heard = now;
+    s->session = probe->session;
+    s->challenge = random;
+    hmap_insert(&r->senders, &s->hmap_node, hash);
+    ovs_list_push_back(&r->lru, &s->lru_node);
+    ovs_list_init(&s->due_node);
+    return s;
+}
+
+static void
+adopt_session(struct sender *s, uint64_t session, uint64_t random)
+{
+    s->dead[s->next_dead++ % N_DEAD] = s->session;
+    s->session = session;
+    s->challenge = random;
+    s->round = 0;
+    memset(s->ports, 0, sizeof s->ports);
+}
+
+static bool
+session_is_dead(const struct sender *s, uint64_t session)
+{
+    for (int i = 0; i < N_DEAD; i++) {
+        if (s->dead[i] == session) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Returns the entry of 'sport', reusing that of the port which has been silent
+ * for longest if there is none. */
+static struct sender_port *
+sender_port(struct sender *s, uint16_t sport)
+{
+    struct sender_port *oldest = &s->ports[0];
+
+    for (int i = 0; i < ZOO_MAX_CANDIDATES; i++) {
+        struct sender_port *p = &s->ports[i];
+
+        if (p->sport == sport) {
+            return p;
+        } else if (p->arrival < oldest->arrival) {
+            oldest = p;
+        }
+    }
+    *oldest = (struct sender_port) { .sport = sport };
+    return oldest;
+}
+
+/* Notes that 'round' arrived on 'p'.  Returns false if it had already. */
+static bool
+port_arrived(struct sender_port *p, uint32_t round, long long int arrival)
+{
+    if (!p->last) {
+        p->last = round;
+    } else if (round > p->last) {
+        uint32_t n = round - p->last;
+
+        p->history = n > 16 ? 0 : (p->history << 1 | 1) << (n - 1);
+        p->last = round;
+    } else {
+        uint32_t age = p->last - round;
+
+        if (!age || age > 16 || p->history & (1u << (age - 1))) {
+            return false;
+        }
+        p->history |= 1u << (age - 1);
+        return true;
+    }
+    p->arrival = arrival;
+    return true;
+}
+
+/* Puts 's' on the list of reports owed, which stays in order because the
+ * report waits equally long for everybody. */
+static void
+owe_report(struct zoo_responder *r, struct sender *s, long long int due)
+{
+    if (ovs_list_is_empty(&s->due_node)) {
+        s->due = due;
+        ovs_list_push_back(&r->due, &s->due_node);
+    }
+}
+
+static void
+pay_report_now(struct zoo_responder *r, struct sender *s, long long int now)
+{
+    s->due = now;
+    ovs_list_remove(&s->due_node);
+    ovs_list_push_front(&r->due, &s->due_node);
+}
+
+/* Begins or continues the report that answers 'probe'. */
+static void
+note_request(struct zoo_responder *r, struct sender *s,
+             const struct zoo_probe *probe, uint16_t sport, bool listed,
+             bool adopted, long long int now)
+{
+    if (s->report_session != probe->session
+        || s->report_round != probe->round) {
+        s->report_session = probe->session;
+        s->report_round = probe->round;
+        s->report_flags = adopted ? 0 : ZOO_PROBE_F_CHALLENGE;
+        s->n_arrived = 0;
+        s->n_sports = 0;
+        if (adopted) {
+            s->n_sports = probe->n_entries;
+            for (unsigned int i = 0; i < probe->n_entries; i++) {
+                s->sports[i] = probe->entries[i].sport;
+            }
+        }
+    }
+    s->report_flags |= probe->flags & ZOO_PROBE_F_URGENT;
+    s->report_flags |= listed ? 0 : ZOO_PROBE_F_REWRITTEN;
+    s->n_arrived++;
+
+    /* Of a session that is only challenged nothing is remembered but this. */
+    if (!adopted && s->n_sports < ZOO_MAX_CANDIDATES) {
+        s->sports[s->n_sports++] = sport;
+    }
+
+    owe_report(r, s, now + ZOO_RESPONDER_HOLD);
+    if (s->n_arrived >= probe->n_entries) {
+        pay_report_now(r, s, now);
+    }
+}
+
+enum zoo_probe_error
+zoo_responder_receive(struct zoo_responder *r,
+                      const struct zoo_sender_key *key,
+                      uint16_t sport, const struct zoo_probe *probe,
+                      long long int arrival, long long int now,
+                      uint64_t random, struct zoo_sender_tunnel **tunnelp)
+{
+    uint32_t hash = hash_bytes(key, sizeof *key, 0);
+    struct sender *s = sender_find(r, key, hash);
+    bool listed = false;
+    bool adopted;
+
+    *tunnelp = NULL;
+    if (!s) {
+        s = sender_create(r, key, hash, probe, now, random);
+        if (!s) {
+            return ZOO_PROBE_TABLE_FULL;
+        }
+    } else if (s->session != probe->session) {
+        if (session_is_dead(s, probe->session)) {
+            return ZOO_PROBE_STALE_SESSION;
+        } else if (probe->challenge == s->challenge) {
+            adopt_session(s, probe->session, random);
+        }
+    }
+
+    adopted = s->session == probe->session;
+    if (!adopted && s->report_session == s->session
+        && !ovs_list_is_empty(&s->due_node)) {
+        /* An unproven session must not displace the current one's report. */
+        return ZOO_PROBE_STALE_SESSION;
+    }
+    for (unsigned int i = 0; i < probe->n_entries; i++) {
+        listed |= probe->entries[i].sport == sport;
+    }
+    if (adopted) {
+        if (probe->round + MAX_ROUND_LAG < s->round
+            || (listed && !port_arrived(sender_port(s, sport), probe->round,
+                                        arrival))) {
+            return ZOO_PROBE_REPLAYED;
+        }
+        s->round = MAX(s->round, probe->round);
+        s->newest_key = probe->newest_key;
+        s->heard = now;
+        ovs_list_remove(&s->lru_node);
+        ovs_list_push_back(&r->lru, &s->lru_node);
+    }
+
+    /* A straggler of an older round is in the newest round's report. */
+    if (!adopted || probe->round == s->round) {
+        note_request(r, s, probe, sport, listed, adopted, now);
+    }
+    *tunnelp = &s->tunnel;
+    return ZOO_PROBE_OK;
+}
+
+void
+zoo_responder_forget(struct zoo_responder *r, const struct zoo_sender_key *key)
+{
+    struct sender *s = sender_find(r, key, hash_bytes(key, sizeof *key, 0));
+
+    if (s) {
+        sender_destroy(r, s);
+    }
+}
+
+static void
+fill_entry(const struct sender *s, uint16_t sport, bool adopted,
+           long long int now, struct zoo_probe_entry *entry)
+{
+    *entry = (struct zoo_probe_entry) { .sport = sport };
+    if (!adopted) {
+        entry->last = s->report_round;
+        return;
+    }
+    for (int i = 0; i < ZOO_MAX_CANDIDATES; i++) {
+        const struct sender_port *p = &s->ports[i];
+
+        if (p->sport == sport) {
+            long long int age_us = (now - p->arrival) / 1000;
+
+            entry->last = p->last;
+            entry->history = p->history;
+            entry->age_us = MAX(0, MIN(age_us, UINT32_MAX));
+            return;
+        }
+    }
+}
+
+bool
+zoo_responder_next_report(struct zoo_responder *r, long long int now,
+                          struct zoo_report *report)
+{
+    struct sender *s;
+    bool adopted;
+
+    if (ovs_list_is_empty(&r->due)) {
+        return false;
+    }
+    s = CONTAINER_OF(ovs_list_front(&r->due), struct sender, due_node);
+    if (s->due > now) {
+        return false;
+    }
+    ovs_list_remove(&s->due_node);
+    ovs_list_init(&s->due_node);
+
+    adopted = s->report_session == s->session;
+    memset(report, 0, sizeof *report);
+    report->key = s->key;
+    report->tunnel = s->tunnel;
+    report->max_copies = s->n_arrived;
+    report->peer_newest_key = s->newest_key;
+    report->probe.type = ZOO_PROBE_REPORT;
+    report->probe.flags = s->report_flags;
+    report->probe.round = s->report_round;
+    report->probe.session = s->report_session;
+    report->probe.challenge = s->challenge;
+    report->probe.n_entries = s->n_sports;
+    for (unsigned int i = 0; i < s->n_sports; i++) {
+        fill_entry(s, s->sports[i], adopted, now, &report->probe.entries[i]);
+    }
+    s->n_arrived = 0;
+    return true;
+}
+
+long long int
+zoo_responder_next_due(const struct zoo_responder *r)
+{
+    if (ovs_list_is_empty(&r->due)) {
+        return LLONG_MAX;
+    }
+    return CONTAINER_OF(ovs_list_front(&r->due), struct sender, due_node)->due;
+}
+
+void
+zoo_responder_expire(struct zoo_responder *r, long long int now)
+{
+    struct sender *s, *next;
+
+    LIST_FOR_EACH_SAFE (s, next, lru_node, &r->lru) {
+        if (s->heard + SENDER_TIMEOUT > now) {
+            break;
+        }
+        sender_destroy(r, s);
+    }
+}
+
+unsigned int
+zoo_responder_count(const struct zoo_responder *r)
+{
+    return hmap_count(&r->senders);
+}

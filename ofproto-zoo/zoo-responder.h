@@ -1,0 +1,107 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#ifndef ZOO_RESPONDER_H
+#define ZOO_RESPONDER_H 1
+
+/* What a VTEP remembers of those who probe it, and what it reports to them
+ * ========================================================================
+ *
+ * A sender is known by its tunnel (outer addresses, destination port).  For
+ * each, the responder keeps the session that it has adopted and, per outer
+ * source port, the last rounds that arrived.  It answers a round with one
+ * report, on which it waits a moment for the round's stragglers.
+ *
+ * A session is adopted at once for a sender not known yet, otherwise only
+ * when the sender repeats the challenge that it got, so that packets of an old
+ * session that are sent again cannot displace the current one.
+ *
+ * Pure: time and randomness are arguments, packets are the caller's business.
+ * Memory is bounded by ZOO_RESPONDER_MAX_SENDERS.  Callers serialize. */
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "openvswitch/hmap.h"
+#include "zoo-probe.h"
+
+#define ZOO_RESPONDER_MAX_SENDERS 16384
+
+/* How long a report waits for stragglers of its round, ns. */
+#define ZOO_RESPONDER_HOLD (2 * 1000 * 1000LL)
+
+/* Who probes: how a probe arrived, and so how its report goes back. */
+struct zoo_sender_key {
+    struct in6_addr remote;     /* Outer source, IPv4-mapped for IPv4. */
+    struct in6_addr local;      /* Outer destination. */
+    ovs_be64 tun_id;
+    ovs_be16 dst_port;
+    uint16_t encap;             /* enum zoo_encap. */
+    uint32_t pad;               /* Zero. */
+};
+
+/* The caller's, for each sender, zero at first: where to send reports. */
+struct zoo_sender_tunnel {
+    struct uuid ofproto;
+    ofp_port_t ofp_port;
+    long long int checked;      /* When it was last looked up, ns. */
+};
+
+struct zoo_responder;
+
+struct zoo_responder *zoo_responder_create(void);
+void zoo_responder_destroy(struct zoo_responder *);
+
+/* A report that is due. */
+struct zoo_report {
+    struct zoo_sender_key key;
+    struct zoo_sender_tunnel tunnel;
+    struct zoo_probe probe;     /* Without tx_time, keys and BackendID. */
+    uint16_t peer_newest_key;
+    unsigned int max_copies;    /* Requests that it answers. */
+};
+
+/* Processes authenticated request 'probe' that came with 'key' and outer
+ * source port 'sport' at 'arrival'.  'now' and 'random' are the current time
+ * and an unpredictable number.  '*tunnelp' gets the caller's data of the
+ * sender, valid until the next call, or NULL on error. */
+enum zoo_probe_error zoo_responder_receive(
+    struct zoo_responder *, const struct zoo_sender_key *key,
+    uint16_t sport, const struct zoo_probe *probe,
+    long long int arrival, long long int now, uint64_t random,
+    struct zoo_sender_tunnel **tunnelp);
+
+/* Forgets the sender with 'key'. */
+void zoo_responder_forget(struct zoo_responder *,
+                          const struct zoo_sender_key *key);
+
+/* Stores the next report due at 'now' into '*report' and returns true, or
+ * returns false if there is none. */
+bool zoo_responder_next_report(struct zoo_responder *, long long int now,
+                               struct zoo_report *report);
+
+/* Returns when the next report is due, LLONG_MAX if there is none. */
+long long int zoo_responder_next_due(const struct zoo_responder *);
+
+/* Forgets senders that have been silent for five minutes.  Call this about
+ * once a second. */
+void zoo_responder_expire(struct zoo_responder *, long long int now);
+
+/* Returns the number of senders. */
+unsigned int zoo_responder_count(const struct zoo_responder *);
+
+#endif /* zoo-responder.h */

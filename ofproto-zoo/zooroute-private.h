@@ -1,0 +1,108 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#ifndef ZOOROUTE_PRIVATE_H
+#define ZOOROUTE_PRIVATE_H 1
+
+/* What the files of the ZooRoute engine share: zooroute.c (configuration and
+ * flow translation), zooroute-thread.c (the thread), zooroute-status.c and
+ * zooroute-appctl.c (for operators). */
+
+#include "cmap.h"
+#include "heap.h"
+#include "ovs-thread.h"
+#include "zoo-auth.h"
+#include "zoo-peer.h"
+#include "zoo-responder.h"
+#include "zooroute.h"
+
+struct zooroute_peer {
+    /* Constant once the peer is in 'zooroute_peers'. */
+    struct cmap_node cmap_node;
+    struct zooroute_key key;
+    uint16_t slot;
+    bool learned;
+    enum zoo_encap encap;
+
+    /* Guarded by 'zooroute_mutex'.  Only the thread removes peers, so that it
+     * may use one without the mutex where it says so. */
+    struct heap_node heap_node;     /* In 'zooroute_heap'. */
+    struct zoo_tunnel_dst dst;
+    struct zoo_peer peer;
+    int send_error;                 /* Of the last round, 0 if sent. */
+    unsigned int key_attempts;      /* See zoo_auth_choose(). */
+    uint64_t n_rounds, n_reports;   /* Sent, received. */
+    long long int last_failover_wall_ms;
+};
+
+/* Counters, guarded by 'zooroute_mutex'. */
+struct zooroute_stats {
+    uint64_t tx_requests, tx_rounds, tx_reports, tx_bytes;
+    uint64_t rx_requests, rx_reports;
+    uint64_t rx_errors[ZOO_PROBE_N_ERRORS];
+    uint64_t unsent_rounds;         /* Because of something local. */
+    uint64_t rate_limited;          /* Rounds put off by max_probe_rate. */
+    uint64_t no_slot;               /* Peers that got no slot. */
+    uint64_t too_many_peers;        /* Learned peers beyond max_peers. */
+};
+
+extern struct ovs_mutex zooroute_mutex;
+
+/* Lock-free to read. */
+extern struct cmap zooroute_peers;
+
+/* Guarded by 'zooroute_mutex'. */
+extern struct zooroute_config zooroute_config;
+extern struct zoo_params zooroute_params;
+extern struct zoo_auth *zooroute_auth;
+extern struct zooroute_stats zooroute_stats;
+extern struct zoo_responder *zooroute_responder;
+extern struct heap zooroute_heap;   /* Peers by time of their next run. */
+
+/* Sets when the thread runs 'peer' next. */
+void zooroute_schedule(struct zooroute_peer *, long long int when)
+    OVS_REQUIRES(zooroute_mutex);
+
+/* Publishes the peer's path table to the datapath if it has changed. */
+void zooroute_publish(struct zooroute_peer *) OVS_REQUIRES(zooroute_mutex);
+
+/* Logs what has happened to the peer since the last call and tells those who
+ * watch the status. */
+void zooroute_log_events(struct zooroute_peer *, enum zoo_peer_state before)
+    OVS_REQUIRES(zooroute_mutex);
+
+/* Takes 'peer' out of 'zooroute_peers'.  Its slot goes on working until no
+ * datapath flow carries it any more. */
+void zooroute_retire(struct zooroute_peer *) OVS_REQUIRES(zooroute_mutex);
+
+/* Returns the peer with 'key', NULL if there is none.  RCU-protected. */
+struct zooroute_peer *zooroute_find(const struct zooroute_key *key);
+
+/* Tells those who watch the status that something has changed. */
+void zooroute_status_changed(void);
+
+/* The thread.  It exists while the feature is on. */
+void zooroute_thread_start(void);
+void zooroute_thread_stop(void);
+void zooroute_thread_wake(void);
+
+void zooroute_appctl_init(void);
+
+/* Appends "LOCAL->REMOTE:PORT". */
+void zooroute_format_key(const struct zooroute_key *, struct ds *);
+char *zooroute_key_to_string(const struct zooroute_key *);
+
+#endif /* zooroute-private.h */

@@ -1,0 +1,497 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#include <config.h>
+#include "zooroute.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "entropy.h"
+#include "hash.h"
+#include "latch.h"
+#include "openvswitch/dynamic-string.h"
+#include "openvswitch/vlog.h"
+#include "ovs-atomic.h"
+#include "ovs-ext/zoo-quarantine.h"
+#include "ovs-rcu.h"
+#include "seq.h"
+#include "sset.h"
+#include "timeval.h"
+#include "util.h"
+#include "zooroute-private.h"
+
+VLOG_DEFINE_THIS_MODULE(zooroute);
+
+struct ovs_mutex zooroute_mutex = OVS_MUTEX_INITIALIZER;
+struct cmap zooroute_peers = CMAP_INITIALIZER;
+struct zooroute_config zooroute_config OVS_GUARDED_BY(zooroute_mutex);
+struct zoo_params zooroute_params OVS_GUARDED_BY(zooroute_mutex);
+struct zoo_auth *zooroute_auth OVS_GUARDED_BY(zooroute_mutex);
+struct zooroute_stats zooroute_stats OVS_GUARDED_BY(zooroute_mutex);
+struct zoo_responder *zooroute_responder OVS_GUARDED_BY(zooroute_mutex);
+struct heap zooroute_heap OVS_GUARDED_BY(zooroute_mutex);
+
+/* Learned peers. */
+static unsigned int n_learned OVS_GUARDED_BY(zooroute_mutex);
+
+/* What flow translation reads without a lock.  NULL while the feature is
+ * off. */
+struct xlate_view {
+    bool tunnels_all;
+    struct sset on, off;            /* Tunnel ports with an override. */
+};
+static OVSRCU_TYPE(struct xlate_view *) view = OVSRCU_INITIALIZER(NULL);
+
+/* Main thread only: overrides by interface name. */
+static struct smap overrides = SMAP_INITIALIZER(&overrides);
+static struct timespec key_file_mtime;
+static long long int next_key_check = LLONG_MIN;
+
+static struct seq *status_seq;
+
+void
+zooroute_init(void)
+{
+    static struct ovsthread_once once = OVSTHREAD_ONCE_INITIALIZER;
+
+    if (ovsthread_once_start(&once)) {
+        status_seq = seq_create();
+        ovs_mutex_lock(&zooroute_mutex);
+        heap_init(&zooroute_heap);
+        zooroute_responder = zoo_responder_create();
+        zooroute_config = ZOOROUTE_CONFIG_DEFAULT;
+        ovs_mutex_unlock(&zooroute_mutex);
+        zooroute_appctl_init();
+        ovsthread_once_done(&once);
+    }
+}
+
+uint64_t
+zooroute_status_seq(void)
+{
+    return seq_read(status_seq);
+}
+
+void
+zooroute_status_wait(uint64_t seq)
+{
+    seq_wait(status_seq, seq);
+}
+
+void
+zooroute_status_changed(void)
+{
+    seq_change(status_seq);
+}
+
+/* Configuration. */
+
+static void
+view_destroy(struct xlate_view *v)
+{
+    sset_destroy(&v->on);
+    sset_destroy(&v->off);
+    free(v);
+}
+
+/* Publishes what flow translation needs to know. */
+static void
+update_view(const struct zooroute_config *config)
+{
+    struct xlate_view *old = ovsrcu_get_protected(struct xlate_view *, &view);
+    struct xlate_view *new = NULL;
+
+    if (config->enabled) {
+        struct smap_node *node;
+
+        new = xmalloc(sizeof *new);
+        new->tunnels_all = config->tunnels_all;
+        sset_init(&new->on);
+        sset_init(&new->off);
+        SMAP_FOR_EACH (node, &overrides) {
+            sset_add(!strcmp(node->value, "on") ? &new->on : &new->off,
+                     node->key);
+        }
+    }
+    ovsrcu_set(&view, new);
+    if (old) {
+        ovsrcu_postpone(view_destroy, old);
+    }
+    zoo_quarantine_revalidate();
+}
+
+void
+zooroute_set_interface(const char *name, enum zooroute_iface_mode mode)
+{
+    const char *old = smap_get(&overrides, name);
+    const char *new = (mode == ZOOROUTE_IFACE_ON ? "on"
+                       : mode == ZOOROUTE_IFACE_OFF ? "off" : NULL);
+
+    if (nullable_string_is_equal(old, new)) {
+        return;
+    }
+    if (new) {
+        smap_replace(&overrides, name, new);
+    } else {
+        smap_remove(&overrides, name);
+    }
+    ovs_mutex_lock(&zooroute_mutex);
+    update_view(&zooroute_config);
+    ovs_mutex_unlock(&zooroute_mutex);
+}
+
+static void
+set_params(const struct zooroute_config *c) OVS_REQUIRES(zooroute_mutex)
+{
+    const long long int msec = 1000 * 1000;
+
+    zooroute_params = (struct zoo_params) {
+        .candidates = c->candidates,
+        .port_min = c->port_min,
+        .port_max = c->port_max,
+        .probe_interval = c->probe_interval_ms * msec,
+        .full_interval = c->full_interval_ms * msec,
+        .fail_threshold = c->fail_threshold,
+        .recover_successes = c->recover_successes,
+        .recover_window = c->recover_window,
+        .hold_down = c->hold_down_s * 1000 * msec,
+        .peer_idle = c->peer_idle_s * 1000 * msec,
+    };
+}
+
+/* Returns true if 'a' and 'b' give a peer the same candidates. */
+static bool
+same_candidates(const struct zooroute_config *a,
+                const struct zooroute_config *b)
+{
+    return (a->enabled == b->enabled
+            && a->candidates == b->candidates
+            && a->port_min == b->port_min
+            && a->port_max == b->port_max
+            && a->seed == b->seed);
+}
+
+/* Loads the keys again.  Returns NULL or what is wrong. */
+static char *
+load_keys(const char *file_name)
+{
+    struct zoo_auth *auth = NULL;
+    struct stat st;
+    char *error;
+
+    if (file_name) {
+        /* The time is read first: a write in between is noticed later. */
+        if (!stat(file_name, &st)) {
+            key_file_mtime = st.st_mtim;
+        }
+        auth = zoo_auth_load(file_name, &error);
+        if (!auth) {
+            return error;
+        }
+    }
+
+    ovs_mutex_lock(&zooroute_mutex);
+    if (!zoo_auth_equal(auth, zooroute_auth)) {
+        VLOG_INFO("authentication of probes %s (newest key ID %"PRIu16")",
+                  auth ? "on" : "off", zoo_auth_newest(auth));
+    }
+    struct zoo_auth *old = zooroute_auth;
+    zooroute_auth = auth;
+    ovs_mutex_unlock(&zooroute_mutex);
+    zoo_auth_destroy(old);
+    return NULL;
+}
+
+char *
+zooroute_set_config(const struct zooroute_config *config)
+{
+    char *error = load_keys(config->enabled ? config->auth_key_file : NULL);
+    struct zooroute_config old;
+
+    ovs_mutex_lock(&zooroute_mutex);
+    old = zooroute_config;
+    zooroute_config = *config;
+    zooroute_config.auth_key_file = nullable_xstrdup(config->auth_key_file);
+    set_params(config);
+    if (!same_candidates(&old, config)) {
+        struct zooroute_peer *peer;
+
+        CMAP_FOR_EACH (peer, cmap_node, &zooroute_peers) {
+            zooroute_retire(peer);
+        }
+    }
+    if (!same_candidates(&old, config)
+        || old.tunnels_all != config->tunnels_all) {
+        update_view(config);
+    }
+    ovs_mutex_unlock(&zooroute_mutex);
+    free(old.auth_key_file);
+
+    if (old.enabled != config->enabled) {
+        VLOG_INFO("ZooRoute %s", config->enabled ? "on" : "off");
+        if (config->enabled) {
+            zooroute_thread_start();
+        } else {
+            zooroute_thread_stop();
+        }
+        zoo_pop_enable(config->enabled);
+    }
+    zooroute_thread_wake();
+    return error;
+}
+
+static void
+reload_changed_keys(void)
+{
+    char *file_name;
+    struct stat st;
+
+    if (time_msec() < next_key_check) {
+        return;
+    }
+    next_key_check = time_msec() + 1000;
+
+    ovs_mutex_lock(&zooroute_mutex);
+    file_name = (zooroute_config.enabled
+                 ? nullable_xstrdup(zooroute_config.auth_key_file) : NULL);
+    ovs_mutex_unlock(&zooroute_mutex);
+    if (file_name && !stat(file_name, &st)
+        && (st.st_mtim.tv_sec != key_file_mtime.tv_sec
+            || st.st_mtim.tv_nsec != key_file_mtime.tv_nsec)) {
+        char *error = load_keys(file_name);
+
+        if (error) {
+            VLOG_ERR("auth_key_file: %s; keeping the former keys", error);
+            free(error);
+        }
+    }
+    free(file_name);
+}
+
+void
+zooroute_run(void)
+{
+    reload_changed_keys();
+    zoo_quarantine_run();
+}
+
+void
+zooroute_wait(void)
+{
+    if (zooroute_is_enabled()) {
+        poll_timer_wait_until(next_key_check);
+    }
+    zoo_quarantine_wait();
+}
+
+/* Peers. */
+
+void
+zooroute_format_key(const struct zooroute_key *key, struct ds *s)
+{
+    ipv6_format_mapped(&key->local, s);
+    ds_put_cstr(s, "->");
+    ipv6_format_mapped(&key->remote, s);
+    ds_put_format(s, ":%"PRIu16, ntohs(key->dst_port));
+    if (key->pkt_mark) {
+        ds_put_format(s, ",mark=%#"PRIx32, key->pkt_mark);
+    }
+}
+
+char *
+zooroute_key_to_string(const struct zooroute_key *key)
+{
+    struct ds s = DS_EMPTY_INITIALIZER;
+
+    zooroute_format_key(key, &s);
+    return ds_steal_cstr(&s);
+}
+
+static uint32_t
+key_hash(const struct zooroute_key *key)
+{
+    return hash_bytes(key, sizeof *key, 0);
+}
+
+struct zooroute_peer *
+zooroute_find(const struct zooroute_key *key)
+{
+    struct zooroute_peer *peer;
+
+    CMAP_FOR_EACH_WITH_HASH (peer, cmap_node, key_hash(key),
+                             &zooroute_peers) {
+        if (!memcmp(&peer->key, key, sizeof *key)) {
+            return peer;
+        }
+    }
+    return NULL;
+}
+
+void
+zooroute_schedule(struct zooroute_peer *peer, long long int when)
+{
+    heap_change(&zooroute_heap, &peer->heap_node, UINT64_MAX - when);
+}
+
+void
+zooroute_publish(struct zooroute_peer *peer)
+{
+    if (peer->peer.map_changed) {
+        uint16_t ports[ZOO_N_BUCKETS];
+
+        zoo_path_table_ports(&peer->peer.table, peer->peer.upstream, ports);
+        zoo_slot_publish(peer->slot, ports);
+        peer->peer.map_changed = false;
+    }
+}
+
+static struct zooroute_peer *
+create_peer(const struct zooroute_output *out) OVS_REQUIRES(zooroute_mutex)
+{
+    struct zooroute_peer *peer;
+    uint64_t session;
+    uint16_t slot;
+
+    if (out->learned && n_learned >= zooroute_config.max_peers) {
+        zooroute_stats.too_many_peers++;
+        return NULL;
+    }
+    slot = zoo_slot_alloc(zoo_push_salt(&out->key.remote));
+    if (!slot) {
+        zooroute_stats.no_slot++;
+        return NULL;
+    }
+
+    get_entropy_or_die(&session, sizeof session);
+    peer = xzalloc(sizeof *peer);
+    peer->key = out->key;
+    peer->slot = slot;
+    peer->learned = out->learned;
+    peer->encap = out->encap;
+    peer->dst.port = out->port;
+    peer->dst.local = out->key.local;
+    peer->dst.remote = out->key.remote;
+    peer->dst.pkt_mark = out->key.pkt_mark;
+    peer->dst.tun_id = (zooroute_config.probe_vni >= 0
+                        ? htonll(zooroute_config.probe_vni) : out->tun_id);
+    zoo_peer_init(&peer->peer, &zooroute_params, &peer->key, sizeof peer->key,
+                  zooroute_config.seed, session, zoo_now());
+    zooroute_publish(peer);
+
+    n_learned += peer->learned;
+    heap_insert(&zooroute_heap, &peer->heap_node, 0);
+    cmap_insert(&zooroute_peers, &peer->cmap_node, key_hash(&peer->key));
+    zooroute_status_changed();
+    return peer;
+}
+
+/* A slot whose last datapath flow is gone. */
+static void
+free_slot(void *slot_)
+{
+    uint16_t *slot = slot_;
+
+    ovs_mutex_lock(&zooroute_mutex);
+    zoo_slot_free(*slot);
+    ovs_mutex_unlock(&zooroute_mutex);
+    free(slot);
+}
+
+void
+zooroute_retire(struct zooroute_peer *peer)
+{
+    cmap_remove(&zooroute_peers, &peer->cmap_node, key_hash(&peer->key));
+    heap_remove(&zooroute_heap, &peer->heap_node);
+    n_learned -= peer->learned;
+    zoo_quarantine_add(free_slot, xmemdup(&peer->slot, sizeof peer->slot));
+    ovsrcu_postpone(free, peer);
+    zooroute_status_changed();
+}
+
+/* Flow translation. */
+
+bool
+zooroute_is_enabled(void)
+{
+    return ovsrcu_get(struct xlate_view *, &view) != NULL;
+}
+
+static bool
+output_is_wanted(const struct zooroute_output *out)
+{
+    const struct xlate_view *v = ovsrcu_get(struct xlate_view *, &view);
+
+    return (v
+            && (out->mode == ZOO_FLOW_ON
+                || (v->tunnels_all
+                    ? !sset_contains(&v->off, out->iface)
+                    : sset_contains(&v->on, out->iface))));
+}
+
+void
+zooroute_choose(struct zooroute_output *out)
+{
+    struct zooroute_peer *peer;
+
+    if (!output_is_wanted(out)) {
+        return;
+    }
+    peer = zooroute_find(&out->key);
+    if (!peer && !out->dry_run) {
+        ovs_mutex_lock(&zooroute_mutex);
+        peer = zooroute_find(&out->key);
+        if (!peer && zooroute_config.enabled) {
+            peer = create_peer(out);
+        }
+        ovs_mutex_unlock(&zooroute_mutex);
+    }
+    out->choice = peer ? peer->slot : 0;
+}
+
+void
+zooroute_format_output(const struct zooroute_output *out, uint32_t hash,
+                       struct ds *s)
+{
+    if (out->mode == ZOO_FLOW_SPORT) {
+        ds_put_format(s, "zooroute: outer source port %"PRIu16" by action",
+                      out->choice);
+        return;
+    }
+
+    ds_put_cstr(s, "zooroute: peer ");
+    zooroute_format_key(&out->key, s);
+    ovs_mutex_lock(&zooroute_mutex);
+    struct zooroute_peer *peer = out->choice ? zooroute_find(&out->key) : NULL;
+    if (!peer) {
+        ds_put_cstr(s, " has no path table, "
+                    "Open vSwitch chooses the outer source port");
+    } else if (peer->peer.upstream) {
+        ds_put_format(s, " is %s, Open vSwitch chooses the outer source port",
+                      zoo_peer_state_to_string(peer->peer.state));
+    } else {
+        const struct zoo_path_table *table = &peer->peer.table;
+        unsigned int b = zoo_bucket(hash);
+        unsigned int home = zoo_path_table_home(table, b);
+
+        ds_put_format(s, ", bucket %u, outer source port %"PRIu16, b,
+                      table->sport[table->owner[b]]);
+        if (table->owner[b] != home) {
+            ds_put_format(s, " (home is %"PRIu16")", table->sport[home]);
+        }
+    }
+    ovs_mutex_unlock(&zooroute_mutex);
+}

@@ -1,0 +1,168 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#ifndef ZOOROUTE_H
+#define ZOOROUTE_H 1
+
+/* ZooRoute: all peers, the thread that probes them, and configuration
+ * ===================================================================
+ *
+ * A peer comes into being when flow translation outputs to it for the first
+ * time (zooroute_choose()).  A thread of its own probes peers, answers probes
+ * and publishes path tables to the datapath.
+ *
+ * The main thread configures and reads status.  What threads may call is said
+ * at each function. */
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "openvswitch/types.h"
+#include "ovs-ext/zoo-datapath.h"
+#include "ovs-ext/zoo-xlate.h"
+#include "packets.h"
+#include "smap.h"
+
+struct ds;
+
+/* Configuration: the row in table ZooRoute, as documented there. */
+
+struct zooroute_config {
+    bool enabled;
+    unsigned int candidates;
+    uint16_t port_min, port_max;
+    unsigned int probe_interval_ms;
+    unsigned int full_interval_ms;
+    unsigned int max_probe_rate;    /* Requests per second. */
+    unsigned int fail_threshold;
+    unsigned int recover_successes;
+    unsigned int recover_window;
+    unsigned int hold_down_s;
+    unsigned int peer_idle_s;
+    struct eth_addr backend_id;     /* Zero for none. */
+    char *auth_key_file;            /* NULL for none. */
+    bool tunnels_all;               /* Otherwise only what is marked. */
+    uint32_t seed;                  /* Of the candidates' ports. */
+    int64_t probe_vni;              /* For key=flow; -1: as tenants use. */
+    unsigned int max_peers;         /* Peers learned with remote_ip=flow. */
+};
+
+#define ZOOROUTE_CONFIG_DEFAULT                 \
+    ((struct zooroute_config) {                 \
+        .candidates = 32,                       \
+        .port_min = 32768,                      \
+        .port_max = 60999,                      \
+        .probe_interval_ms = 100,               \
+        .full_interval_ms = 1000,               \
+        .max_probe_rate = 20000,                \
+        .fail_threshold = 2,                    \
+        .recover_successes = 3,                 \
+        .recover_window = 5,                    \
+        .hold_down_s = 10,                      \
+        .peer_idle_s = 60,                      \
+        .tunnels_all = true,                    \
+        .probe_vni = -1,                        \
+        .max_peers = 4096,                      \
+    })
+
+/* Main thread: registers the appctl commands.  Call once. */
+void zooroute_init(void);
+
+/* Main thread: uses a copy of 'config', which must be valid, from now on.  A
+ * change of what candidates depend on gives every peer new ones, without
+ * losing a packet.  If the key file cannot be loaded, keeps the keys that it
+ * had, and returns a message that the caller must free; otherwise NULL. */
+char *zooroute_set_config(const struct zooroute_config *config);
+
+enum zooroute_iface_mode {
+    ZOOROUTE_IFACE_DEFAULT,         /* As 'tunnels_all' says. */
+    ZOOROUTE_IFACE_ON,
+    ZOOROUTE_IFACE_OFF,
+};
+
+/* Main thread: overrides 'tunnels_all' for the tunnel port 'name'. */
+void zooroute_set_interface(const char *name, enum zooroute_iface_mode);
+
+/* Main thread, from its loop: finishes what had to wait for the datapath and
+ * reloads the key file when it has changed. */
+void zooroute_run(void);
+void zooroute_wait(void);
+
+/* Flow translation, any thread. */
+
+/* What identifies a peer. */
+struct zooroute_key {
+    struct in6_addr local, remote;  /* IPv4-mapped for IPv4. */
+    ovs_be16 dst_port;              /* Outer destination port. */
+    uint16_t pad;                   /* Zero. */
+    uint32_t pkt_mark;
+};
+BUILD_ASSERT_DECL(sizeof(struct zooroute_key) == 40);
+
+/* One tunnel output. */
+struct zooroute_output {
+    struct zooroute_key key;
+    struct zoo_tunnel_port port;
+    ovs_be64 tun_id;
+    enum zoo_encap encap;
+    enum zoo_flow_mode mode;
+    const char *iface;              /* Tunnel port's name. */
+    bool learned;                   /* remote_ip=flow. */
+    bool dry_run;                   /* A trace: create nothing. */
+
+    uint16_t choice;                /* Result: for the prebuilt header. */
+};
+
+/* Returns false if no peer can have a path table now. */
+bool zooroute_is_enabled(void);
+
+/* Sets 'out->choice' to the slot of the peer that 'out' goes to, or to 0 for
+ * Open vSwitch's own choice. */
+void zooroute_choose(struct zooroute_output *out);
+
+/* Appends to 's' what becomes of a packet with flow hash 'hash' that is output
+ * as 'out'. */
+void zooroute_format_output(const struct zooroute_output *out, uint32_t hash,
+                            struct ds *s);
+
+/* Status, main thread. */
+
+struct zooroute_peer_status {
+    char *local_ip, *remote_ip;
+    uint16_t dst_port;
+    const char *state;
+    unsigned int candidates, healthy;
+    uint64_t failovers;
+    long long int last_failover_wall_ms; /* Since the epoch, 0 for never. */
+    struct smap status, statistics;
+};
+
+/* Returns a number that changes whenever a peer comes, goes, changes its state
+ * or moves buckets. */
+uint64_t zooroute_status_seq(void);
+
+/* Registers with the poll loop to wake up when that number is not 'seq'. */
+void zooroute_status_wait(uint64_t seq);
+
+/* Stores an array of '*n' peers into '*peers', in no order, and adds to
+ * 'status' and 'statistics' what is not about one peer. */
+void zooroute_get_status(struct zooroute_peer_status **peers, size_t *n,
+                         struct smap *status, struct smap *statistics);
+void zooroute_free_status(struct zooroute_peer_status *peers, size_t n);
+
+#endif /* zooroute.h */

@@ -1,0 +1,280 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+/* Included by ofproto/ofproto-dpif-xlate.c ahead of native_tunnel_output(),
+ * whose context and port tables it needs. */
+
+/* Reports in a trace what zoo_xlate_tunnel_push() has decided. */
+static void
+zoo_xlate_report(struct xlate_ctx *ctx, const struct zooroute_output *out)
+{
+    if (OVS_UNLIKELY(ctx->xin->trace)) {
+        struct ds s = DS_EMPTY_INITIALIZER;
+
+        zooroute_format_output(out, flow_hash_5tuple(&ctx->base_flow, 0), &s);
+        xlate_report(ctx, OFT_DETAIL, "%s", ds_cstr(&s));
+        ds_destroy(&s);
+    }
+}
+
+/* Lets ZooRoute choose the outer UDP source port of 'data', the header that
+ * tunnel port 'xport' is about to push onto packets of 'ctx', with 'local' as
+ * outer source address. */
+static void
+zoo_xlate_tunnel_push(struct xlate_ctx *ctx, const struct xport *xport,
+                      const struct in6_addr *local,
+                      struct ovs_action_push_tnl *data)
+{
+    const struct flow *flow = &ctx->xin->flow;
+    const struct netdev_tunnel_config *cfg;
+    struct zooroute_output out;
+    uint16_t choice;
+
+    memset(&out, 0, sizeof out);
+    out.mode = zoo_flow_get(&flow->tunnel, &choice);
+    if (out.mode == ZOO_FLOW_SPORT) {
+        if (flow->tunnel.flags & ZOO_TNL_F_PROBE
+            && !zoo_push_set_probe(data)) {
+            return;
+        }
+        out.choice = choice;
+    } else if (out.mode != ZOO_FLOW_OFF && zooroute_is_enabled()
+               && !zoo_ofproto_unsupported(&ctx->xbridge->ofproto->up, NULL)
+               && (data->tnl_type == OVS_VPORT_TYPE_VXLAN
+                   || data->tnl_type == OVS_VPORT_TYPE_GENEVE)) {
+        cfg = netdev_get_tunnel_config(xport->netdev);
+        out.key.local = *local;
+        out.key.remote = flow_tnl_dst(&flow->tunnel);
+        out.key.dst_port = flow->tunnel.tp_dst;
+        out.key.pkt_mark = flow->pkt_mark;
+        out.port.ofproto = ctx->xbridge->ofproto->uuid;
+        out.port.ofp_port = xport->ofp_port;
+        out.tun_id = flow->tunnel.tun_id;
+        out.encap = (data->tnl_type == OVS_VPORT_TYPE_VXLAN
+                     ? ZOO_ENCAP_VXLAN : ZOO_ENCAP_GENEVE);
+        out.iface = netdev_get_name(xport->netdev);
+        out.learned = cfg && cfg->ip_dst_flow;
+        out.dry_run = ctx->xin->trace != NULL;
+        zooroute_choose(&out);
+    } else {
+        return;
+    }
+
+    if (out.choice) {
+        zoo_push_set_choice(data, out.choice);
+    }
+    zoo_xlate_report(ctx, &out);
+}
+
+bool
+zoo_xlate_find_tunnel(const struct zoo_rx *rx, struct zoo_tunnel_port *port)
+{
+    struct xlate_cfg *xcfg = ovsrcu_get(struct xlate_cfg *, &xcfgp);
+    ovs_be32 dst = in6_addr_get_mapped_ipv4(&rx->dst);
+    const struct ofport_dpif *ofport;
+    const struct xport *xport;
+    struct flow outer, inner;
+
+    memset(&outer, 0, sizeof outer);
+    outer.dl_dst = rx->eth_dst;
+    outer.nw_proto = IPPROTO_UDP;
+    outer.tp_dst = rx->tp_dst;
+    if (dst) {
+        outer.dl_type = htons(ETH_TYPE_IP);
+        outer.nw_dst = dst;
+    } else {
+        outer.dl_type = htons(ETH_TYPE_IPV6);
+        outer.ipv6_dst = rx->dst;
+    }
+
+    memset(&inner, 0, sizeof inner);
+    inner.in_port.odp_port = tnl_port_map_lookup(&outer, NULL);
+    if (inner.in_port.odp_port == ODPP_NONE) {
+        return false;
+    }
+    if (dst) {
+        inner.tunnel.ip_src = in6_addr_get_mapped_ipv4(&rx->src);
+        inner.tunnel.ip_dst = dst;
+    } else {
+        inner.tunnel.ipv6_src = rx->src;
+        inner.tunnel.ipv6_dst = rx->dst;
+    }
+    inner.tunnel.tun_id = rx->tun_id;
+    inner.tunnel.flags = FLOW_TNL_F_KEY;
+
+    ofport = tnl_port_receive(&inner);
+    xport = ofport ? xport_lookup(xcfg, ofport) : NULL;
+    if (!xport) {
+        return false;
+    }
+    port->ofproto = xport->xbridge->ofproto->uuid;
+    port->ofp_port = xport->ofp_port;
+    return true;
+}
+
+/* Returns the tunnel_push action in the 'len' bytes of datapath actions at
+ * 'actions', or NULL. */
+static struct ovs_action_push_tnl *
+zoo_find_push(const struct nlattr *actions, size_t len)
+{
+    const struct nlattr *a;
+    size_t left;
+
+    NL_ATTR_FOR_EACH_UNSAFE (a, left, actions, len) {
+        if (nl_attr_type(a) == OVS_ACTION_ATTR_TUNNEL_PUSH) {
+            return CONST_CAST(struct ovs_action_push_tnl *, nl_attr_get(a));
+        }
+    }
+    return NULL;
+}
+
+/* Returns true if 'actions' output to a port of 'backer' whose link is
+ * down. */
+static bool
+zoo_link_is_down(const struct xlate_cfg *xcfg, struct dpif_backer *backer,
+                 const struct ofpbuf *actions)
+{
+    const struct nlattr *a;
+    size_t left;
+
+    NL_ATTR_FOR_EACH_UNSAFE (a, left, actions->data, actions->size) {
+        if (nl_attr_type(a) == OVS_ACTION_ATTR_OUTPUT) {
+            const struct ofport_dpif *ofport
+                = odp_port_to_ofport(backer, nl_attr_get_odp_port(a));
+            const struct xport *xport
+                = ofport ? xport_lookup(CONST_CAST(struct xlate_cfg *, xcfg),
+                                        ofport) : NULL;
+
+            return xport && !netdev_get_carrier(xport->netdev);
+        }
+    }
+    return false;
+}
+
+/* Translates output of 'packet' to 'dst' into datapath actions, with the outer
+ * source port 'sport'.  Returns as zoo_xlate_send(). */
+static int
+zoo_xlate_probe(const struct xlate_cfg *xcfg, const struct xbridge *xbridge,
+                const struct zoo_tunnel_dst *dst, uint16_t sport,
+                const struct dp_packet *packet, struct flow *flow,
+                struct ofpbuf *odp_actions, bool *needs_help)
+{
+    ovs_be32 local = in6_addr_get_mapped_ipv4(&dst->local);
+    ovs_be32 remote = in6_addr_get_mapped_ipv4(&dst->remote);
+    uint64_t ofpacts_stub[512 / 8];
+    struct ofpbuf ofpacts = OFPBUF_STUB_INITIALIZER(ofpacts_stub);
+    struct xlate_out xout;
+    struct xlate_in xin;
+    int error;
+
+    /* The addresses are set by actions: a flow that has them from the start
+     * looks as if it came out of this very tunnel. */
+    if (remote) {
+        ofpact_put_set_field(&ofpacts, mf_from_id(MFF_TUN_SRC), &local, NULL);
+        ofpact_put_set_field(&ofpacts, mf_from_id(MFF_TUN_DST), &remote, NULL);
+    } else {
+        ofpact_put_set_field(&ofpacts, mf_from_id(MFF_TUN_IPV6_SRC),
+                             &dst->local, NULL);
+        ofpact_put_set_field(&ofpacts, mf_from_id(MFF_TUN_IPV6_DST),
+                             &dst->remote, NULL);
+    }
+    ofpact_put_set_field(&ofpacts, mf_from_id(MFF_TUN_ID), &dst->tun_id, NULL);
+    ofpact_put_OUTPUT(&ofpacts)->port = dst->port.ofp_port;
+
+    zoo_flow_set(flow, ZOO_FLOW_SPORT, sport);
+    flow->tunnel.flags |= ZOO_TNL_F_PROBE;
+    xlate_in_init(&xin, xbridge->ofproto, OVS_VERSION_MAX, flow, OFPP_NONE,
+                  NULL, 0, packet, NULL, odp_actions);
+    xin.ofpacts = ofpacts.data;
+    xin.ofpacts_len = ofpacts.size;
+    if (xlate_actions(&xin, &xout) != XLATE_OK) {
+        error = EINVAL;
+    } else if (!zoo_find_push(odp_actions->data, odp_actions->size)) {
+        error = EHOSTUNREACH;
+    } else if (zoo_link_is_down(xcfg, xbridge->ofproto->backer,
+                                odp_actions)) {
+        error = ENETDOWN;
+    } else {
+        error = 0;
+    }
+    *needs_help = (xout.slow & SLOW_ACTION) != 0;
+    zoo_flow_set(flow, ZOO_FLOW_DEFAULT, 0);
+    xlate_out_uninit(&xout);
+    ofpbuf_uninit(&ofpacts);
+    return error;
+}
+
+/* Appends to 'out' what 'one', the actions that send one probe, do, once for
+ * each of the 'n' ports 'sports'. */
+static void
+zoo_put_round(const struct ofpbuf *one, const uint16_t sports[],
+              unsigned int n, struct ofpbuf *out)
+{
+    for (unsigned int i = 0; i < n; i++) {
+        size_t clone = nl_msg_start_nested(out, OVS_ACTION_ATTR_CLONE);
+        struct nlattr *copy = ofpbuf_put(out, one->data, one->size);
+
+        zoo_push_set_choice(zoo_find_push(copy, one->size), sports[i]);
+        nl_msg_end_nested(out, clone);
+    }
+}
+
+int
+zoo_xlate_send(const struct zoo_tunnel_dst *dst, struct dp_packet *packet,
+               const uint16_t sports[], unsigned int n)
+{
+    struct xlate_cfg *xcfg = ovsrcu_get(struct xlate_cfg *, &xcfgp);
+    const struct xbridge *xbridge
+        = xcfg ? xbridge_lookup_by_uuid(xcfg, &dst->port.ofproto) : NULL;
+    const struct xport *xport
+        = xbridge ? get_ofp_port(xbridge, dst->port.ofp_port) : NULL;
+    uint64_t one_stub[1024 / 8];
+    struct ofpbuf one = OFPBUF_STUB_INITIALIZER(one_stub);
+    struct flow flow;
+    bool needs_help;
+    int error;
+
+    if (!xport || !xport->is_tunnel) {
+        return ENODEV;
+    }
+
+    flow_extract(packet, &flow);
+    flow.in_port.ofp_port = OFPP_NONE;
+    flow.pkt_mark = dst->pkt_mark;
+    error = zoo_xlate_probe(xcfg, xbridge, dst, sports[0], packet, &flow, &one,
+                            &needs_help);
+    if (!error) {
+        struct ofpbuf all;
+
+        ofpbuf_init(&all, n * (one.size + NLA_HDRLEN));
+        zoo_put_round(&one, sports, n, &all);
+        pkt_metadata_from_flow(&packet->md, &flow);
+        packet->md.in_port.odp_port = ODPP_NONE;
+
+        struct dpif_execute execute = {
+            .actions = all.data,
+            .actions_len = all.size,
+            .packet = packet,
+            .flow = &flow,
+            .needs_help = needs_help,
+        };
+
+        error = dpif_execute(xbridge->ofproto->backer->dpif, &execute);
+        ofpbuf_uninit(&all);
+    }
+    ofpbuf_uninit(&one);
+    return error;
+}

@@ -1,0 +1,476 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#include <config.h>
+#include "ovs-ext/zoo-datapath.h"
+
+#include <errno.h>
+
+#include "coverage.h"
+#include "csum.h"
+#include "dp-packet.h"
+#include "flow.h"
+#include "mpsc-queue.h"
+#include "odp-netlink.h"
+#include "openvswitch/vlog.h"
+#include "ovs-atomic.h"
+#include "ovs-rcu.h"
+#include "openvswitch/poll-loop.h"
+#include "packets.h"
+#include "seq.h"
+#include "timeval.h"
+#include "unaligned.h"
+#include "util.h"
+
+VLOG_DEFINE_THIS_MODULE(zoo_datapath);
+
+COVERAGE_DEFINE(zooroute_push_stale_slot);
+COVERAGE_DEFINE(zooroute_rx);
+COVERAGE_DEFINE(zooroute_rx_queue_full);
+
+/* Push. */
+
+/* What the datapath reads of a slot.  Written only by zoo_slot_publish(). */
+struct zoo_map {
+    ovs_be16 port[ZOO_N_BUCKETS];
+};
+
+struct zoo_slot {
+    OVSRCU_TYPE(struct zoo_map *) map;
+    uint32_t salt;
+
+    /* Set by datapath threads, only where it is not set yet, so that they
+     * share the cache lines in the steady state; cleared by the reader. */
+    atomic_bool used[ZOO_N_BUCKETS];
+};
+
+static OVSRCU_TYPE(struct zoo_slot *) slots[ZOO_SLOT_MAX + 1];
+static unsigned int n_slots;        /* Slots in use. */
+static uint16_t last_slot;          /* Where to look for the next one. */
+
+uint32_t
+zoo_push_salt(const struct in6_addr *remote)
+{
+    ovs_be32 tail;
+
+    /* All of an IPv4 address, and of an IPv6 address the part that tells one
+     * host from the next. */
+    memcpy(&tail, &remote->s6_addr[12], sizeof tail);
+    return ntohl(tail);
+}
+
+/* Returns the IP header in 'header', which begins with an Ethernet header
+ * without VLAN, as tunnel headers do, and stores its size in '*ip_len' if it
+ * is followed by UDP, otherwise returns NULL. */
+static const uint8_t *
+find_udp(const void *header, size_t len, struct in6_addr *dst)
+{
+    const struct eth_header *eth = header;
+    const uint8_t *l3 = (const uint8_t *) (eth + 1);
+
+    if (eth->eth_type == htons(ETH_TYPE_IP)) {
+        const struct ip_header *ip = (const void *) l3;
+
+        if (len < ETH_HEADER_LEN + IP_HEADER_LEN + UDP_HEADER_LEN
+            || ip->ip_proto != IPPROTO_UDP) {
+            return NULL;
+        }
+        in6_addr_set_mapped_ipv4(dst, get_16aligned_be32(&ip->ip_dst));
+        return l3 + IP_HEADER_LEN;
+    } else if (eth->eth_type == htons(ETH_TYPE_IPV6)) {
+        const struct ovs_16aligned_ip6_hdr *ip6 = (const void *) l3;
+
+        if (len < ETH_HEADER_LEN + IPV6_HEADER_LEN + UDP_HEADER_LEN
+            || ip6->ip6_nxt != IPPROTO_UDP) {
+            return NULL;
+        }
+        memcpy(dst, &ip6->ip6_dst, sizeof *dst);
+        return l3 + IPV6_HEADER_LEN;
+    }
+    return NULL;
+}
+
+static struct udp_header *
+push_find_udp(const struct ovs_action_push_tnl *data)
+{
+    struct in6_addr dst;
+
+    if (data->tnl_type != OVS_VPORT_TYPE_VXLAN
+        && data->tnl_type != OVS_VPORT_TYPE_GENEVE) {
+        return NULL;
+    }
+    return CONST_CAST(struct udp_header *, (const struct udp_header *)
+                      find_udp(data->header, data->header_len, &dst));
+}
+
+bool
+zoo_push_set_choice(struct ovs_action_push_tnl *data, uint16_t choice)
+{
+    struct udp_header *udp = push_find_udp(data);
+
+    if (udp) {
+        udp->udp_src = htons(choice);
+    }
+    return udp != NULL;
+}
+
+uint16_t
+zoo_push_get_choice(const struct ovs_action_push_tnl *data)
+{
+    const struct udp_header *udp = push_find_udp(data);
+
+    return udp ? ntohs(udp->udp_src) : 0;
+}
+
+bool
+zoo_push_set_probe(struct ovs_action_push_tnl *data)
+{
+    struct udp_header *udp = push_find_udp(data);
+
+    if (!udp) {
+        return false;
+    } else if (data->tnl_type == OVS_VPORT_TYPE_VXLAN) {
+        struct vxlanhdr *vxh = (struct vxlanhdr *) (udp + 1);
+
+        put_16aligned_be32(&vxh->vx_flags,
+                           get_16aligned_be32(&vxh->vx_flags)
+                           | htonl(ZOO_VXLAN_F_PROBE));
+    } else {
+        struct genevehdr *gnh = (struct genevehdr *) (udp + 1);
+        struct geneve_opt *opt;
+
+        if (data->header_len + sizeof *opt > sizeof data->header
+            || gnh->opt_len == 63) {
+            return false;
+        }
+        opt = ALIGNED_CAST(struct geneve_opt *,
+                           (uint8_t *) data->header + data->header_len);
+        memset(opt, 0, sizeof *opt);
+        opt->opt_class = htons(ZOO_GENEVE_OPT_CLASS);
+        opt->type = ZOO_GENEVE_OPT_TYPE;
+        gnh->opt_len += sizeof *opt / 4;
+        gnh->critical = 1;
+        data->header_len += sizeof *opt;
+    }
+    return true;
+}
+
+/* Makes the packet's flow hash valid.  Outer header 'data' has already been
+ * pushed; the hash that counts is that of the packet inside. */
+static uint32_t
+inner_hash(struct dp_packet *packet, const struct ovs_action_push_tnl *data)
+{
+    if (OVS_UNLIKELY(!dp_packet_rss_valid(packet))) {
+        struct dp_packet inner;
+        struct flow flow;
+
+        dp_packet_use_const(&inner,
+                            (const uint8_t *) dp_packet_data(packet)
+                            + data->header_len,
+                            dp_packet_size(packet) - data->header_len);
+        flow_extract(&inner, &flow);
+        return flow_hash_5tuple(&flow, 0);
+    }
+    return dp_packet_get_rss_hash(packet);
+}
+
+ovs_be16
+zoo_push_slot(struct dp_packet *packet,
+              const struct ovs_action_push_tnl *data,
+              ovs_be16 choice_, ovs_be16 upstream)
+{
+    uint16_t choice = ntohs(choice_);
+    const struct zoo_map *map;
+    struct zoo_slot *slot;
+    struct in6_addr dst;
+    unsigned int b;
+    ovs_be16 port;
+    bool used;
+
+    if (OVS_UNLIKELY(choice >= ZOO_SPORT_MIN)) {
+        uint32_t salt = (find_udp(data->header, data->header_len, &dst)
+                         ? zoo_push_salt(&dst) : 0);
+
+        dp_packet_set_rss_hash(packet, hash_2words(choice, salt));
+        return choice_;
+    }
+
+    slot = ovsrcu_get(struct zoo_slot *, &slots[choice]);
+    if (OVS_UNLIKELY(!slot)) {
+        COVERAGE_INC(zooroute_push_stale_slot);
+        return upstream;
+    }
+
+    b = zoo_bucket(inner_hash(packet, data));
+    atomic_read_relaxed(&slot->used[b], &used);
+    if (OVS_UNLIKELY(!used)) {
+        atomic_store_relaxed(&slot->used[b], true);
+    }
+
+    map = ovsrcu_get(const struct zoo_map *, &slot->map);
+    port = map->port[b];
+    if (OVS_UNLIKELY(!port)) {
+        return upstream;
+    }
+
+    /* A bond below the tunnel hashes this, so it follows the port, as the
+     * underlay does. */
+    dp_packet_set_rss_hash(packet, hash_2words(ntohs(port), slot->salt));
+    return port;
+}
+
+uint16_t
+zoo_slot_alloc(uint32_t salt)
+{
+    if (n_slots >= ZOO_SLOT_MAX) {
+        return 0;
+    }
+
+    uint16_t id = last_slot;
+    do {
+        id = id >= ZOO_SLOT_MAX ? 1 : id + 1;
+    } while (ovsrcu_get_protected(struct zoo_slot *, &slots[id]));
+    last_slot = id;
+    n_slots++;
+
+    struct zoo_slot *slot = xzalloc(sizeof *slot);
+    slot->salt = salt;
+    for (size_t b = 0; b < ZOO_N_BUCKETS; b++) {
+        atomic_init(&slot->used[b], false);
+    }
+    ovsrcu_init(&slot->map, xzalloc(sizeof(struct zoo_map)));
+    ovsrcu_set(&slots[id], slot);
+    return id;
+}
+
+void
+zoo_slot_publish(uint16_t id, const uint16_t ports[ZOO_N_BUCKETS])
+{
+    struct zoo_slot *slot = ovsrcu_get_protected(struct zoo_slot *,
+                                                 &slots[id]);
+    struct zoo_map *old = ovsrcu_get_protected(struct zoo_map *, &slot->map);
+    struct zoo_map *map = xmalloc(sizeof *map);
+
+    for (size_t b = 0; b < ZOO_N_BUCKETS; b++) {
+        map->port[b] = htons(ports[b]);
+    }
+    ovsrcu_set(&slot->map, map);
+    ovsrcu_postpone(free, old);
+}
+
+void
+zoo_slot_free(uint16_t id)
+{
+    struct zoo_slot *slot = ovsrcu_get_protected(struct zoo_slot *,
+                                                 &slots[id]);
+
+    ovsrcu_set(&slots[id], NULL);
+    n_slots--;
+    ovsrcu_postpone(free, ovsrcu_get_protected(struct zoo_map *, &slot->map));
+    ovsrcu_postpone(free, slot);
+}
+
+unsigned int
+zoo_slot_count(void)
+{
+    return n_slots;
+}
+
+bool
+zoo_slot_take_used(uint16_t id, bool used[ZOO_N_BUCKETS])
+{
+    struct zoo_slot *slot = ovsrcu_get(struct zoo_slot *, &slots[id]);
+    bool any = false;
+
+    for (size_t b = 0; slot && b < ZOO_N_BUCKETS; b++) {
+        bool u;
+
+        atomic_read_relaxed(&slot->used[b], &u);
+        if (u) {
+            atomic_store_relaxed(&slot->used[b], false);
+            used[b] = any = true;
+        }
+    }
+    return any;
+}
+
+/* Pop. */
+
+/* Probes that may wait for the reader.  A round of a hundred peers fits. */
+#define RX_QUEUE_MAX 8192
+
+struct rx_node {
+    struct mpsc_queue_node node;
+    struct zoo_rx rx;
+};
+
+static struct mpsc_queue rx_queue = MPSC_QUEUE_INITIALIZER(&rx_queue);
+static atomic_count rx_count = ATOMIC_COUNT_INIT(0);
+static atomic_bool rx_waiting = ATOMIC_VAR_INIT(false);
+static atomic_bool pop_enabled = ATOMIC_VAR_INIT(false);
+
+DEFINE_STATIC_PER_THREAD_DATA(unsigned int, pop_taken, 0);
+
+static struct seq *
+rx_seq(void)
+{
+    static struct ovsthread_once once = OVSTHREAD_ONCE_INITIALIZER;
+    static struct seq *seq;
+
+    if (ovsthread_once_start(&once)) {
+        seq = seq_create();
+        ovsthread_once_done(&once);
+    }
+    return seq;
+}
+
+long long int
+zoo_now(void)
+{
+    struct timespec ts;
+
+    time_timespec(&ts);
+    return ts.tv_sec * 1000LL * 1000 * 1000 + ts.tv_nsec;
+}
+
+unsigned int
+zoo_pop_taken(void)
+{
+    unsigned int *taken = pop_taken_get();
+    unsigned int n = *taken;
+
+    *taken = 0;
+    return n;
+}
+
+void
+zoo_pop_enable(bool enable)
+{
+    atomic_store_relaxed(&pop_enabled, enable);
+}
+
+/* Queues the probe whose inner Ethernet header is 'hlen' bytes into 'packet'.
+ * Returns false if there is none. */
+static bool
+pop_probe(const struct dp_packet *packet, const struct flow_tnl *tnl,
+          enum zoo_encap encap, ovs_be32 vni, unsigned int hlen)
+{
+    size_t size = dp_packet_size(packet);
+    const struct eth_header *inner;
+    bool enabled, waiting;
+
+    atomic_read_relaxed(&pop_enabled, &enabled);
+    if (!enabled || size < hlen + ETH_HEADER_LEN) {
+        return false;
+    }
+
+    inner = ALIGNED_CAST(const struct eth_header *,
+                         (const uint8_t *) dp_packet_data(packet) + hlen);
+    if (!eth_addr_equals(inner->eth_dst,
+                         (struct eth_addr) ZOO_PROBE_ETH_DST)
+        || inner->eth_type != htons(ZOO_PROBE_ETH_TYPE)) {
+        return false;
+    }
+
+    ++*pop_taken_get();
+    if (atomic_count_inc(&rx_count) >= RX_QUEUE_MAX) {
+        atomic_count_dec(&rx_count);
+        COVERAGE_INC(zooroute_rx_queue_full);
+        return true;
+    }
+
+    struct rx_node *n = xmalloc(sizeof *n);
+    struct zoo_rx *rx = &n->rx;
+    rx->encap = encap;
+    rx->src = flow_tnl_src(tnl);
+    rx->dst = flow_tnl_dst(tnl);
+    rx->eth_dst = ((const struct eth_header *) dp_packet_data(packet))->eth_dst;
+    rx->tp_src = tnl->tp_src;
+    rx->tp_dst = tnl->tp_dst;
+    rx->tun_id = htonll(ntohl(vni) >> 8);
+    rx->when = zoo_now();
+    rx->len = MIN(size - hlen - ETH_HEADER_LEN, ZOO_PROBE_MAX_LEN);
+    memcpy(rx->body, inner + 1, rx->len);
+    mpsc_queue_insert(&rx_queue, &n->node);
+    COVERAGE_INC(zooroute_rx);
+
+    atomic_read(&rx_waiting, &waiting);
+    if (waiting) {
+        atomic_store(&rx_waiting, false);
+        seq_change(rx_seq());
+    }
+    return true;
+}
+
+bool
+zoo_pop_vxlan(const struct dp_packet *packet, const struct flow_tnl *tnl,
+              ovs_be32 flags, ovs_be32 vni, unsigned int hlen)
+{
+    return (flags == htonl(VXLAN_FLAGS | ZOO_VXLAN_F_PROBE)
+            && !(vni & htonl(0xff))
+            && pop_probe(packet, tnl, ZOO_ENCAP_VXLAN, vni, hlen));
+}
+
+bool
+zoo_pop_geneve(const struct dp_packet *packet, const struct flow_tnl *tnl,
+               const void *options, unsigned int opts_len, ovs_be32 vni,
+               unsigned int hlen)
+{
+    struct geneve_opt opt;
+
+    if (opts_len != sizeof opt) {
+        return false;
+    }
+    memcpy(&opt, options, sizeof opt);
+    return (opt.opt_class == htons(ZOO_GENEVE_OPT_CLASS)
+            && opt.type == ZOO_GENEVE_OPT_TYPE
+            && !opt.length
+            && pop_probe(packet, tnl, ZOO_ENCAP_GENEVE, vni, hlen));
+}
+
+bool
+zoo_rx_recv(struct zoo_rx *rx)
+{
+    struct mpsc_queue_node *node;
+    struct rx_node *n;
+
+    mpsc_queue_acquire(&rx_queue);
+    node = mpsc_queue_pop(&rx_queue);
+    mpsc_queue_release(&rx_queue);
+    if (!node) {
+        return false;
+    }
+
+    n = CONTAINER_OF(node, struct rx_node, node);
+    *rx = n->rx;
+    free(n);
+    atomic_count_dec(&rx_count);
+    return true;
+}
+
+void
+zoo_rx_wait(void)
+{
+    uint64_t seq = seq_read(rx_seq());
+
+    /* A probe that arrives from here on sees that somebody waits. */
+    atomic_store(&rx_waiting, true);
+    if (atomic_count_get(&rx_count)) {
+        poll_immediate_wake();
+    } else {
+        seq_wait(rx_seq(), seq);
+    }
+}

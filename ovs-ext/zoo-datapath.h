@@ -1,0 +1,191 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#ifndef ZOO_DATAPATH_H
+#define ZOO_DATAPATH_H 1
+
+/* The datapath's side of ZooRoute
+ * ===============================
+ *
+ * Push: a tunnel header that ofproto prebuilds carries in its UDP source port
+ * what is to be done with the packet's outer UDP source port:
+ *
+ *     - 0: Open vSwitch's own choice, which is what an unpatched Open vSwitch
+ *       does.
+ *
+ *     - 1...ZOO_SLOT_MAX: a slot.  The packet's flow hash picks one of
+ *       ZOO_N_BUCKETS buckets, and the slot's map has the bucket's port.
+ *
+ *     - ZOO_SPORT_MIN...65535: this port.
+ *
+ * So a change of a slot's map redirects all of a peer's traffic without
+ * touching a datapath flow.
+ *
+ * Pop: a well-marked probe (see zoo-probe.h) never becomes a packet of the
+ * tunnel: it is copied to a bounded queue that one thread reads.
+ *
+ * Thread-safety: the push and pop functions may be called by any thread that
+ * is not quiescent (see ovs-rcu.h).  The others say who may call them. */
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "openvswitch/compiler.h"
+#include "openvswitch/types.h"
+#include "ovs-ext/zoo-flow.h"
+
+struct dp_packet;
+struct flow_tnl;
+struct ovs_action_push_tnl;
+struct udp_header;
+
+#define ZOO_N_BUCKETS 128
+#define ZOO_SLOT_MAX (ZOO_SPORT_MIN - 1)
+
+/* VXLAN flag that marks a probe.  It is reserved in RFC 7348, in the group
+ * policy and in the generic protocol extension, so that every receiver that
+ * does not know it discards the packet. */
+#define ZOO_VXLAN_F_PROBE 0x40000000
+
+/* Geneve option that marks a probe: experimental class (RFC 8926, section
+ * 4.2), type with the critical bit set, no data. */
+#define ZOO_GENEVE_OPT_CLASS 0xff5a
+#define ZOO_GENEVE_OPT_TYPE 0x81
+
+/* Inner Ethernet header of a probe.  The address is one that no bridge
+ * forwards, the type IEEE's for local experiments. */
+#define ZOO_PROBE_ETH_DST \
+    ETH_ADDR_C(01,80,c2,00,00,0d)
+#define ZOO_PROBE_ETH_TYPE 0x88b5
+
+/* Most bytes of a probe after its inner Ethernet header. */
+#define ZOO_PROBE_MAX_LEN 512
+
+/* Push. */
+
+ovs_be16 zoo_push_slot(struct dp_packet *, const struct ovs_action_push_tnl *,
+                       ovs_be16 choice, ovs_be16 upstream);
+
+/* Returns the outer UDP source port for 'packet', to which the header of
+ * 'data' has just been prepended: 'choice' is the UDP source port of that
+ * header and 'upstream' what Open vSwitch would use. */
+static inline ovs_be16
+zoo_push_udp_src(struct dp_packet *packet,
+                 const struct ovs_action_push_tnl *data,
+                 ovs_be16 choice, ovs_be16 upstream)
+{
+    return (OVS_LIKELY(!choice) ? upstream
+            : zoo_push_slot(packet, data, choice, upstream));
+}
+
+/* Sets the UDP source port that 'data', a prebuilt VXLAN or Geneve header,
+ * carries.  Returns false, without a change, if it is something else. */
+bool zoo_push_set_choice(struct ovs_action_push_tnl *data, uint16_t choice);
+
+/* Returns the UDP source port that 'data', a prebuilt VXLAN or Geneve header,
+ * carries, 0 if it is something else. */
+uint16_t zoo_push_get_choice(const struct ovs_action_push_tnl *data);
+
+/* Marks 'data', a prebuilt VXLAN or Geneve header, so that the receiver takes
+ * the packet for a probe.  Returns false if it cannot be marked. */
+bool zoo_push_set_probe(struct ovs_action_push_tnl *data);
+
+/* Slots.  One thread at a time may call these functions. */
+
+/* Returns a slot that nobody uses, with a map of nothing but Open vSwitch's
+ * own choice, or 0 if there is none.  'salt' goes into the hash that a bond
+ * under the tunnel sees: it must be zoo_push_salt() of the remote address. */
+uint16_t zoo_slot_alloc(uint32_t salt);
+
+/* Publishes 'ports' (host byte order, 0 for Open vSwitch's own choice) as the
+ * map of 'slot'.  The next packet of every thread uses it. */
+void zoo_slot_publish(uint16_t slot, const uint16_t ports[ZOO_N_BUCKETS]);
+
+/* Frees 'slot'.  No datapath flow may carry it any more, and a grace period
+ * must have passed since the last one did (see ovs-rcu.h). */
+void zoo_slot_free(uint16_t slot);
+
+/* Returns the number of slots allocated. */
+unsigned int zoo_slot_count(void);
+
+/* Marks in 'used' the buckets of 'slot' that packets have used since the
+ * previous call, leaving others in 'used' as they are.  Returns true if there
+ * was any.  Safe beside the datapath threads. */
+bool zoo_slot_take_used(uint16_t slot, bool used[ZOO_N_BUCKETS]);
+
+/* Returns the part of the hash below the tunnel that depends on the remote
+ * address, IPv4-mapped for IPv4. */
+uint32_t zoo_push_salt(const struct in6_addr *remote);
+
+/* Returns the bucket of a packet with flow hash 'hash'. */
+static inline unsigned int
+zoo_bucket(uint32_t hash)
+{
+    return hash % ZOO_N_BUCKETS;
+}
+
+/* Pop. */
+
+enum zoo_encap {
+    ZOO_ENCAP_VXLAN,
+    ZOO_ENCAP_GENEVE,
+};
+
+/* A probe as received. */
+struct zoo_rx {
+    enum zoo_encap encap;
+    struct in6_addr src, dst;       /* Outer addresses. */
+    struct eth_addr eth_dst;        /* Outer Ethernet destination. */
+    ovs_be16 tp_src, tp_dst;        /* Outer UDP ports. */
+    ovs_be64 tun_id;
+    long long int when;             /* Monotonic time of arrival, ns. */
+    size_t len;
+    uint8_t body[ZOO_PROBE_MAX_LEN];
+};
+
+/* Called by netdev_vxlan_pop_header() and netdev_geneve_pop_header() for a
+ * packet whose header stock Open vSwitch does not accept, or that has a
+ * critical option: 'tnl' has the outer addresses and ports, 'vni' is the
+ * header's last word, 'hlen' the bytes before the inner Ethernet header.
+ * Returns true if 'packet' is a well-marked probe, which is then queued; the
+ * caller deletes 'packet' in any case. */
+bool zoo_pop_vxlan(const struct dp_packet *, const struct flow_tnl *,
+                   ovs_be32 flags, ovs_be32 vni, unsigned int hlen);
+bool zoo_pop_geneve(const struct dp_packet *, const struct flow_tnl *,
+                    const void *options, unsigned int opts_len, ovs_be32 vni,
+                    unsigned int hlen);
+
+/* Returns how many packets this thread's pops have queued since it was last
+ * asked: they are not drops. */
+unsigned int zoo_pop_taken(void);
+
+/* Turns the interception of probes on or off.  While it is off, pop functions
+ * do what stock Open vSwitch does. */
+void zoo_pop_enable(bool);
+
+/* Receives the next probe into '*rx'.  Returns false if there is none.  Only
+ * one thread may call this and the next function. */
+bool zoo_rx_recv(struct zoo_rx *rx);
+
+/* Wakes up poll_block() when a probe can be received. */
+void zoo_rx_wait(void);
+
+/* Returns the monotonic clock, ns.  Follows time/stop and time/warp. */
+long long int zoo_now(void);
+
+#endif /* zoo-datapath.h */
