@@ -26,13 +26,15 @@ ofproto_libofproto_la_SOURCES += \
 
 EXTRA_DIST += \
 	ovs-ext/ofp-actions-zoo.c \
-	ovs-ext/tests/zoo.at
+	ovs-ext/tests/zoo.at \
+	ovs-ext/tests/zooroute-action.at
 
 TESTSUITE_AT += \
-	ovs-ext/tests/zoo.at
+	ovs-ext/tests/zoo.at \
+	ovs-ext/tests/zooroute-action.at
 
 # The libraries alone, for builds that only run unit tests.  The generated
 # headers come first, which automake does for "all" only.
 zoo-libs: $(BUILT_SOURCES) config.h
-	$(MAKE) lib/libopenvswitch.la ofproto/libofproto.la
+	@$(MAKE) lib/libopenvswitch.la ofproto/libofproto.la
 .PHONY: zoo-libs

@@ -1,0 +1,347 @@
+# shellcheck shell=bash disable=SC2154,SC2034
+# Copyright (c) 2026 The ovs-zoo authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not
+# use this file except in compliance with the License.  You may obtain a copy
+# of the License at:
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.  See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+# What ./check consists of: the bookkeeping of results, the builds, and one
+# function suite_NAME for each suite.
+
+all_suites="build unit at ovs fuzz system bench"
+known_versions=$(cd "$zoo_repo/patches" && echo *)
+main_version=3.1.0
+
+# The files of Open vSwitch's testsuite that test what the patches touch: all
+# of them run on the main version, the others run the first few.
+core_at="tunnel tunnel-push-pop tunnel-push-pop-ipv6 ofp-actions"
+touched_at="$core_at ofproto-dpif ovs-vsctl ovs-ofctl ofp-print odp bfd
+            packet-type-aware drop-stats schema"
+
+die() {
+    echo >&2 "check: $*"
+    exit 2
+}
+
+is_in() {
+    case " $2 " in
+    *" $1 "*) return 0 ;;
+    *) return 1 ;;
+    esac
+}
+
+# Results.  Each test has one line in $results: status, suite, name, seconds,
+# and the reason or the log.
+
+begin_run() {
+    mkdir -p "$zoo_logs" 2>/dev/null
+    test -w "$zoo_logs" \
+        || die "$zoo_build_dir: not writable, made by another user: remove" \
+               "it, or choose another directory with ZOO_BUILD="
+    exec 8> "$zoo_build_dir/check.lock"
+    flock -n 8 || die "$zoo_build_dir: another ./check works here; choose" \
+                      "another directory with ZOO_BUILD="
+    results=$zoo_build_dir/results
+    parts=$zoo_build_dir/parts
+    scratch=$(mktemp -d "${TMPDIR:-/tmp}/zoo-check.XXXXXX")
+    : > "$results"
+    : > "$parts"
+    finished=
+}
+
+record() {
+    local IFS=$'\t'
+    echo "$*" >> "$results"
+}
+
+begin_part() {
+    part=$1
+    part_since=$SECONDS
+}
+
+end_part() {
+    printf '%s\t%d\n' "$part" $((SECONDS - part_since)) >> "$parts"
+}
+
+count() {
+    grep -c "^$1"$'\t' "$results"
+}
+
+end_run() {
+    local status=0
+    zoo_cleanup
+    rm -rf "$scratch"
+    give_back
+    echo
+    echo "part           time  passed  failed skipped"
+    awk -F '\t' -v OFS='\t' '
+        FNR == NR { n[$2, $1]++; next }
+        { printf "%-12s %3d:%02d %7d %7d %7d\n", $1, $2 / 60, $2 % 60,
+                 n[$1, "pass"], n[$1, "fail"], n[$1, "skip"] }' \
+        "$results" "$parts"
+    awk -F '\t' '
+        $1 == "skip" { if (!n[$2, $5]++) { order[++k] = $2 SUBSEP $5 }
+                       name[$2, $5] = $3 }
+        END { for (i = 1; i <= k; i++) {
+                  split(order[i], f, SUBSEP)
+                  printf "skipped: %s: %s: %s\n", f[1],
+                      n[order[i]] > 1 ? n[order[i]] " tests" : name[order[i]],
+                      f[2] } }' "$results"
+    awk -F '\t' '$1 == "fail" { printf "FAILED: %s: %s: %s\n", $2, $3, $5 }' \
+        "$results"
+    if test -z "$finished"; then
+        echo "interrupted"
+        status=1
+    fi
+    test "$(count fail)" = 0 || status=1
+    echo "$(count pass) passed, $(count fail) failed, $(count skip) skipped"
+    exit $status
+}
+
+# After "sudo ./check" the files belong to the owner of the repository.
+give_back() {
+    test "$(id -u)" = 0 || return 0
+    chown -R -h --reference="$zoo_repo" "$zoo_build_dir"
+    for file in configure.gen aclocal.m4 Makefile.in boot.lock \
+                build-aux/compile build-aux/install-sh build-aux/missing; do
+        test ! -e "$zoo_repo/$file" \
+            || chown -h --reference="$zoo_repo" "$zoo_repo/$file"
+    done
+}
+
+# run_test SUITE NAME SECONDS COMMAND...
+#
+# Runs one test that exits with 0 (passed), 77 (skipped, the reason being the
+# last line of its output) or anything else (failed).
+run_test() {
+    local suite=$1 name=$2 limit=$3 title status=0 log last
+    shift 3
+    case $name in
+    *"$match"*) ;;
+    *) return 0 ;;
+    esac
+    title="$suite $name"
+    log=$(zoo_log_name "$title")
+    zoo_step "$title" timeout --kill-after=30 "$limit" "$@" || status=$?
+    last=$(tail -n 1 "$log" | tr '\t' ' ')
+    case $status in
+    0) record pass "$suite" "$name" "$zoo_last_seconds" "" ;;
+    77) record skip "$suite" "$name" "$zoo_last_seconds" "$last" ;;
+    124 | 137) record fail "$suite" "$name" "$zoo_last_seconds" \
+                   "took more than $limit s, see $log" ;;
+    *) record fail "$suite" "$name" "$zoo_last_seconds" "$last, see $log" ;;
+    esac
+}
+
+skip_test() {
+    record skip "$1" "$2" 0 "$3"
+}
+
+# A test's file may say how long it may take: "timeout: SECONDS" in a comment.
+limit_of() {
+    local limit
+    limit=$(sed -n '1,40s/^[#*/ ]*timeout: *\([0-9]*\).*/\1/p' "$1" | head -n 1)
+    echo "${limit:-$2}"
+}
+
+# Builds.
+
+version_dir() {
+    echo "$zoo_build_dir/$1"
+}
+
+# The tree of Open vSwitch $1, built with our patches.
+ovs_tree() {
+    echo "$zoo_build_dir/$1/ovs-${1%%-*}"
+}
+
+have_build() {
+    test "${zoo_status[build $1]-1}" = 0
+}
+
+# Everything that runs on one build is made here, so that the tests do not wait.
+build_one() {
+    local dir=$1
+    shift
+    case $dir in
+    *-tsan) zoo_build "$dir" --enable-tsan "$@" ;;
+    *-asan) zoo_build "$dir" --enable-asan "$@" && zoo_make_quiet unit ;;
+    *) zoo_build "$dir" "$@" && zoo_make_quiet unit tools \
+           && { ! grep -q '^FUZZ_TARGETS_TRUE = $' Makefile \
+                    || zoo_make_quiet fuzz; } ;;
+    esac
+}
+
+start_build() {
+    zoo_start "build $1" build_one "$(version_dir "$1")" \
+        --with-ovs="${1%%-*}" --enable-Werror
+}
+
+# Two builds run at a time, since half of a build is one process's work.
+build_all() {
+    local version builds=() name
+    for version in $versions; do
+        builds+=("$version")
+        if test "$version" = "$one" && test "$mode" != quick; then
+            builds+=("$version-asan" "$version-tsan")
+        fi
+    done
+
+    zoo_jobs=$(((zoo_cpus + 1) / 2))
+    # One of them alone makes configure.gen.
+    zoo_step "build configure" "$zoo_repo/boot.sh" || true
+    for name in "${builds[@]}"; do
+        test ${#zoo_title[@]} -lt 2 || zoo_finish_one || true
+        start_build "$name"
+    done
+    zoo_finish_all || true
+    if test "$mode" != quick; then
+        # This shares a directory with the patched build.
+        builds+=("$one-stock")
+        zoo_jobs=$zoo_cpus
+        zoo_step "build $one-stock" zoo_build "$(version_dir "$one")" \
+            --stock --with-ovs="$one" --enable-Werror || true
+    fi
+    unset zoo_jobs
+
+    for name in "${builds[@]}"; do
+        if have_build "$name"; then
+            record pass builds "$name" 0 ""
+        else
+            record fail builds "$name" 0 \
+                "see $(zoo_log_name "build $name")"
+        fi
+    done
+}
+
+# Suites.
+
+suite_unit() {
+    local name test
+    for name in "$one" "$one-asan" "$one-tsan"; do
+        have_build "$name" || continue
+        for test in "$(version_dir "$name")"/tests/unit/test-*; do
+            test -x "$test" || continue
+            run_test unit "$(basename "$test") on $name" 300 \
+                env CK_VERBOSITY=normal "$test"
+        done
+    done
+}
+
+# run_at SUITE BUILD FILE...
+#
+# Runs tests of Open vSwitch's testsuite.  Most of their time is spent waiting,
+# so that there can be more of them at a time than there are processors.
+run_at() {
+    local suite=$1 build=$2 dir title
+    shift 2
+    have_build "$build" || return 0
+    dir=$(version_dir "$build")
+    title="$suite $build"
+    zoo_step "$title" "$zoo_repo/build-aux/run-at" \
+        --tree "$(ovs_tree "$build")" --stock "$dir/stock-${build%%-*}" \
+        --results "$results" --logs "$zoo_logs" --suite "$suite" \
+        --label "$build" --match "$match" --jobs $((zoo_cpus * 4)) "$@" \
+        && return 0
+    # Tests that failed are recorded; anything else failed as a whole.
+    grep -q "^fail"$'\t'"$suite"$'\t'"$build: " "$results" \
+        || record fail "$suite" "$build" 0 \
+               "$(tail -n 1 "$(zoo_log_name "$title")")"
+}
+
+suite_at() {
+    local version
+    for version in $versions; do
+        run_at at "$version" ours
+    done
+    run_at at "$one-asan" ours
+}
+
+suite_ovs() {
+    local version
+    for version in $versions; do
+        if test "$mode" = full; then
+            run_at ovs "$version" all
+        elif test "$version" = "$one"; then
+            # shellcheck disable=SC2086 # A list.
+            run_at ovs "$version" $touched_at
+        else
+            # shellcheck disable=SC2086
+            run_at ovs "$version" $core_at
+        fi
+    done
+    # shellcheck disable=SC2086
+    run_at ovs "$one-asan" $core_at
+}
+
+suite_fuzz() {
+    local target name dir
+    have_build "$one" || return 0
+    for target in "$(version_dir "$one")"/tests/fuzz/fuzz-*; do
+        test -x "$target" || continue
+        name=$(basename "$target")
+        dir=$scratch/$name
+        mkdir -p "$dir"
+        run_test fuzz "$name" 120 "$target" -max_total_time=20 -timeout=10 \
+            -rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix="$dir/" \
+            "$dir" "$zoo_repo/tests/fuzz/corpus/${name#fuzz-}"
+    done
+}
+
+# run_executable SUITE FILE SECONDS [ARGUMENT...]
+#
+# Runs a test of tests/SUITE with the builds in its environment.
+run_executable() {
+    local suite=$1 test=$2 limit=$3 name
+    shift 3
+    name=$(basename "$test")
+    if grep -q '^# needs: root' "$test" && test "$(id -u)" != 0; then
+        skip_test "$suite" "$name" "needs root"
+        return 0
+    fi
+    run_test "$suite" "$name" "$(limit_of "$test" "$limit")" \
+        env ZOO_OVS="$(ovs_tree "$one")" \
+            ZOO_STOCK="$(version_dir "$one")/stock-$one" \
+            ZOO_TOOLS="$(version_dir "$one")/tests" \
+            "$test" "$@"
+}
+
+executables() {
+    find "$zoo_repo/tests/$1" -maxdepth 1 -type f -perm -u+x 2>/dev/null | sort
+}
+
+# What configure, make and make install promise.
+suite_build() {
+    local test
+    for test in $(executables build); do
+        run_executable build "$test" 600
+    done
+}
+
+suite_system() {
+    local test
+    have_build "$one" && have_build "$one-stock" || return 0
+    for test in $(executables system); do
+        run_executable system "$test" 300
+    done
+}
+
+# A benchmark runs here if a comment "check: ARGUMENTS" says how.
+suite_bench() {
+    local test arguments
+    have_build "$one" && have_build "$one-stock" || return 0
+    for test in $(executables bench); do
+        if arguments=$(grep -m 1 '^# check:' "$test"); then
+            # shellcheck disable=SC2086 # Several words.
+            run_executable bench "$test" 300 ${arguments#*:}
+        fi
+    done
+}
