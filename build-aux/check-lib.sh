@@ -92,9 +92,11 @@ end_run() {
                        name[$2, $5] = $3 }
         END { for (i = 1; i <= k; i++) {
                   split(order[i], f, SUBSEP)
-                  printf "skipped: %s: %s: %s\n", f[1],
-                      n[order[i]] > 1 ? n[order[i]] " tests" : name[order[i]],
-                      f[2] } }' "$results"
+                  what = name[order[i]]
+                  if (n[order[i]] != 1)
+                      what = n[order[i]] " tests"
+                  printf "skipped: %s: %s: %s\n", f[1], what, f[2] } }' \
+        "$results"
     awk -F '\t' '$1 == "fail" { printf "FAILED: %s: %s: %s\n", $2, $3, $5 }' \
         "$results"
     if test -z "$finished"; then
@@ -197,7 +199,7 @@ build_all() {
 
     zoo_jobs=$(((zoo_cpus + 1) / 2))
     # One of them alone makes configure.gen.
-    zoo_step "build configure" "$zoo_repo/boot.sh" || true
+    zoo_step "build configure" "$zoo_repo/configure" --version || true
     for name in "${builds[@]}"; do
         test ${#zoo_title[@]} -lt 2 || zoo_finish_one || true
         start_build "$name"
