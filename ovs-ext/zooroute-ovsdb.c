@@ -78,7 +78,7 @@ static const struct int_column int_columns[] = {
 };
 
 /* The configuration in effect. */
-static struct zooroute_config config = ZOOROUTE_CONFIG_DEFAULT;
+static struct zooroute_config config;
 
 /* What is wrong with the configuration in the database, or NULL. */
 static char *config_error;
@@ -89,7 +89,7 @@ static uint32_t seed;
 static bool have_seed;
 
 /* Names of interfaces whose other_config:zooroute is set, with their enum
- * zooroute_interface_mode. */
+ * zooroute_iface_mode. */
 static struct simap iface_modes = SIMAP_INITIALIZER(&iface_modes);
 
 /* Progress of writing status. */
@@ -150,19 +150,21 @@ parse_ints(const struct ovsrec_zooroute *row, struct zooroute_config *c)
     return NULL;
 }
 
-/* Stores in '*value' the integer that 'key' has in 'row''s other_config, and
- * in '*present' whether it is there at all. */
+/* If 'row''s other_config has 'key', stores its value in '*value'. */
 static char * OVS_WARN_UNUSED_RESULT
 parse_other_int(const struct ovsrec_zooroute *row, const char *key,
-                long long int max, long long int *value, bool *present)
+                long long int min, long long int max, long long int *value)
 {
     const char *s = smap_get(&row->other_config, key);
+    long long int x;
 
-    *present = s != NULL;
-    if (s && (!str_to_llong(s, 10, value) || *value < 0 || *value > max)) {
-        return xasprintf("other_config:%s: \"%s\" is not an integer in the "
-                         "range 0..%lld, set it to one or remove it",
-                         key, s, max);
+    if (s) {
+        if (!str_to_llong(s, 10, &x) || x < min || x > max) {
+            return xasprintf("other_config:%s: \"%s\" is not an integer in "
+                             "the range %lld..%lld, set it to one or remove "
+                             "it", key, s, min, max);
+        }
+        *value = x;
     }
     return NULL;
 }
@@ -171,16 +173,26 @@ static char * OVS_WARN_UNUSED_RESULT
 parse_other_config(const struct ovsrec_zooroute *row,
                    struct zooroute_config *c)
 {
-    long long int value;
-    bool present;
+    long long int new_seed = -1;
+    long long int probe_vni = c->probe_vni;
+    long long int max_peers = c->max_peers;
     char *error;
 
-    error = parse_other_int(row, "seed", UINT32_MAX, &value, &present);
+    error = parse_other_int(row, "seed", 0, UINT32_MAX, &new_seed);
+    if (!error) {
+        error = parse_other_int(row, "probe-vni", 0, (1 << 24) - 1,
+                                &probe_vni);
+    }
+    if (!error) {
+        error = parse_other_int(row, "max-peers", 1, ZOO_SLOT_MAX,
+                                &max_peers);
+    }
     if (error) {
         return error;
     }
-    if (present) {
-        seed = value;
+
+    if (new_seed >= 0) {
+        seed = new_seed;
         have_seed = true;
     } else {
         if (!have_seed) {
@@ -195,12 +207,9 @@ parse_other_config(const struct ovsrec_zooroute *row,
         free(s);
     }
     c->seed = seed;
-
-    error = parse_other_int(row, "probe-vni", (1 << 24) - 1, &value, &present);
-    if (!error && present) {
-        c->probe_vni = value;
-    }
-    return error;
+    c->probe_vni = probe_vni;
+    c->max_peers = max_peers;
+    return NULL;
 }
 
 static char * OVS_WARN_UNUSED_RESULT
@@ -225,7 +234,7 @@ parse_identity(const struct ovsrec_zooroute *row, struct zooroute_config *c)
             free(error);
             return s;
         }
-        zoo_auth_destroy(auth);
+        zoo_auth_unref(auth);
         c->auth_key_file = row->auth_key_file;
     }
     return NULL;
@@ -267,7 +276,7 @@ parse_config(const struct ovsrec_zooroute *row, struct zooroute_config *c)
 {
     char *error;
 
-    *c = (struct zooroute_config) ZOOROUTE_CONFIG_DEFAULT;
+    *c = ZOOROUTE_CONFIG_DEFAULT;
     c->enabled = true;
     c->tunnels_all = !row->tunnels || !strcmp(row->tunnels, "all");
 
@@ -284,8 +293,9 @@ parse_config(const struct ovsrec_zooroute *row, struct zooroute_config *c)
     return error;
 }
 
-/* Takes over 'new', including a copy of its strings. */
-static void
+/* Takes over 'new', including a copy of its strings.  Returns NULL or what is
+ * wrong with it after all. */
+static char * OVS_WARN_UNUSED_RESULT
 apply_config(const struct zooroute_config *new)
 {
     char *auth_key_file = nullable_xstrdup(new->auth_key_file);
@@ -293,7 +303,14 @@ apply_config(const struct zooroute_config *new)
     free(config.auth_key_file);
     config = *new;
     config.auth_key_file = auth_key_file;
-    zooroute_set_config(&config);
+
+    char *error = zooroute_set_config(&config);
+    if (error) {
+        char *s = xasprintf("auth_key_file: %s", error);
+        free(error);
+        error = s;
+    }
+    return error;
 }
 
 /* Records what is wrong with the configuration, NULL if nothing is, and logs
@@ -376,7 +393,7 @@ zooroute_ovsdb_reconfigure(struct ovsdb_idl *idl,
         error = parse_config(row, &new);
     }
     if (!error) {
-        apply_config(&new);
+        error = apply_config(&new);
     }
     set_config_error(error);
 
@@ -404,6 +421,7 @@ zooroute_ovsdb_unixctl_config(struct unixctl_conn *conn, int argc OVS_UNUSED,
     ds_put_format(&s, "\nauth_key_file: %s\n",
                   config.auth_key_file ? config.auth_key_file : "");
     ds_put_format(&s, "tunnels: %s\n", config.tunnels_all ? "all" : "marked");
+    ds_put_format(&s, "max-peers: %u\n", config.max_peers);
     if (config.probe_vni >= 0) {
         ds_put_format(&s, "probe-vni: %"PRId64"\n", config.probe_vni);
     }
@@ -436,6 +454,8 @@ zooroute_ovsdb_init(struct ovsdb_idl *idl)
     for (size_t i = 0; i < OVSREC_ZOOROUTE_PEER_N_COLUMNS; i++) {
         ovsdb_idl_omit_alert(idl, &ovsrec_zooroute_peer_columns[i]);
     }
+    config = ZOOROUTE_CONFIG_DEFAULT;
+    zooroute_init();
     unixctl_command_register("zooroute/config", "", 0, 0,
                              zooroute_ovsdb_unixctl_config, NULL);
 }
@@ -634,6 +654,8 @@ zooroute_ovsdb_run(struct ovsdb_idl *idl)
 {
     long long int now = time_msec();
 
+    zooroute_run();
+
     if (!status_txn && now >= status_due()) {
         status_dirty = false;
         status_seq = zooroute_status_seq();
@@ -666,6 +688,7 @@ zooroute_ovsdb_wait(struct ovsdb_idl *idl)
         return;
     }
 
+    zooroute_wait();
     if (status_txn) {
         ovsdb_idl_txn_wait(status_txn);
         return;
