@@ -30,6 +30,7 @@
 
 #include "openvswitch/dynamic-string.h"
 #include "openvswitch/util.h"
+#include "ovs-atomic.h"
 #include "util.h"
 
 #define MAX_KEYS 16
@@ -43,6 +44,7 @@ struct zoo_key {
 };
 
 struct zoo_auth {
+    struct ovs_refcount ref_cnt;
     size_t n;
     struct zoo_key keys[MAX_KEYS];      /* Newest last. */
 };
@@ -95,6 +97,7 @@ struct zoo_auth *
 zoo_auth_parse(const char *s_, const char *file_name, char **error)
 {
     struct zoo_auth *auth = xzalloc(sizeof *auth);
+    ovs_refcount_init(&auth->ref_cnt);
     char *s = xstrdup(s_);
     char *next = s;
     int line_number = 0;
@@ -133,7 +136,7 @@ zoo_auth_parse(const char *s_, const char *file_name, char **error)
 #endif
     free(s);
     if (*error) {
-        zoo_auth_destroy(auth);
+        zoo_auth_unref(auth);
         return NULL;
     }
     return auth;
@@ -167,10 +170,21 @@ zoo_auth_load(const char *file_name, char **error)
     return auth;
 }
 
-void
-zoo_auth_destroy(struct zoo_auth *auth)
+struct zoo_auth *
+zoo_auth_ref(const struct zoo_auth *auth_)
 {
+    struct zoo_auth *auth = CONST_CAST(struct zoo_auth *, auth_);
+
     if (auth) {
+        ovs_refcount_ref(&auth->ref_cnt);
+    }
+    return auth;
+}
+
+void
+zoo_auth_unref(struct zoo_auth *auth)
+{
+    if (auth && ovs_refcount_unref(&auth->ref_cnt) == 1) {
 #ifdef HAVE_OPENSSL
         OPENSSL_cleanse(auth, sizeof *auth);
 #endif
@@ -181,7 +195,9 @@ zoo_auth_destroy(struct zoo_auth *auth)
 bool
 zoo_auth_equal(const struct zoo_auth *a, const struct zoo_auth *b)
 {
-    return a && b ? !memcmp(a, b, sizeof *a) : a == b;
+    return (a && b
+            ? a->n == b->n && !memcmp(a->keys, b->keys, sizeof a->keys)
+            : a == b);
 }
 
 uint16_t

@@ -25,7 +25,8 @@
  * that begin with # are skipped.  The last key is the newest.  All keys
  * verify; see zoo_auth_choose() for the one that signs.
  *
- * A struct zoo_auth does not change once loaded; callers serialize freeing. */
+ * A struct zoo_auth does not change once loaded.  It is reference-counted, and
+ * any thread that has a reference may use it. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -41,7 +42,10 @@ struct zoo_auth *zoo_auth_load(const char *file_name, char **error);
 /* Parses 's', the content of a key file.  'file_name' is for messages. */
 struct zoo_auth *zoo_auth_parse(const char *s, const char *file_name,
                                 char **error);
-void zoo_auth_destroy(struct zoo_auth *);
+
+/* Adds or drops a reference.  'auth' may be NULL. */
+struct zoo_auth *zoo_auth_ref(const struct zoo_auth *auth);
+void zoo_auth_unref(struct zoo_auth *auth);
 
 /* Returns true if 'a' and 'b' (either may be NULL) have the same keys. */
 bool zoo_auth_equal(const struct zoo_auth *a, const struct zoo_auth *b);

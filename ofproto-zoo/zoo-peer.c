@@ -218,6 +218,7 @@ evacuate(struct zoo_peer *peer, long long int now)
         const struct zoo_health *h = &peer->candidates[i].health;
         uint32_t eligible = eligible_since(peer, h->first_fail);
 
+        peer->split |= eligible && !h->forced && !h->collective;
         if (zoo_path_table_evacuate(&peer->table, i, eligible, rank)) {
             peer->map_changed = true;
             peer->moved_from |= bit(i);
@@ -260,6 +261,7 @@ settle(struct zoo_peer *peer, const struct zoo_params *params,
             set_state(peer, (peer->answered ? ZOO_PEER_EXHAUSTED
                              : ZOO_PEER_LEGACY));
             peer->next_full = now;
+            peer->all_failed |= peer->answered;
             for (unsigned int i = 0; i < peer->table.n; i++) {
                 zoo_health_set_collective(&peer->candidates[i].health);
             }
@@ -296,10 +298,11 @@ candidate_arrived(struct zoo_peer *peer, const struct zoo_params *params,
                   struct zoo_open_round *r, unsigned int i, long long int now)
 {
     struct zoo_candidate *c = &peer->candidates[i];
+    bool was_down = c->health.state == ZOO_HEALTH_DOWN;
 
     r->open &= ~bit(i);
     c->validated = MAX(c->validated, r->sent);
-    if (zoo_health_success(&c->health, params, now)) {
+    if (zoo_health_success(&c->health, params, now) && was_down) {
         peer->came_up |= bit(i);
     }
 }

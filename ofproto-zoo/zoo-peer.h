@@ -104,6 +104,9 @@ struct zoo_peer {
     long long int srtt, rttvar; /* 0 if unknown. */
     uint32_t n_silent;          /* Rounds without report since the last. */
     uint32_t n_rewritten;       /* Consecutive reports of rewriting. */
+    bool split;                 /* Candidates have differed: one was down
+                                 * while another one worked. */
+    bool all_failed;            /* All candidates have been down at once. */
 
     /* Schedule. */
     long long int next_fast, next_full, next_urgent;

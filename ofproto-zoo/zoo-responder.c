@@ -316,6 +316,16 @@ zoo_responder_receive(struct zoo_responder *r,
     return ZOO_PROBE_OK;
 }
 
+bool
+zoo_responder_knows(const struct zoo_responder *r,
+                    const struct zoo_sender_key *key, long long int since)
+{
+    const struct sender *s = sender_find(r, key,
+                                         hash_bytes(key, sizeof *key, 0));
+
+    return s && s->tunnel.checked >= since;
+}
+
 void
 zoo_responder_forget(struct zoo_responder *r, const struct zoo_sender_key *key)
 {

@@ -37,6 +37,7 @@
 #include <stdint.h>
 
 #include "openvswitch/hmap.h"
+#include "ovs-ext/zoo-xlate.h"
 #include "zoo-probe.h"
 
 #define ZOO_RESPONDER_MAX_SENDERS 16384
@@ -56,8 +57,7 @@ struct zoo_sender_key {
 
 /* The caller's, for each sender, zero at first: where to send reports. */
 struct zoo_sender_tunnel {
-    struct uuid ofproto;
-    ofp_port_t ofp_port;
+    struct zoo_tunnel_port port;
     long long int checked;      /* When it was last looked up, ns. */
 };
 
@@ -84,6 +84,12 @@ enum zoo_probe_error zoo_responder_receive(
     uint16_t sport, const struct zoo_probe *probe,
     long long int arrival, long long int now, uint64_t random,
     struct zoo_sender_tunnel **tunnelp);
+
+/* Returns true if the sender with 'key' is known and its tunnel was looked up
+ * at 'since' or later. */
+bool zoo_responder_knows(const struct zoo_responder *,
+                         const struct zoo_sender_key *key,
+                         long long int since);
 
 /* Forgets the sender with 'key'. */
 void zoo_responder_forget(struct zoo_responder *,

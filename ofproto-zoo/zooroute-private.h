@@ -37,9 +37,10 @@ struct zooroute_peer {
     bool learned;
     enum zoo_encap encap;
 
-    /* Guarded by 'zooroute_mutex'.  Only the thread removes peers, so that it
-     * may use one without the mutex where it says so. */
+    /* Guarded by 'zooroute_mutex'. */
+    bool retired;                   /* No longer in 'zooroute_peers'. */
     struct heap_node heap_node;     /* In 'zooroute_heap'. */
+    struct hmap_node session_node;  /* In 'zooroute_sessions'. */
     struct zoo_tunnel_dst dst;
     struct zoo_peer peer;
     int send_error;                 /* Of the last round, 0 if sent. */
@@ -71,6 +72,7 @@ extern struct zoo_auth *zooroute_auth;
 extern struct zooroute_stats zooroute_stats;
 extern struct zoo_responder *zooroute_responder;
 extern struct heap zooroute_heap;   /* Peers by time of their next run. */
+extern struct hmap zooroute_sessions; /* Peers by 'peer.session'. */
 
 /* Sets when the thread runs 'peer' next. */
 void zooroute_schedule(struct zooroute_peer *, long long int when)

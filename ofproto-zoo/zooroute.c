@@ -22,8 +22,9 @@
 
 #include "entropy.h"
 #include "hash.h"
-#include "latch.h"
 #include "openvswitch/dynamic-string.h"
+#include "openvswitch/hmap.h"
+#include "openvswitch/poll-loop.h"
 #include "openvswitch/vlog.h"
 #include "ovs-atomic.h"
 #include "ovs-ext/zoo-quarantine.h"
@@ -44,6 +45,8 @@ struct zoo_auth *zooroute_auth OVS_GUARDED_BY(zooroute_mutex);
 struct zooroute_stats zooroute_stats OVS_GUARDED_BY(zooroute_mutex);
 struct zoo_responder *zooroute_responder OVS_GUARDED_BY(zooroute_mutex);
 struct heap zooroute_heap OVS_GUARDED_BY(zooroute_mutex);
+struct hmap zooroute_sessions OVS_GUARDED_BY(zooroute_mutex)
+    = HMAP_INITIALIZER(&zooroute_sessions);
 
 /* Learned peers. */
 static unsigned int n_learned OVS_GUARDED_BY(zooroute_mutex);
@@ -212,7 +215,7 @@ load_keys(const char *file_name)
     struct zoo_auth *old = zooroute_auth;
     zooroute_auth = auth;
     ovs_mutex_unlock(&zooroute_mutex);
-    zoo_auth_destroy(old);
+    zoo_auth_unref(old);
     return NULL;
 }
 
@@ -394,6 +397,8 @@ create_peer(const struct zooroute_output *out) OVS_REQUIRES(zooroute_mutex)
 
     n_learned += peer->learned;
     heap_insert(&zooroute_heap, &peer->heap_node, 0);
+    hmap_insert(&zooroute_sessions, &peer->session_node,
+                hash_uint64(peer->peer.session));
     cmap_insert(&zooroute_peers, &peer->cmap_node, key_hash(&peer->key));
     zooroute_status_changed();
     return peer;
@@ -416,7 +421,9 @@ zooroute_retire(struct zooroute_peer *peer)
 {
     cmap_remove(&zooroute_peers, &peer->cmap_node, key_hash(&peer->key));
     heap_remove(&zooroute_heap, &peer->heap_node);
+    hmap_remove(&zooroute_sessions, &peer->session_node);
     n_learned -= peer->learned;
+    peer->retired = true;
     zoo_quarantine_add(free_slot, xmemdup(&peer->slot, sizeof peer->slot));
     ovsrcu_postpone(free, peer);
     zooroute_status_changed();

@@ -18,14 +18,42 @@
 # tests/zoo.at.
 
 lib_libopenvswitch_la_SOURCES += \
+	ovs-ext/zoo-datapath.c \
+	ovs-ext/zoo-datapath.h \
 	ovs-ext/zoo-flow.h
 
 ofproto_libofproto_la_SOURCES += \
+	ofproto-zoo/zoo-auth.c \
+	ofproto-zoo/zoo-auth.h \
+	ofproto-zoo/zoo-health.c \
+	ofproto-zoo/zoo-health.h \
+	ofproto-zoo/zoo-path-table.c \
+	ofproto-zoo/zoo-path-table.h \
+	ofproto-zoo/zoo-peer.c \
+	ofproto-zoo/zoo-peer.h \
+	ofproto-zoo/zoo-probe.c \
+	ofproto-zoo/zoo-probe.h \
+	ofproto-zoo/zoo-responder.c \
+	ofproto-zoo/zoo-responder.h \
+	ofproto-zoo/zooroute-appctl.c \
+	ofproto-zoo/zooroute-private.h \
+	ofproto-zoo/zooroute-status.c \
+	ofproto-zoo/zooroute-thread.c \
+	ofproto-zoo/zooroute.c \
+	ofproto-zoo/zooroute.h \
 	ovs-ext/zoo-ofproto.c \
-	ovs-ext/zoo-ofproto.h
+	ovs-ext/zoo-ofproto.h \
+	ovs-ext/zoo-quarantine.c \
+	ovs-ext/zoo-quarantine.h \
+	ovs-ext/zoo-xlate.h
+
+vswitchd_ovs_vswitchd_SOURCES += \
+	ovs-ext/zooroute-ovsdb.c \
+	ovs-ext/zooroute-ovsdb.h
 
 EXTRA_DIST += \
 	ovs-ext/ofp-actions-zoo.c \
+	ovs-ext/ofproto-dpif-xlate-zoo.c \
 	ovs-ext/tests/zoo.at \
 	ovs-ext/tests/zooroute-action.at
 

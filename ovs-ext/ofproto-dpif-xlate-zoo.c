@@ -17,6 +17,15 @@
 /* Included by ofproto/ofproto-dpif-xlate.c ahead of native_tunnel_output(),
  * whose context and port tables it needs. */
 
+#include "dpif.h"
+#include "netlink.h"
+#include "odp-util.h"
+#include "ofproto-zoo/zooroute.h"
+#include "ovs-ext/zoo-datapath.h"
+#include "ovs-ext/zoo-ofproto.h"
+#include "ovs-ext/zoo-xlate.h"
+#include "tnl-ports.h"
+
 /* Reports in a trace what zoo_xlate_tunnel_push() has decided. */
 static void
 zoo_xlate_report(struct xlate_ctx *ctx, const struct zooroute_output *out)

@@ -94,7 +94,7 @@ find_udp(const void *header, size_t len, struct in6_addr *dst)
         const struct ovs_16aligned_ip6_hdr *ip6 = (const void *) l3;
 
         if (len < ETH_HEADER_LEN + IPV6_HEADER_LEN + UDP_HEADER_LEN
-            || ip6->ip6_nxt != IPPROTO_UDP) {
+            || ip6->ip6_ctlun.ip6_un1.ip6_un1_nxt != IPPROTO_UDP) {
             return NULL;
         }
         memcpy(dst, &ip6->ip6_dst, sizeof *dst);
@@ -112,8 +112,10 @@ push_find_udp(const struct ovs_action_push_tnl *data)
         && data->tnl_type != OVS_VPORT_TYPE_GENEVE) {
         return NULL;
     }
-    return CONST_CAST(struct udp_header *, (const struct udp_header *)
-                      find_udp(data->header, data->header_len, &dst));
+    return CONST_CAST(struct udp_header *,
+                      ALIGNED_CAST(const struct udp_header *,
+                                   find_udp(data->header, data->header_len,
+                                            &dst)));
 }
 
 bool
@@ -193,8 +195,8 @@ zoo_push_slot(struct dp_packet *packet,
               ovs_be16 choice_, ovs_be16 upstream)
 {
     uint16_t choice = ntohs(choice_);
-    const struct zoo_map *map;
     struct zoo_slot *slot;
+    struct zoo_map *map;
     struct in6_addr dst;
     unsigned int b;
     ovs_be16 port;
@@ -220,7 +222,7 @@ zoo_push_slot(struct dp_packet *packet,
         atomic_store_relaxed(&slot->used[b], true);
     }
 
-    map = ovsrcu_get(const struct zoo_map *, &slot->map);
+    map = ovsrcu_get(struct zoo_map *, &slot->map);
     port = map->port[b];
     if (OVS_UNLIKELY(!port)) {
         return upstream;

@@ -1,0 +1,547 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#include <config.h>
+#include "zooroute-private.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include "flow.h"
+#include "openvswitch/dynamic-string.h"
+#include "openvswitch/json.h"
+#include "openvswitch/match.h"
+#include "openvswitch/ofp-flow.h"
+#include "openvswitch/ofp-match.h"
+#include "socket-util.h"
+#include "unixctl.h"
+#include "util.h"
+
+#define MSEC (1000 * 1000LL)
+
+/* PEER on the command line is REMOTE, or LOCAL,REMOTE, or
+ * LOCAL,REMOTE,DST_PORT. */
+struct peer_filter {
+    bool any;
+    bool has_local;
+    struct in6_addr local, remote;
+    unsigned int dst_port;      /* 0 for any. */
+};
+
+static bool
+parse_address(const char *s, struct in6_addr *address)
+{
+    ovs_be32 ip;
+
+    if (s && ip_parse(s, &ip)) {
+        in6_addr_set_mapped_ipv4(address, ip);
+        return true;
+    }
+    return s && ipv6_parse(s, address);
+}
+
+/* Parses 's' into '*f'.  Returns NULL or an error that the caller must
+ * free. */
+static char *
+parse_filter(const char *s, struct peer_filter *f)
+{
+    char *copy = xstrdup(s);
+    char *save_ptr = NULL;
+    char *part[4] = { NULL, NULL, NULL, NULL };
+    bool ok;
+
+    memset(f, 0, sizeof *f);
+    for (int i = 0; i < 4; i++) {
+        part[i] = strtok_r(i ? NULL : copy, ",", &save_ptr);
+    }
+    if (!part[1]) {
+        ok = parse_address(part[0], &f->remote);
+    } else {
+        f->has_local = true;
+        ok = (parse_address(part[0], &f->local)
+              && parse_address(part[1], &f->remote)
+              && (!part[2] || (str_to_uint(part[2], 10, &f->dst_port)
+                               && f->dst_port && f->dst_port <= UINT16_MAX))
+              && !part[3]);
+    }
+    free(copy);
+    return (ok ? NULL
+            : xasprintf("%s: not a peer: give REMOTE, LOCAL,REMOTE or "
+                        "LOCAL,REMOTE,DST_PORT with IP addresses", s));
+}
+
+static bool
+filter_matches(const struct peer_filter *f, const struct zooroute_key *key)
+{
+    return (f->any
+            || (ipv6_addr_equals(&f->remote, &key->remote)
+                && (!f->has_local || ipv6_addr_equals(&f->local, &key->local))
+                && (!f->dst_port || f->dst_port == ntohs(key->dst_port))));
+}
+
+/* Returns the one peer that 's' names.  Otherwise returns NULL and replies to
+ * 'conn' with an error. */
+static struct zooroute_peer *
+find_one_peer(struct unixctl_conn *conn, const char *s)
+    OVS_REQUIRES(zooroute_mutex)
+{
+    struct zooroute_peer *peer, *found = NULL;
+    struct peer_filter filter;
+    char *error = parse_filter(s, &filter);
+
+    if (!error) {
+        CMAP_FOR_EACH (peer, cmap_node, &zooroute_peers) {
+            if (filter_matches(&filter, &peer->key)) {
+                if (found) {
+                    error = xasprintf("%s: several peers: give "
+                                      "LOCAL,REMOTE,DST_PORT", s);
+                    break;
+                }
+                found = peer;
+            }
+        }
+        if (!found) {
+            error = xasprintf("%s: no such peer: \"zooroute/show\" lists "
+                              "those with tenant traffic", s);
+        }
+    }
+    if (error) {
+        unixctl_command_reply_error(conn, error);
+        free(error);
+        return NULL;
+    }
+    return found;
+}
+
+static const char *
+candidate_state(const struct zoo_candidate *c)
+{
+    switch (zoo_health_state(&c->health)) {
+    case ZOO_HEALTH_UP: return "up";
+    case ZOO_HEALTH_DOWN: return "down";
+    case ZOO_HEALTH_UNKNOWN: return "unknown";
+    default: OVS_NOT_REACHED();
+    }
+}
+
+static void
+count_buckets(const struct zoo_path_table *table, unsigned int counts[])
+{
+    memset(counts, 0, ZOO_MAX_CANDIDATES * sizeof *counts);
+    for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
+        counts[table->owner[b]]++;
+    }
+}
+
+static void
+address_to_json(struct json *object, const char *name,
+                const struct in6_addr *address)
+{
+    char s[INET6_ADDRSTRLEN + 8];
+
+    ipv6_string_mapped(s, address);
+    json_object_put_string(object, name, s);
+}
+
+static struct json *
+candidate_to_json(const struct zoo_peer *peer, unsigned int i, bool in_use,
+                  unsigned int n_buckets, long long int now)
+{
+    const struct zoo_candidate *c = &peer->candidates[i];
+    struct json *object = json_object_create();
+
+    json_object_put(object, "sport",
+                    json_integer_create(peer->table.sport[i]));
+    json_object_put_string(object, "state", candidate_state(c));
+    if (c->health.forced) {
+        json_object_put(object, "forced", json_boolean_create(true));
+    }
+    json_object_put(object, "in_use", json_boolean_create(in_use));
+    if (c->group) {
+        char *s = xasprintf(ETH_ADDR_FMT,
+                            ETH_ADDR_ARGS(peer->backends[c->group - 1]));
+
+        json_object_put_string(object, "backend", s);
+        free(s);
+    } else {
+        json_object_put(object, "backend", json_null_create());
+    }
+    json_object_put(object, "rtt_us",
+                    (c->rtt_us ? json_integer_create(c->rtt_us)
+                     : json_null_create()));
+    json_object_put(object, "failure_free_ms",
+                    json_integer_create((now - c->health.failure_free)
+                                        / MSEC));
+    json_object_put(object, "sent", json_integer_create(c->sent));
+    json_object_put(object, "lost", json_integer_create(c->lost));
+    json_object_put(object, "buckets", json_integer_create(n_buckets));
+    return object;
+}
+
+static struct json *
+peer_to_json(const struct zooroute_peer *p, long long int now)
+{
+    const struct zoo_peer *peer = &p->peer;
+    uint32_t in_use = zoo_peer_in_use(peer);
+    unsigned int n_buckets[ZOO_MAX_CANDIDATES];
+    struct json *candidates = json_array_create_empty();
+    struct json *object = json_object_create();
+
+    address_to_json(object, "local", &p->key.local);
+    address_to_json(object, "remote", &p->key.remote);
+    json_object_put(object, "dst_port",
+                    json_integer_create(ntohs(p->key.dst_port)));
+    json_object_put(object, "pkt_mark",
+                    json_integer_create(p->key.pkt_mark));
+    json_object_put_string(object, "state",
+                           zoo_peer_state_to_string(peer->state));
+    json_object_put(object, "healthy",
+                    json_integer_create(count_1bits(zoo_peer_healthy(peer))));
+    json_object_put(object, "failovers",
+                    json_integer_create(peer->failovers));
+    count_buckets(&peer->table, n_buckets);
+    for (unsigned int i = 0; i < peer->table.n; i++) {
+        json_array_add(candidates,
+                       candidate_to_json(peer, i,
+                                         in_use & (UINT32_C(1) << i),
+                                         n_buckets[i], now));
+    }
+    json_object_put(object, "candidates", candidates);
+    return object;
+}
+
+static void
+format_peer(const struct zooroute_peer *p, long long int now, struct ds *s)
+{
+    const struct zoo_peer *peer = &p->peer;
+    uint32_t in_use = zoo_peer_in_use(peer);
+    unsigned int n_buckets[ZOO_MAX_CANDIDATES];
+
+    zooroute_format_key(&p->key, s);
+    ds_put_format(s, ": %s, %d of %u candidates healthy, %"PRIu64" failovers",
+                  zoo_peer_state_to_string(peer->state),
+                  count_1bits(zoo_peer_healthy(peer)), peer->table.n,
+                  peer->failovers);
+    if (peer->upstream) {
+        ds_put_cstr(s, ", Open vSwitch chooses the ports");
+    }
+    if (peer->srtt) {
+        ds_put_format(s, ", rtt %lld us, timeout %lld ms",
+                      peer->srtt / 1000,
+                      zoo_peer_timeout(peer, &zooroute_params) / MSEC);
+    }
+    if (p->send_error) {
+        ds_put_format(s, "\n  probes cannot be sent: %s",
+                      ovs_strerror(p->send_error));
+    }
+    ds_put_cstr(s, "\n  sport  state    in use  buckets  rtt (us)"
+                "      sent    lost  failure-free (s)  backend\n");
+    count_buckets(&peer->table, n_buckets);
+    for (unsigned int i = 0; i < peer->table.n; i++) {
+        const struct zoo_candidate *c = &peer->candidates[i];
+
+        ds_put_format(s, "  %5"PRIu16"  %-7s%s %-6s  %7u  %8"PRIu32
+                      "  %8"PRIu32"%8"PRIu32"  %16lld",
+                      peer->table.sport[i], candidate_state(c),
+                      c->health.forced ? "!" : " ",
+                      in_use & (UINT32_C(1) << i) ? "yes" : "no",
+                      n_buckets[i], c->rtt_us, c->sent, c->lost,
+                      (now - c->health.failure_free) / (1000 * MSEC));
+        if (c->group) {
+            ds_put_format(s, "  "ETH_ADDR_FMT,
+                          ETH_ADDR_ARGS(peer->backends[c->group - 1]));
+        }
+        ds_put_char(s, '\n');
+    }
+}
+
+static int
+compare_peers(const void *a_, const void *b_)
+{
+    const struct zooroute_peer *const *a = a_;
+    const struct zooroute_peer *const *b = b_;
+
+    return memcmp(&(*a)->key, &(*b)->key, sizeof (*a)->key);
+}
+
+/* Returns the '*n' peers that match 'f', sorted, in an array that the caller
+ * must free. */
+static struct zooroute_peer **
+get_peers(const struct peer_filter *f, size_t *n)
+    OVS_REQUIRES(zooroute_mutex)
+{
+    struct zooroute_peer **peers
+        = xcalloc(cmap_count(&zooroute_peers) + 1, sizeof *peers);
+    struct zooroute_peer *peer;
+
+    *n = 0;
+    CMAP_FOR_EACH (peer, cmap_node, &zooroute_peers) {
+        if (filter_matches(f, &peer->key)) {
+            peers[(*n)++] = peer;
+        }
+    }
+    qsort(peers, *n, sizeof *peers, compare_peers);
+    return peers;
+}
+
+static char *
+show_json(struct zooroute_peer **peers, size_t n, long long int now)
+{
+    struct json *object = json_object_create();
+    struct json *array = json_array_create_empty();
+
+    for (size_t i = 0; i < n; i++) {
+        json_array_add(array, peer_to_json(peers[i], now));
+    }
+    json_object_put(object, "enabled",
+                    json_boolean_create(zooroute_is_enabled()));
+    json_object_put(object, "peers", array);
+
+    char *s = json_to_string(object, 0);
+    json_destroy(object);
+    return s;
+}
+
+static char *
+show_text(struct zooroute_peer **peers, size_t n, long long int now)
+{
+    struct ds s = DS_EMPTY_INITIALIZER;
+
+    if (!zooroute_is_enabled()) {
+        ds_put_cstr(&s, "ZooRoute is off: \"ovs-vsctl create ZooRoute\" "
+                    "turns it on\n");
+    } else if (!n) {
+        ds_put_cstr(&s, "no peer: none has had tenant traffic yet\n");
+    }
+    for (size_t i = 0; i < n; i++) {
+        format_peer(peers[i], now, &s);
+    }
+    return ds_steal_cstr(&s);
+}
+
+static void
+zooroute_show(struct unixctl_conn *conn, int argc, const char *argv[],
+              void *aux OVS_UNUSED)
+{
+    struct peer_filter filter = { .any = true };
+    bool json = false;
+    char *error = NULL;
+
+    for (int i = 1; i < argc && !error; i++) {
+        if (!strcmp(argv[i], "--json")) {
+            json = true;
+        } else {
+            error = parse_filter(argv[i], &filter);
+        }
+    }
+    if (error) {
+        unixctl_command_reply_error(conn, error);
+        free(error);
+        return;
+    }
+
+    ovs_mutex_lock(&zooroute_mutex);
+    size_t n;
+    struct zooroute_peer **peers = get_peers(&filter, &n);
+    char *reply = (json ? show_json(peers, n, zoo_now())
+                   : show_text(peers, n, zoo_now()));
+    free(peers);
+    ovs_mutex_unlock(&zooroute_mutex);
+    unixctl_command_reply(conn, reply);
+    free(reply);
+}
+
+static void
+zooroute_set_candidate(struct unixctl_conn *conn, int argc OVS_UNUSED,
+                       const char *argv[], void *aux OVS_UNUSED)
+{
+    enum zoo_health_forced forced;
+    struct zooroute_peer *p;
+    unsigned int sport;
+    int i = -1;
+
+    if (!strcmp(argv[3], "up")) {
+        forced = ZOO_FORCED_UP;
+    } else if (!strcmp(argv[3], "down")) {
+        forced = ZOO_FORCED_DOWN;
+    } else if (!strcmp(argv[3], "auto")) {
+        forced = ZOO_FORCED_NO;
+    } else {
+        char *error = xasprintf("%s: not a state: give up, down or auto",
+                                argv[3]);
+        unixctl_command_reply_error(conn, error);
+        free(error);
+        return;
+    }
+
+    ovs_mutex_lock(&zooroute_mutex);
+    p = find_one_peer(conn, argv[1]);
+    if (p) {
+        if (str_to_uint(argv[2], 10, &sport) && sport <= UINT16_MAX) {
+            i = zoo_path_table_find(&p->peer.table, sport);
+        }
+        if (i >= 0) {
+            enum zoo_peer_state before = p->peer.state;
+
+            zoo_peer_force(&p->peer, &zooroute_params, i, forced, zoo_now());
+            zooroute_publish(p);
+            zooroute_log_events(p, before);
+            unixctl_command_reply(conn, NULL);
+        } else {
+            char *error = xasprintf("%s: not a candidate of peer %s: "
+                                    "\"zooroute/show %s\" lists them",
+                                    argv[2], argv[1], argv[1]);
+            unixctl_command_reply_error(conn, error);
+            free(error);
+        }
+    }
+    ovs_mutex_unlock(&zooroute_mutex);
+}
+
+/* Appends why bucket 'b' of 'peer' uses the port that it does. */
+static void
+explain_bucket(const struct zoo_peer *peer, unsigned int b, struct ds *s)
+{
+    const struct zoo_path_table *table = &peer->table;
+    unsigned int owner = table->owner[b];
+    unsigned int home = zoo_path_table_home(table, b);
+
+    ds_put_format(s, "bucket %u: ", b);
+    if (peer->upstream) {
+        ds_put_format(s, "outer source port as Open vSwitch chooses it, "
+                      "because the peer is %s\n",
+                      zoo_peer_state_to_string(peer->state));
+        return;
+    }
+    ds_put_format(s, "outer source port %"PRIu16", ", table->sport[owner]);
+    if (owner == home) {
+        ds_put_format(s, "its home, which is %s\n",
+                      candidate_state(&peer->candidates[home]));
+    } else {
+        const struct zoo_candidate *h = &peer->candidates[home];
+
+        ds_put_format(s, "moved from its home %"PRIu16", which %s\n",
+                      table->sport[home],
+                      (h->health.forced == ZOO_FORCED_DOWN
+                       ? "an operator has set down"
+                       : zoo_health_state(&h->health) == ZOO_HEALTH_DOWN
+                       ? "is down"
+                       : "is up but has to stay up for the hold-down time "
+                         "first"));
+    }
+}
+
+static void
+zooroute_select(struct unixctl_conn *conn, int argc OVS_UNUSED,
+                const char *argv[], void *aux OVS_UNUSED)
+{
+    struct flow flow;
+    char *error;
+
+    error = parse_ofp_exact_flow(&flow, NULL, NULL, argv[2], NULL);
+    if (error) {
+        char *s = xasprintf("%s: not a flow: %s", argv[2], error);
+
+        unixctl_command_reply_error(conn, s);
+        free(s);
+        free(error);
+        return;
+    }
+
+    ovs_mutex_lock(&zooroute_mutex);
+    struct zooroute_peer *p = find_one_peer(conn, argv[1]);
+    if (p) {
+        struct ds s = DS_EMPTY_INITIALIZER;
+
+        explain_bucket(&p->peer, zoo_bucket(flow_hash_5tuple(&flow, 0)), &s);
+        unixctl_command_reply(conn, ds_cstr(&s));
+        ds_destroy(&s);
+    }
+    ovs_mutex_unlock(&zooroute_mutex);
+}
+
+/* Appends to 's' whether probes of 'peer' show that the underlay hashes the
+ * outer source port. */
+static void
+check_underlay(const struct zoo_peer *peer, struct ds *s)
+{
+    unsigned int n_up = count_1bits(zoo_peer_healthy(peer));
+    unsigned int n_lossy = 0;
+    uint32_t min = UINT32_MAX, max = 0;
+
+    for (unsigned int i = 0; i < peer->table.n; i++) {
+        const struct zoo_candidate *c = &peer->candidates[i];
+
+        n_lossy += c->lost > 0;
+        if (c->rtt_us) {
+            min = MIN(min, c->rtt_us);
+            max = MAX(max, c->rtt_us);
+        }
+    }
+
+    if (!peer->answered) {
+        ds_put_cstr(s, "unknown: the peer has never answered a probe\n");
+    } else if (peer->state == ZOO_PEER_UNSUPPORTED) {
+        ds_put_cstr(s, "no: something on the way rewrites the outer source "
+                    "port, so it cannot choose a path\n");
+    } else if (peer->split) {
+        ds_put_format(s, "yes: at the same time some candidates worked and "
+                      "others did not (now %u of %u work)\n", n_up,
+                      peer->table.n);
+    } else if (peer->all_failed) {
+        ds_put_cstr(s, "probably not: whenever one candidate failed, all "
+                    "did\n");
+    } else {
+        ds_put_cstr(s, "unknown: no candidate has failed yet, and only a "
+                    "failure shows whether others take another path\n");
+    }
+    ds_put_format(s, "%u of %u candidates work, %u have lost probes",
+                  n_up, peer->table.n, n_lossy);
+    if (max) {
+        ds_put_format(s, ", round trips %"PRIu32" to %"PRIu32" us", min, max);
+    }
+    ds_put_char(s, '\n');
+}
+
+static void
+zooroute_check_underlay(struct unixctl_conn *conn, int argc OVS_UNUSED,
+                        const char *argv[], void *aux OVS_UNUSED)
+{
+    ovs_mutex_lock(&zooroute_mutex);
+    struct zooroute_peer *p = find_one_peer(conn, argv[1]);
+    if (p) {
+        struct ds s = DS_EMPTY_INITIALIZER;
+
+        check_underlay(&p->peer, &s);
+        unixctl_command_reply(conn, ds_cstr(&s));
+        ds_destroy(&s);
+    }
+    ovs_mutex_unlock(&zooroute_mutex);
+}
+
+void
+zooroute_appctl_init(void)
+{
+    unixctl_command_register("zooroute/show", "[--json] [PEER]", 0, 2,
+                             zooroute_show, NULL);
+    unixctl_command_register("zooroute/set-candidate",
+                             "PEER SPORT up|down|auto", 3, 3,
+                             zooroute_set_candidate, NULL);
+    unixctl_command_register("zooroute/select", "PEER FLOW", 2, 2,
+                             zooroute_select, NULL);
+    unixctl_command_register("zooroute/check-underlay", "PEER", 1, 1,
+                             zooroute_check_underlay, NULL);
+}

@@ -1,0 +1,234 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#include <config.h>
+#include "zooroute-private.h"
+
+#include <inttypes.h>
+
+#include "coverage.h"
+#include "openvswitch/dynamic-string.h"
+#include "openvswitch/vlog.h"
+#include "seq.h"
+#include "timeval.h"
+#include "util.h"
+
+VLOG_DEFINE_THIS_MODULE(zooroute_status);
+
+COVERAGE_DEFINE(zooroute_failover);
+
+#define MSEC (1000 * 1000LL)
+
+static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(60, 60);
+
+/* Appends the ports of the candidates in 'set'. */
+static void
+format_ports(const struct zoo_path_table *table, uint32_t set, struct ds *s)
+{
+    const char *separator = "";
+
+    for (unsigned int i = 0; i < table->n; i++) {
+        if (set & (UINT32_C(1) << i)) {
+            ds_put_format(s, "%s%"PRIu16, separator, table->sport[i]);
+            separator = ",";
+        }
+    }
+}
+
+static void
+log_candidates(const char *name, const struct zoo_peer *peer, uint32_t set,
+               const char *what)
+{
+    if (set) {
+        struct ds s = DS_EMPTY_INITIALIZER;
+
+        format_ports(&peer->table, set, &s);
+        VLOG_INFO_RL(&rl, "%s: outer source port %s %s", name, ds_cstr(&s),
+                     what);
+        ds_destroy(&s);
+    }
+}
+
+static void
+log_state(const char *name, const struct zoo_peer *peer,
+          enum zoo_peer_state before)
+{
+    switch (peer->state) {
+    case ZOO_PEER_ACTIVE:
+        if (before == ZOO_PEER_EXHAUSTED) {
+            VLOG_INFO_RL(&rl, "%s: a candidate works again", name);
+        } else if (before == ZOO_PEER_LEGACY) {
+            VLOG_INFO_RL(&rl, "%s: answers probes now", name);
+        }
+        break;
+    case ZOO_PEER_LEGACY:
+        VLOG_INFO_RL(&rl, "%s: legacy: has never answered a probe, "
+                     "so its traffic is sent as without ZooRoute", name);
+        break;
+    case ZOO_PEER_EXHAUSTED:
+        VLOG_WARN_RL(&rl, "%s: exhausted: none of %u outer source ports "
+                     "works, so its traffic is sent as without ZooRoute",
+                     name, peer->table.n);
+        break;
+    case ZOO_PEER_UNSUPPORTED:
+        VLOG_WARN_RL(&rl, "%s: unsupported: something on the way rewrites "
+                     "the outer source port", name);
+        break;
+    case ZOO_PEER_IDLE:
+        break;
+    default:
+        OVS_NOT_REACHED();
+    }
+}
+
+void
+zooroute_log_events(struct zooroute_peer *p, enum zoo_peer_state before)
+{
+    struct zoo_peer *peer = &p->peer;
+    char *name;
+
+    if (peer->state == before && !peer->went_down && !peer->came_up
+        && !peer->moved_from && !peer->returned) {
+        return;
+    }
+
+    name = zooroute_key_to_string(&p->key);
+    log_candidates(name, peer, peer->went_down, "down");
+    if (peer->moved_from) {
+        p->last_failover_wall_ms = time_wall_msec();
+        COVERAGE_INC(zooroute_failover);
+        if (peer->last_failover) {
+            char *what = xasprintf("moved to working ones %lld ms after the "
+                                   "first lost probe", peer->outage / MSEC);
+            log_candidates(name, peer, peer->moved_from, what);
+            free(what);
+        }
+    }
+    if (peer->state == before || before == ZOO_PEER_EXHAUSTED) {
+        log_candidates(name, peer, peer->came_up, "up");
+    }
+    log_candidates(name, peer, peer->returned, "has its traffic back");
+    if (peer->state != before) {
+        log_state(name, peer, before);
+    }
+    free(name);
+
+    peer->went_down = peer->came_up = peer->moved_from = peer->returned = 0;
+    zooroute_status_changed();
+}
+
+static void
+get_peer_status(const struct zooroute_peer *p, struct zooroute_peer_status *s)
+{
+    const struct zoo_peer *peer = &p->peer;
+    uint64_t sent = 0, lost = 0;
+
+    s->local_ip = xzalloc(INET6_ADDRSTRLEN);
+    s->remote_ip = xzalloc(INET6_ADDRSTRLEN);
+    ipv6_string_mapped(s->local_ip, &p->key.local);
+    ipv6_string_mapped(s->remote_ip, &p->key.remote);
+    s->dst_port = ntohs(p->key.dst_port);
+    s->state = zoo_peer_state_to_string(peer->state);
+    s->candidates = peer->table.n;
+    s->healthy = count_1bits(zoo_peer_healthy(peer));
+    s->failovers = peer->failovers;
+    s->last_failover_wall_ms = p->last_failover_wall_ms;
+
+    smap_init(&s->status);
+    if (p->send_error) {
+        smap_add_format(&s->status, "error", "probes cannot be sent: %s",
+                        ovs_strerror(p->send_error));
+    }
+    if (p->key.pkt_mark) {
+        smap_add_format(&s->status, "pkt_mark", "%#"PRIx32, p->key.pkt_mark);
+    }
+
+    smap_init(&s->statistics);
+    for (unsigned int i = 0; i < peer->table.n; i++) {
+        sent += peer->candidates[i].sent;
+        lost += peer->candidates[i].lost;
+    }
+    smap_add_format(&s->statistics, "probes_sent", "%"PRIu64, sent);
+    smap_add_format(&s->statistics, "probes_lost", "%"PRIu64, lost);
+    smap_add_format(&s->statistics, "rounds_sent", "%"PRIu64, p->n_rounds);
+    smap_add_format(&s->statistics, "reports_received", "%"PRIu64,
+                    p->n_reports);
+    if (peer->srtt) {
+        smap_add_format(&s->statistics, "rtt_us", "%lld", peer->srtt / 1000);
+    }
+}
+
+static void
+get_statistics(struct smap *statistics) OVS_REQUIRES(zooroute_mutex)
+{
+    const struct zooroute_stats *stats = &zooroute_stats;
+
+#define ADD(NAME, VALUE) \
+    smap_add_format(statistics, NAME, "%"PRIu64, (uint64_t) (VALUE))
+    ADD("peers", cmap_count(&zooroute_peers));
+    ADD("slots", zoo_slot_count());
+    ADD("senders", zoo_responder_count(zooroute_responder));
+    ADD("tx_rounds", stats->tx_rounds);
+    ADD("tx_requests", stats->tx_requests);
+    ADD("tx_reports", stats->tx_reports);
+    ADD("tx_bytes", stats->tx_bytes);
+    ADD("rx_requests", stats->rx_requests);
+    ADD("rx_reports", stats->rx_reports);
+    ADD("unsent_rounds", stats->unsent_rounds);
+    ADD("rate_limited", stats->rate_limited);
+    ADD("no_slot", stats->no_slot);
+    ADD("too_many_peers", stats->too_many_peers);
+#undef ADD
+    for (int i = ZOO_PROBE_OK + 1; i < ZOO_PROBE_N_ERRORS; i++) {
+        if (stats->rx_errors[i]) {
+            char *name = xasprintf("rx_%s", zoo_probe_error_to_string(i));
+
+            smap_add_format(statistics, name, "%"PRIu64, stats->rx_errors[i]);
+            free(name);
+        }
+    }
+}
+
+void
+zooroute_get_status(struct zooroute_peer_status **peersp, size_t *np,
+                    struct smap *status OVS_UNUSED, struct smap *statistics)
+{
+    struct zooroute_peer_status *peers;
+    struct zooroute_peer *p;
+    size_t n = 0;
+
+    ovs_mutex_lock(&zooroute_mutex);
+    peers = xcalloc(cmap_count(&zooroute_peers) + 1, sizeof *peers);
+    CMAP_FOR_EACH (p, cmap_node, &zooroute_peers) {
+        get_peer_status(p, &peers[n++]);
+    }
+    get_statistics(statistics);
+    ovs_mutex_unlock(&zooroute_mutex);
+    *peersp = peers;
+    *np = n;
+}
+
+void
+zooroute_free_status(struct zooroute_peer_status *peers, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        free(peers[i].local_ip);
+        free(peers[i].remote_ip);
+        smap_destroy(&peers[i].status);
+        smap_destroy(&peers[i].statistics);
+    }
+    free(peers);
+}

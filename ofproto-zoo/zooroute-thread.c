@@ -1,0 +1,554 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#include <config.h>
+#include "zooroute-private.h"
+
+#include <errno.h>
+#include <limits.h>
+
+#include "coverage.h"
+#include "dp-packet.h"
+#include "entropy.h"
+#include "hash.h"
+#include "latch.h"
+#include "openvswitch/poll-loop.h"
+#include "openvswitch/vlog.h"
+#include "ovs-rcu.h"
+#include "timeval.h"
+#include "util.h"
+
+VLOG_DEFINE_THIS_MODULE(zooroute_thread);
+
+COVERAGE_DEFINE(zooroute_round_sent);
+COVERAGE_DEFINE(zooroute_report_sent);
+
+#define MSEC (1000 * 1000LL)
+#define SEC (1000 * MSEC)
+
+/* How often the datapath's marks of use are read: this is how soon probing
+ * begins, and how soon a new flow's candidate is probed often. */
+#define USE_INTERVAL (100 * MSEC)
+
+/* How long a sender's tunnel port is taken to be the same. */
+#define TUNNEL_CHECK_INTERVAL SEC
+
+/* Reports that answer an urgent round, on different ports. */
+#define URGENT_COPIES 3
+
+/* Frames gathered under the mutex and sent without it. */
+#define MAX_BATCH 64
+
+/* Probes received at once before peers get their turn. */
+#define MAX_RX_BATCH 512
+
+struct tx {
+    struct zooroute_peer *peer;         /* Of a request, otherwise NULL. */
+    struct zoo_sender_key sender;       /* Of a report. */
+    struct zoo_tunnel_dst dst;
+    struct zoo_probe probe;
+    uint16_t key_id;
+    uint16_t sports[ZOO_MAX_CANDIDATES];
+    unsigned int n_sports;
+    int error;
+    long long int when;
+};
+
+static pthread_t thread;
+static struct latch exit_latch, wake_latch;
+static bool latches_ready;
+
+/* Requests that may be sent now, in billionths; see refill_credit(). */
+static long long int credit;
+static long long int credit_updated;
+static long long int next_use, next_expire;
+static uint32_t report_salt;
+
+/* Returns an unpredictable number. */
+static uint64_t
+random_challenge(void)
+{
+    static uint64_t pool[64];
+    static size_t left;
+
+    if (!left) {
+        get_entropy_or_die(pool, sizeof pool);
+        left = ARRAY_SIZE(pool);
+    }
+    return pool[--left];
+}
+
+/* Receiving. */
+
+static void
+count_error(enum zoo_probe_error error) OVS_REQUIRES(zooroute_mutex)
+{
+    zooroute_stats.rx_errors[error]++;
+}
+
+/* Returns this side's peer that a probe with 'key' comes from, or NULL. */
+static struct zooroute_peer *
+find_by_sender(const struct zoo_sender_key *key)
+{
+    struct zooroute_key k = {
+        .local = key->local,
+        .remote = key->remote,
+        .dst_port = key->dst_port,
+    };
+
+    return zooroute_find(&k);
+}
+
+static enum zoo_probe_error
+receive_request(const struct zoo_rx *rx, const struct zoo_probe *probe,
+                long long int now) OVS_REQUIRES(zooroute_mutex)
+{
+    struct zoo_sender_key key = {
+        .remote = rx->src,
+        .local = rx->dst,
+        .tun_id = rx->tun_id,
+        .dst_port = rx->tp_dst,
+        .encap = rx->encap,
+    };
+    struct zoo_sender_tunnel *tunnel;
+    struct zoo_tunnel_port port;
+    enum zoo_probe_error error;
+
+    /* Nothing is remembered of a sender that no tunnel points to. */
+    if (!zoo_responder_knows(zooroute_responder, &key,
+                             now - TUNNEL_CHECK_INTERVAL)) {
+        if (!zoo_xlate_find_tunnel(rx, &port)) {
+            zoo_responder_forget(zooroute_responder, &key);
+            return ZOO_PROBE_NO_TUNNEL;
+        }
+        error = zoo_responder_receive(zooroute_responder, &key,
+                                      ntohs(rx->tp_src), probe, rx->when, now,
+                                      random_challenge(), &tunnel);
+        if (tunnel) {
+            tunnel->port = port;
+            tunnel->checked = now;
+        }
+    } else {
+        error = zoo_responder_receive(zooroute_responder, &key,
+                                      ntohs(rx->tp_src), probe, rx->when, now,
+                                      random_challenge(), &tunnel);
+    }
+    zooroute_stats.rx_requests += !error;
+    return error;
+}
+
+static enum zoo_probe_error
+receive_report(const struct zoo_rx *rx, const struct zoo_probe *probe)
+    OVS_REQUIRES(zooroute_mutex)
+{
+    struct zooroute_peer *peer;
+
+    HMAP_FOR_EACH_WITH_HASH (peer, session_node, hash_uint64(probe->session),
+                             &zooroute_sessions) {
+        if (ipv6_addr_equals(&peer->key.remote, &rx->src)) {
+            enum zoo_peer_state before = peer->peer.state;
+            enum zoo_probe_error error;
+
+            error = zoo_peer_report(&peer->peer, &zooroute_params, probe,
+                                    rx->when);
+            if (!error) {
+                peer->n_reports++;
+                zooroute_stats.rx_reports++;
+                zooroute_publish(peer);
+                zooroute_log_events(peer, before);
+                zooroute_schedule(peer, zoo_peer_next(&peer->peer,
+                                                      &zooroute_params));
+            }
+            return error;
+        }
+    }
+    return ZOO_PROBE_UNEXPECTED;
+}
+
+static void
+receive(const struct zoo_rx *rx, long long int now)
+    OVS_REQUIRES(zooroute_mutex)
+{
+    enum zoo_probe_error error;
+    struct zoo_probe probe;
+    size_t len;
+
+    error = zoo_probe_decode(rx->body, rx->len, &probe, &len);
+    if (!error) {
+        error = zoo_auth_verify(zooroute_auth, probe.key_id, rx->body, len);
+    }
+    if (!error) {
+        error = (probe.type == ZOO_PROBE_REQUEST
+                 ? receive_request(rx, &probe, now)
+                 : receive_report(rx, &probe));
+    }
+    if (error) {
+        count_error(error);
+    }
+}
+
+/* Sending. */
+
+static void
+refill_credit(long long int now) OVS_REQUIRES(zooroute_mutex)
+{
+    long long int rate = zooroute_config.max_probe_rate;
+    /* A tenth of a second's worth, or one full round. */
+    long long int burst = MAX(rate / 10, ZOO_MAX_CANDIDATES) * SEC;
+    long long int elapsed = MIN(now - credit_updated, SEC);
+
+    credit = MIN(credit + elapsed * rate, burst);
+    credit_updated = now;
+}
+
+static void
+set_sports(struct tx *tx)
+{
+    tx->n_sports = tx->probe.n_entries;
+    for (unsigned int i = 0; i < tx->n_sports; i++) {
+        tx->sports[i] = tx->probe.entries[i].sport;
+    }
+}
+
+/* Runs the peers that are due.  Stores up to 'max' rounds into 'txs' and
+ * returns their number. */
+static unsigned int
+run_peers(struct tx *txs, unsigned int max, long long int now)
+    OVS_REQUIRES(zooroute_mutex)
+{
+    unsigned int n = 0;
+
+    refill_credit(now);
+    while (n < max && !heap_is_empty(&zooroute_heap)) {
+        struct heap_node *node = heap_max(&zooroute_heap);
+        struct zooroute_peer *peer = CONTAINER_OF(node, struct zooroute_peer,
+                                                  heap_node);
+        enum zoo_peer_state before = peer->peer.state;
+        uint32_t set;
+
+        if (node->priority < UINT64_MAX - now) {
+            break;
+        }
+        if (credit < ZOO_MAX_CANDIDATES * SEC) {
+            zooroute_stats.rate_limited++;
+            zooroute_schedule(peer, now + MSEC + (ZOO_MAX_CANDIDATES * SEC
+                                                  - credit)
+                              / zooroute_config.max_probe_rate);
+            continue;
+        }
+
+        set = zoo_peer_run(&peer->peer, &zooroute_params, now);
+        zooroute_publish(peer);
+        zooroute_log_events(peer, before);
+        if (set) {
+            struct tx *tx = &txs[n++];
+
+            memset(tx, 0, sizeof *tx);
+            tx->peer = peer;
+            tx->dst = peer->dst;
+            zoo_peer_request(&peer->peer, set, &tx->probe);
+            tx->key_id = zoo_auth_choose(zooroute_auth, peer->peer.peer_key,
+                                         peer->key_attempts);
+            if (!peer->peer.answered) {
+                peer->key_attempts++;
+            }
+            set_sports(tx);
+            credit -= tx->n_sports * SEC;
+        }
+        zooroute_schedule(peer, zoo_peer_next(&peer->peer, &zooroute_params));
+    }
+    return n;
+}
+
+/* Chooses the ports that report 'tx' goes out from: those that work on the way
+ * back, as far as this side knows. */
+static void
+set_report_sports(struct tx *tx, const struct zoo_report *report)
+    OVS_REQUIRES(zooroute_mutex)
+{
+    const struct zooroute_peer *peer = find_by_sender(&report->key);
+    bool urgent = report->probe.flags & ZOO_PROBE_F_URGENT;
+    unsigned int n = urgent ? MIN(URGENT_COPIES, report->max_copies) : 1;
+
+    if (peer) {
+        tx->n_sports = zoo_peer_report_ports(&peer->peer, report_salt,
+                                             tx->sports, n);
+    } else {
+        /* Any ports will do, as long as they differ. */
+        const struct zoo_probe *probe = &report->probe;
+
+        for (unsigned int i = 0; i < MIN(n, probe->n_entries); i++) {
+            tx->sports[tx->n_sports++]
+                = probe->entries[(report_salt + i) % probe->n_entries].sport;
+        }
+    }
+    report_salt += tx->n_sports;
+}
+
+static unsigned int
+run_reports(struct tx *txs, unsigned int max, long long int now)
+    OVS_REQUIRES(zooroute_mutex)
+{
+    struct zoo_report report;
+    unsigned int n = 0;
+
+    while (n < max
+           && zoo_responder_next_report(zooroute_responder, now, &report)) {
+        struct tx *tx = &txs[n++];
+
+        memset(tx, 0, sizeof *tx);
+        tx->dst.port = report.tunnel.port;
+        tx->dst.local = report.key.local;
+        tx->dst.remote = report.key.remote;
+        tx->dst.tun_id = report.key.tun_id;
+        tx->sender = report.key;
+        tx->probe = report.probe;
+        tx->key_id = zoo_auth_choose(zooroute_auth, report.peer_newest_key, 0);
+        set_report_sports(tx, &report);
+    }
+    return n;
+}
+
+/* Sends 'tx'.  The mutex must not be held: flow translation may take it. */
+static void
+transmit(struct tx *tx, const struct zoo_auth *auth, uint16_t newest_key,
+         struct eth_addr backend_id)
+{
+    struct eth_header *eth;
+    struct dp_packet packet;
+    size_t len;
+    uint8_t *body;
+
+    dp_packet_init(&packet, ETH_HEADER_LEN + ZOO_PROBE_MAX_LEN
+                   + TNL_PUSH_HEADER_SIZE);
+    dp_packet_reserve(&packet, TNL_PUSH_HEADER_SIZE);
+    eth = dp_packet_put_zeros(&packet, sizeof *eth);
+    eth->eth_dst = (struct eth_addr) ZOO_PROBE_ETH_DST;
+    eth_addr_random(&eth->eth_src);
+    eth->eth_type = htons(ZOO_PROBE_ETH_TYPE);
+
+    tx->when = zoo_now();
+    tx->probe.tx_time = tx->when;
+    tx->probe.key_id = tx->key_id;
+    tx->probe.newest_key = newest_key;
+    if (!tx->peer) {
+        tx->probe.backend_id = backend_id;
+    }
+    body = dp_packet_put_uninit(&packet,
+                                zoo_probe_size(tx->probe.n_entries));
+    len = zoo_probe_encode(&tx->probe, body);
+    zoo_auth_sign(auth, tx->key_id, body, len);
+
+    tx->error = zoo_xlate_send(&tx->dst, &packet, tx->sports, tx->n_sports);
+    dp_packet_uninit(&packet);
+}
+
+static void
+note_sent(struct tx *tx) OVS_REQUIRES(zooroute_mutex)
+{
+    struct zooroute_stats *stats = &zooroute_stats;
+
+    if (!tx->error) {
+        stats->tx_bytes += (tx->n_sports
+                            * zoo_probe_size(tx->probe.n_entries));
+    }
+    if (!tx->peer) {
+        COVERAGE_INC(zooroute_report_sent);
+        stats->tx_reports += tx->error ? 0 : tx->n_sports;
+        if (tx->error == ENODEV) {
+            zoo_responder_forget(zooroute_responder, &tx->sender);
+        }
+        return;
+    }
+
+    if (tx->error) {
+        stats->unsent_rounds++;
+    } else {
+        COVERAGE_INC(zooroute_round_sent);
+        stats->tx_rounds++;
+        stats->tx_requests += tx->n_sports;
+    }
+    if (!tx->peer->retired) {
+        tx->peer->send_error = tx->error;
+        tx->peer->n_rounds += !tx->error;
+        zoo_peer_sent(&tx->peer->peer, !tx->error, tx->when);
+        zooroute_schedule(tx->peer, zoo_peer_next(&tx->peer->peer,
+                                                  &zooroute_params));
+    }
+}
+
+/* Housekeeping. */
+
+/* Retires peers that have been idle for so long that they are not worth their
+ * memory, the least recently used of the learned ones first. */
+static void
+expire_peers(long long int now) OVS_REQUIRES(zooroute_mutex)
+{
+    long long int idle = 10 * zooroute_params.peer_idle;
+    struct zooroute_peer *peer, *oldest = NULL;
+    unsigned int n_learned = 0;
+
+    CMAP_FOR_EACH (peer, cmap_node, &zooroute_peers) {
+        n_learned += peer->learned;
+        if (peer->peer.state != ZOO_PEER_IDLE) {
+            continue;
+        }
+        if (peer->peer.last_used > 0 && now - peer->peer.last_used > idle) {
+            zooroute_retire(peer);
+        } else if (peer->learned
+                   && (!oldest || (peer->peer.last_used
+                                   < oldest->peer.last_used))) {
+            oldest = peer;
+        }
+    }
+    if (oldest && !oldest->retired
+        && n_learned > zooroute_config.max_peers / 10 * 9) {
+        zooroute_retire(oldest);
+    }
+}
+
+static void
+poll_use(long long int now) OVS_REQUIRES(zooroute_mutex)
+{
+    struct zooroute_peer *peer;
+
+    CMAP_FOR_EACH (peer, cmap_node, &zooroute_peers) {
+        enum zoo_peer_state before = peer->peer.state;
+        bool used[ZOO_N_BUCKETS] = { false };
+
+        zoo_slot_take_used(peer->slot, used);
+        zoo_peer_use(&peer->peer, used, &zooroute_params, now);
+        zooroute_publish(peer);
+        zooroute_log_events(peer, before);
+        if (peer->peer.state != before) {
+            zooroute_schedule(peer, zoo_peer_next(&peer->peer,
+                                                  &zooroute_params));
+        }
+    }
+}
+
+static void
+housekeep(long long int now) OVS_REQUIRES(zooroute_mutex)
+{
+    if (now >= next_use) {
+        next_use = now + USE_INTERVAL;
+        poll_use(now);
+    }
+    if (now >= next_expire) {
+        next_expire = now + SEC;
+        zoo_responder_expire(zooroute_responder, now);
+        expire_peers(now);
+    }
+}
+
+/* Returns true if there may be more to do at once. */
+static bool
+thread_run(struct tx *txs)
+{
+    struct zoo_rx rx;
+    unsigned int n, n_rx = 0;
+
+    ovs_mutex_lock(&zooroute_mutex);
+    /* What has arrived comes first: it may answer what would time out. */
+    while (n_rx < MAX_RX_BATCH && zoo_rx_recv(&rx)) {
+        receive(&rx, zoo_now());
+        n_rx++;
+    }
+    housekeep(zoo_now());
+    n = run_reports(txs, MAX_BATCH, zoo_now());
+    n += run_peers(&txs[n], MAX_BATCH - n, zoo_now());
+
+    struct eth_addr backend_id = zooroute_config.backend_id;
+    uint16_t newest_key = zoo_auth_newest(zooroute_auth);
+    struct zoo_auth *auth = zoo_auth_ref(zooroute_auth);
+    ovs_mutex_unlock(&zooroute_mutex);
+
+    for (unsigned int i = 0; i < n; i++) {
+        transmit(&txs[i], auth, newest_key, backend_id);
+    }
+
+    zoo_auth_unref(auth);
+    if (n) {
+        ovs_mutex_lock(&zooroute_mutex);
+        for (unsigned int i = 0; i < n; i++) {
+            note_sent(&txs[i]);
+        }
+        ovs_mutex_unlock(&zooroute_mutex);
+    }
+    return n == MAX_BATCH || n_rx == MAX_RX_BATCH;
+}
+
+static void
+thread_wait(void)
+{
+    long long int next = MIN(next_use, next_expire);
+
+    ovs_mutex_lock(&zooroute_mutex);
+    next = MIN(next, zoo_responder_next_due(zooroute_responder));
+    if (!heap_is_empty(&zooroute_heap)) {
+        next = MIN(next, UINT64_MAX - heap_max(&zooroute_heap)->priority);
+    }
+    ovs_mutex_unlock(&zooroute_mutex);
+    poll_timer_wait_until((next + MSEC - 1) / MSEC);
+    zoo_rx_wait();
+}
+
+static void *
+thread_main(void *aux OVS_UNUSED)
+{
+    struct tx *txs = xmalloc(MAX_BATCH * sizeof *txs);
+
+    while (!latch_is_set(&exit_latch)) {
+        latch_poll(&wake_latch);
+        if (thread_run(txs)) {
+            poll_immediate_wake();
+        }
+        thread_wait();
+        latch_wait(&exit_latch);
+        latch_wait(&wake_latch);
+        poll_block();
+    }
+    free(txs);
+    return NULL;
+}
+
+void
+zooroute_thread_start(void)
+{
+    if (!latches_ready) {
+        latch_init(&exit_latch);
+        latch_init(&wake_latch);
+        latches_ready = true;
+    }
+    credit_updated = next_use = next_expire = zoo_now();
+    thread = ovs_thread_create("zooroute", thread_main, NULL);
+}
+
+void
+zooroute_thread_stop(void)
+{
+    latch_set(&exit_latch);
+    xpthread_join(thread, NULL);
+    latch_poll(&exit_latch);
+}
+
+void
+zooroute_thread_wake(void)
+{
+    if (latches_ready) {
+        latch_set(&wake_latch);
+    }
+}
