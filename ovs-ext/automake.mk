@@ -55,11 +55,13 @@ EXTRA_DIST += \
 	ovs-ext/ofp-actions-zoo.c \
 	ovs-ext/ofproto-dpif-xlate-zoo.c \
 	ovs-ext/tests/zoo.at \
-	ovs-ext/tests/zooroute-action.at
+	ovs-ext/tests/zooroute-action.at \
+	ovs-ext/tests/zooroute-ovsdb.at
 
 TESTSUITE_AT += \
 	ovs-ext/tests/zoo.at \
-	ovs-ext/tests/zooroute-action.at
+	ovs-ext/tests/zooroute-action.at \
+	ovs-ext/tests/zooroute-ovsdb.at
 
 # The libraries alone, for builds that only run unit tests.  The generated
 # headers come first, which automake does for "all" only.

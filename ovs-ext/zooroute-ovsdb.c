@@ -51,7 +51,7 @@ static const char daemon_name[] = "ovs-vswitchd";
 #define ROWS_MIN_INTERVAL_MS 1000
 
 /* The integer columns of ZooRoute that go into struct zooroute_config as they
- * are.  Ranges come from the schema, through the IDL. */
+ * are. */
 struct int_column {
     const struct ovsdb_idl_column *column;
     size_t offset;              /* In struct zooroute_config. */
@@ -126,28 +126,19 @@ get_int(const struct zooroute_config *c, const struct int_column *ic)
             : *ALIGNED_CAST(const unsigned int *, member));
 }
 
-static char * OVS_WARN_UNUSED_RESULT
+/* Values are in their columns' ranges: the database refuses others, and the IDL
+ * ignores them. */
+static void
 parse_ints(const struct ovsrec_zooroute *row, struct zooroute_config *c)
 {
     for (size_t i = 0; i < ARRAY_SIZE(int_columns); i++) {
         const struct int_column *ic = &int_columns[i];
-        const struct ovsdb_base_type *type = &ic->column->type.key;
         const struct ovsdb_datum *datum = ovsdb_idl_read(&row->header_,
                                                          ic->column);
-        if (!datum->n) {
-            continue;
+        if (datum->n) {
+            set_int(c, ic, datum->keys[0].integer);
         }
-
-        int64_t value = datum->keys[0].integer;
-        if (value < type->integer.min || value > type->integer.max) {
-            return xasprintf("%s: %"PRId64" is out of range %"PRId64"..%"PRId64
-                             ", set it to a value in that range",
-                             ic->column->name, value,
-                             type->integer.min, type->integer.max);
-        }
-        set_int(c, ic, value);
     }
-    return NULL;
 }
 
 /* If 'row''s other_config has 'key', stores its value in '*value'. */
@@ -280,10 +271,8 @@ parse_config(const struct ovsrec_zooroute *row, struct zooroute_config *c)
     c->enabled = true;
     c->tunnels_all = !row->tunnels || !strcmp(row->tunnels, "all");
 
-    error = parse_ints(row, c);
-    if (!error) {
-        error = check_config(c);
-    }
+    parse_ints(row, c);
+    error = check_config(c);
     if (!error) {
         error = parse_other_config(row, c);
     }
