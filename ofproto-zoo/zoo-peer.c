@@ -93,7 +93,7 @@ zoo_peer_init(struct zoo_peer *peer, const struct zoo_params *params,
     peer->used_rotated = now;
     peer->next_fast = peer->next_full = peer->next_urgent = LLONG_MAX;
     peer->last_urgent = LLONG_MIN / 2;
-    peer->last_used = LLONG_MIN / 2;
+    peer->last_used = now;
     peer->map_changed = true;
 }
 

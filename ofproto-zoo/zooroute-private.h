@@ -23,6 +23,7 @@
 
 #include "cmap.h"
 #include "heap.h"
+#include "ovs-atomic.h"
 #include "ovs-thread.h"
 #include "zoo-auth.h"
 #include "zoo-peer.h"
@@ -36,6 +37,10 @@ struct zooroute_peer {
     uint16_t slot;
     bool learned;
     enum zoo_encap encap;
+
+    /* The tunnel port in 'dst' does not exist any more: flow translation is to
+     * put another one there. */
+    atomic_bool lost_port;
 
     /* Guarded by 'zooroute_mutex'. */
     bool retired;                   /* No longer in 'zooroute_peers'. */

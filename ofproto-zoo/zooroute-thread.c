@@ -27,6 +27,7 @@
 #include "latch.h"
 #include "openvswitch/poll-loop.h"
 #include "openvswitch/vlog.h"
+#include "ovs-ext/zoo-quarantine.h"
 #include "ovs-rcu.h"
 #include "timeval.h"
 #include "util.h"
@@ -382,6 +383,12 @@ note_sent(struct tx *tx) OVS_REQUIRES(zooroute_mutex)
         stats->tx_requests += tx->n_sports;
     }
     if (!tx->peer->retired) {
+        if (tx->error == ENODEV && tx->peer->send_error != ENODEV) {
+            /* The tunnel port is gone.  If there is another one to this peer,
+             * translation of its flows will tell. */
+            atomic_store_relaxed(&tx->peer->lost_port, true);
+            zoo_quarantine_revalidate();
+        }
         tx->peer->send_error = tx->error;
         tx->peer->n_rounds += !tx->error;
         zoo_peer_sent(&tx->peer->peer, !tx->error, tx->when);
@@ -406,7 +413,7 @@ expire_peers(long long int now) OVS_REQUIRES(zooroute_mutex)
         if (peer->peer.state != ZOO_PEER_IDLE) {
             continue;
         }
-        if (peer->peer.last_used > 0 && now - peer->peer.last_used > idle) {
+        if (now - peer->peer.last_used > idle) {
             zooroute_retire(peer);
         } else if (peer->learned
                    && (!oldest || (peer->peer.last_used

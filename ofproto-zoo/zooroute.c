@@ -362,6 +362,17 @@ zooroute_publish(struct zooroute_peer *peer)
     }
 }
 
+/* Has probes sent through the tunnel port of 'out' from now on. */
+static void
+set_tunnel_port(struct zooroute_peer *peer, const struct zooroute_output *out)
+    OVS_REQUIRES(zooroute_mutex)
+{
+    peer->dst.port = out->port;
+    peer->dst.tun_id = (zooroute_config.probe_vni >= 0
+                        ? htonll(zooroute_config.probe_vni) : out->tun_id);
+    atomic_store_relaxed(&peer->lost_port, false);
+}
+
 static struct zooroute_peer *
 create_peer(const struct zooroute_output *out) OVS_REQUIRES(zooroute_mutex)
 {
@@ -385,12 +396,10 @@ create_peer(const struct zooroute_output *out) OVS_REQUIRES(zooroute_mutex)
     peer->slot = slot;
     peer->learned = out->learned;
     peer->encap = out->encap;
-    peer->dst.port = out->port;
     peer->dst.local = out->key.local;
     peer->dst.remote = out->key.remote;
     peer->dst.pkt_mark = out->key.pkt_mark;
-    peer->dst.tun_id = (zooroute_config.probe_vni >= 0
-                        ? htonll(zooroute_config.probe_vni) : out->tun_id);
+    set_tunnel_port(peer, out);
     zoo_peer_init(&peer->peer, &zooroute_params, &peer->key, sizeof peer->key,
                   zooroute_config.seed, session, zoo_now());
     zooroute_publish(peer);
@@ -453,15 +462,21 @@ void
 zooroute_choose(struct zooroute_output *out)
 {
     struct zooroute_peer *peer;
+    bool lost_port = false;
 
     if (!output_is_wanted(out)) {
         return;
     }
     peer = zooroute_find(&out->key);
-    if (!peer && !out->dry_run) {
+    if (peer) {
+        atomic_read_relaxed(&peer->lost_port, &lost_port);
+    }
+    if ((!peer || lost_port) && !out->dry_run) {
         ovs_mutex_lock(&zooroute_mutex);
         peer = zooroute_find(&out->key);
-        if (!peer && zooroute_config.enabled) {
+        if (peer) {
+            set_tunnel_port(peer, out);
+        } else if (zooroute_config.enabled) {
             peer = create_peer(out);
         }
         ovs_mutex_unlock(&zooroute_mutex);

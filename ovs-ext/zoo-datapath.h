@@ -93,6 +93,14 @@ zoo_push_udp_src(struct dp_packet *packet,
             : zoo_push_slot(packet, data, choice, upstream));
 }
 
+/* Returns the port that a prebuilt header with UDP source port 'choice' is
+ * known to lead to, 0 if it depends on the packet. */
+static inline ovs_be16
+zoo_push_known_port(ovs_be16 choice)
+{
+    return zoo_sport_is_valid(ntohs(choice)) ? choice : 0;
+}
+
 /* Sets the UDP source port that 'data', a prebuilt VXLAN or Geneve header,
  * carries.  Returns false, without a change, if it is something else. */
 bool zoo_push_set_choice(struct ovs_action_push_tnl *data, uint16_t choice);
