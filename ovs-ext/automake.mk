@@ -51,7 +51,10 @@ vswitchd_ovs_vswitchd_SOURCES += \
 	ovs-ext/zooroute-ovsdb.c \
 	ovs-ext/zooroute-ovsdb.h
 
+man_MANS += ovs-ext/ovs-zooroute.7
+
 EXTRA_DIST += \
+	ovs-ext/ovs-zooroute.7 \
 	ovs-ext/ofp-actions-zoo.c \
 	ovs-ext/ofproto-dpif-xlate-zoo.c \
 	ovs-ext/tests/zoo.at \
