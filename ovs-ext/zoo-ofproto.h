@@ -20,7 +20,8 @@
 /* Which bridges can choose the outer UDP source port of a tunnel, and the
  * refusal of the "zooroute" action on those that cannot.
  *
- * All functions are for the main thread, or whoever holds ofproto_mutex. */
+ * Any thread may call these functions that keeps 'ofproto' from going away, as
+ * the main thread and flow translation do. */
 
 #include <stdbool.h>
 
