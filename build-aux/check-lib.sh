@@ -174,8 +174,10 @@ build_one() {
     local dir=$1
     shift
     case $dir in
-    *-tsan) zoo_build "$dir" --enable-tsan "$@" ;;
-    *-asan) zoo_build "$dir" --enable-asan "$@" && zoo_make_quiet unit ;;
+    # As Open vSwitch's own sanitizer runs: gcc's make it warn for nothing.
+    *-tsan) zoo_build "$dir" --enable-tsan CC=clang "$@" ;;
+    *-asan) zoo_build "$dir" --enable-asan CC=clang "$@" \
+                && zoo_make_quiet unit ;;
     *) zoo_build "$dir" "$@" && zoo_make_quiet unit tools \
            && { ! grep -q '^FUZZ_TARGETS_TRUE = $' Makefile \
                     || zoo_make_quiet fuzz; } ;;
@@ -248,7 +250,8 @@ run_at() {
     have_build "$build" || return 0
     dir=$(version_dir "$build")
     title="$suite $build"
-    zoo_step "$title" "$zoo_repo/build-aux/run-at" \
+    zoo_step "$title" env ASAN_OPTIONS=detect_leaks=1 \
+        "$zoo_repo/build-aux/run-at" \
         --tree "$(ovs_tree "$build")" --stock "$dir/stock-${build%%-*}" \
         --results "$results" --logs "$zoo_logs" --suite "$suite" \
         --label "$build" --match "$match" --jobs $((zoo_cpus * 4)) "$@" \
