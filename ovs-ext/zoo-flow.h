@@ -37,6 +37,7 @@
  * that came from a tunnel. */
 
 #include <stdbool.h>
+#include <string.h>
 
 #include "openvswitch/flow.h"
 #include "packets.h"
@@ -104,18 +105,20 @@ zoo_flow_get(const struct flow_tnl *tnl, uint16_t *sport)
     return mode;
 }
 
-/* Copies only the state of the action from 'src' to 'dst', for a packet that
- * goes through a patch port and leaves the rest of its tunnel metadata
- * behind.  'dst' must be without that state. */
+/* Clears 'tnl', for a packet that enters another bridge.  The state of the
+ * action stays if 'keep_mode' is true, as it should in a patch port. */
 static inline void
-zoo_flow_carry(struct flow_tnl *dst, const struct flow_tnl *src)
+zoo_flow_clear_tunnel(struct flow_tnl *tnl, bool keep_mode)
 {
+    uint16_t flags = tnl->flags & ZOO_TNL_F_MASK;
     uint16_t sport;
 
-    if (zoo_flow_get(src, &sport) == ZOO_FLOW_SPORT) {
-        dst->tp_src = src->tp_src;
+    zoo_flow_get(tnl, &sport);
+    memset(tnl, 0, sizeof *tnl);
+    if (keep_mode) {
+        tnl->flags = flags;
+        tnl->tp_src = htons(sport);
     }
-    dst->flags |= src->flags & ZOO_TNL_F_MASK;
 }
 
 #ifdef __cplusplus
