@@ -28,11 +28,11 @@
 #include <openssl/hmac.h>
 #endif
 
-#include "openvswitch/dynamic-string.h"
 #include "openvswitch/util.h"
 #include "ovs-atomic.h"
 #include "util.h"
 
+#define MAX_FILE_LEN 65536
 #define MAX_KEYS 16
 #define MIN_KEY_LEN 16
 #define MAX_KEY_LEN 64
@@ -48,6 +48,16 @@ struct zoo_auth {
     size_t n;
     struct zoo_key keys[MAX_KEYS];      /* Newest last. */
 };
+
+/* Frees the 'n' bytes at 'p' without leaving keys in memory. */
+static void
+free_secret(void *p, size_t n OVS_UNUSED)
+{
+#ifdef HAVE_OPENSSL
+    OPENSSL_cleanse(p, n);
+#endif
+    free(p);
+}
 
 static const struct zoo_key *
 find_key(const struct zoo_auth *auth, uint16_t id)
@@ -134,7 +144,7 @@ zoo_auth_parse(const char *s_, const char *file_name, char **error)
                            "which authentication needs", file_name);
     }
 #endif
-    free(s);
+    free_secret(s, strlen(s_));
     if (*error) {
         zoo_auth_unref(auth);
         return NULL;
@@ -145,28 +155,30 @@ zoo_auth_parse(const char *s_, const char *file_name, char **error)
 struct zoo_auth *
 zoo_auth_load(const char *file_name, char **error)
 {
-    struct ds content = DS_EMPTY_INITIALIZER;
-    struct ds line = DS_EMPTY_INITIALIZER;
     struct zoo_auth *auth = NULL;
     FILE *file = fopen(file_name, "r");
+    char *content;
+    size_t n;
 
     if (!file) {
         *error = xasprintf("%s: %s", file_name, ovs_strerror(errno));
         return NULL;
     }
-    /* A file that is far larger than any key file is not read whole. */
-    while (content.length < 65536 && !ds_get_line(&line, file)) {
-        ds_put_format(&content, "%s\n", ds_cstr(&line));
-    }
+    content = xmalloc(MAX_FILE_LEN + 2);
+    n = fread(content, 1, MAX_FILE_LEN + 1, file);
+    content[n] = '\0';
     if (ferror(file)) {
         *error = xasprintf("%s: %s", file_name, ovs_strerror(errno));
+    } else if (n > MAX_FILE_LEN) {
+        *error = xasprintf("%s: longer than the %d bytes that a key file may "
+                           "have", file_name, MAX_FILE_LEN);
+    } else if (strlen(content) < n) {
+        *error = xasprintf("%s: not a text file", file_name);
     } else {
-        auth = zoo_auth_parse(ds_cstr(&content), file_name, error);
+        auth = zoo_auth_parse(content, file_name, error);
     }
     fclose(file);
-    memset(content.string, 0, content.allocated);
-    ds_destroy(&content);
-    ds_destroy(&line);
+    free_secret(content, n);
     return auth;
 }
 
@@ -185,10 +197,7 @@ void
 zoo_auth_unref(struct zoo_auth *auth)
 {
     if (auth && ovs_refcount_unref(&auth->ref_cnt) == 1) {
-#ifdef HAVE_OPENSSL
-        OPENSSL_cleanse(auth, sizeof *auth);
-#endif
-        free(auth);
+        free_secret(auth, sizeof *auth);
     }
 }
 
