@@ -24,6 +24,8 @@
 #include "dp-packet.h"
 #include "flow.h"
 #include "mpsc-queue.h"
+#include "netdev-native-tnl.h"
+#include "openvswitch/geneve.h"
 #include "odp-netlink.h"
 #include "openvswitch/vlog.h"
 #include "ovs-atomic.h"
@@ -36,6 +38,14 @@
 #include "util.h"
 
 VLOG_DEFINE_THIS_MODULE(zoo_datapath);
+
+/* Keeps a function that is seldom called from adding to the registers that its
+ * caller must save each time. */
+#ifdef __GNUC__
+#define NO_INLINE __attribute__((__noinline__))
+#else
+#define NO_INLINE
+#endif
 
 COVERAGE_DEFINE(zooroute_push_stale_slot);
 COVERAGE_DEFINE(zooroute_rx);
@@ -170,53 +180,97 @@ zoo_push_set_probe(struct ovs_action_push_tnl *data)
     return true;
 }
 
-/* Makes the packet's flow hash valid.  Outer header 'data' has already been
- * pushed; the hash that counts is that of the packet inside. */
-static uint32_t
-inner_hash(struct dp_packet *packet, const struct ovs_action_push_tnl *data)
+/* Returns the hash that a bond below the tunnel sees, which hence follows the
+ * outer source port 'port', as the underlay does. */
+static inline uint32_t
+port_hash(ovs_be16 port, uint32_t salt)
 {
-    if (OVS_UNLIKELY(!dp_packet_rss_valid(packet))) {
-        struct dp_packet inner;
-        struct flow flow;
+    uint32_t hash = ((OVS_FORCE uint16_t) port ^ salt) * UINT32_C(0x9e3779b1);
 
-        dp_packet_use_const(&inner,
-                            (const uint8_t *) dp_packet_data(packet)
-                            + data->header_len,
-                            dp_packet_size(packet) - data->header_len);
-        flow_extract(&inner, &flow);
-        return flow_hash_5tuple(&flow, 0);
-    }
-    return dp_packet_get_rss_hash(packet);
+    return hash ^ hash >> 16;
 }
 
-ovs_be16
-zoo_push_slot(struct dp_packet *packet,
-              const struct ovs_action_push_tnl *data,
-              ovs_be16 choice_, ovs_be16 upstream)
+/* Returns the frame inside the VXLAN or Geneve header that follows 'udp'.
+ * Where Geneve has its protocol type, VXLAN has zeros, or a policy ID and
+ * then also a flag that as a version of Geneve is unknown. */
+static const void *
+inner_frame(const struct udp_header *udp)
 {
-    uint16_t choice = ntohs(choice_);
+    const struct genevehdr *gnh = (const struct genevehdr *) (udp + 1);
+
+    return ((const uint8_t *) gnh
+            + (!gnh->ver && gnh->proto_type == htons(ETH_TYPE_TEB)
+               ? sizeof *gnh + 4 * gnh->opt_len
+               : sizeof(struct vxlanhdr)));
+}
+
+/* Open vSwitch's own choice. */
+static struct udp_header * NO_INLINE
+push_upstream(struct dp_packet *packet, struct udp_header *udp)
+{
+    udp->udp_src = netdev_tnl_get_src_port(packet);
+    return udp;
+}
+
+static struct udp_header * NO_INLINE
+push_stale(struct dp_packet *packet, struct udp_header *udp)
+{
+    COVERAGE_INC(zooroute_push_stale_slot);
+    return push_upstream(packet, udp);
+}
+
+static struct udp_header * NO_INLINE
+push_literal(struct dp_packet *packet, struct udp_header *udp)
+{
+    struct in6_addr dst;
+    uint32_t salt = (find_udp(dp_packet_data(packet), dp_packet_size(packet),
+                              &dst)
+                     ? zoo_push_salt(&dst) : 0);
+
+    dp_packet_set_rss_hash(packet, port_hash(udp->udp_src, salt));
+    return udp;
+}
+
+/* Gives 'packet' its flow hash, which is that of the frame inside, and goes
+ * on. */
+static struct udp_header * NO_INLINE
+push_unhashed(struct dp_packet *packet, struct udp_header *udp)
+{
+    const uint8_t *frame = inner_frame(udp);
+    struct dp_packet inner;
+    struct flow flow;
+
+    dp_packet_use_const(&inner, frame,
+                        (const uint8_t *) dp_packet_tail(packet) - frame);
+    flow_extract(&inner, &flow);
+    dp_packet_set_rss_hash(packet, flow_hash_5tuple(&flow, 0));
+    return zoo_push_udp_src(packet, udp);
+}
+
+/* Every tenant packet comes here: what is rare is left to functions that are
+ * called last. */
+struct udp_header *
+zoo_push_udp_src(struct dp_packet *packet, struct udp_header *udp)
+{
+    unsigned int choice = ntohs(udp->udp_src);
     struct zoo_slot *slot;
     struct zoo_map *map;
-    struct in6_addr dst;
     unsigned int b;
     ovs_be16 port;
     bool used;
 
     if (OVS_UNLIKELY(choice >= ZOO_SPORT_MIN)) {
-        uint32_t salt = (find_udp(data->header, data->header_len, &dst)
-                         ? zoo_push_salt(&dst) : 0);
-
-        dp_packet_set_rss_hash(packet, hash_2words(choice, salt));
-        return choice_;
+        return push_literal(packet, udp);
     }
-
+    if (OVS_UNLIKELY(!dp_packet_rss_valid(packet))) {
+        return push_unhashed(packet, udp);
+    }
     slot = ovsrcu_get(struct zoo_slot *, &slots[choice]);
     if (OVS_UNLIKELY(!slot)) {
-        COVERAGE_INC(zooroute_push_stale_slot);
-        return upstream;
+        return push_stale(packet, udp);
     }
 
-    b = zoo_bucket(inner_hash(packet, data));
+    b = zoo_bucket(dp_packet_get_rss_hash(packet));
     atomic_read_relaxed(&slot->used[b], &used);
     if (OVS_UNLIKELY(!used)) {
         atomic_store_relaxed(&slot->used[b], true);
@@ -225,13 +279,11 @@ zoo_push_slot(struct dp_packet *packet,
     map = ovsrcu_get(struct zoo_map *, &slot->map);
     port = map->port[b];
     if (OVS_UNLIKELY(!port)) {
-        return upstream;
+        return push_upstream(packet, udp);
     }
-
-    /* A bond below the tunnel hashes this, so it follows the port, as the
-     * underlay does. */
-    dp_packet_set_rss_hash(packet, hash_2words(ntohs(port), slot->salt));
-    return port;
+    udp->udp_src = port;
+    dp_packet_set_rss_hash(packet, port_hash(port, slot->salt));
+    return udp;
 }
 
 uint16_t
@@ -322,7 +374,7 @@ struct rx_node {
 static struct mpsc_queue rx_queue = MPSC_QUEUE_INITIALIZER(&rx_queue);
 static atomic_count rx_count = ATOMIC_COUNT_INIT(0);
 static atomic_bool rx_waiting = ATOMIC_VAR_INIT(false);
-static atomic_bool pop_enabled = ATOMIC_VAR_INIT(false);
+atomic_bool zoo_pop_enabled = ATOMIC_VAR_INIT(false);
 
 DEFINE_STATIC_PER_THREAD_DATA(unsigned int, pop_taken, 0);
 
@@ -361,28 +413,23 @@ zoo_pop_taken(void)
 void
 zoo_pop_enable(bool enable)
 {
-    atomic_store_relaxed(&pop_enabled, enable);
+    atomic_store_relaxed(&zoo_pop_enabled, enable);
 }
 
-/* Queues the probe whose inner Ethernet header is 'hlen' bytes into 'packet'.
+/* Queues the probe whose inner Ethernet header is 'inner', in 'packet'.
  * Returns false if there is none. */
 static bool
-pop_probe(const struct dp_packet *packet, const struct flow_tnl *tnl,
-          enum zoo_encap encap, ovs_be32 vni, unsigned int hlen)
+pop_probe(const struct dp_packet *packet, enum zoo_encap encap,
+          ovs_be32 vni, const struct eth_header *inner)
 {
-    size_t size = dp_packet_size(packet);
-    const struct eth_header *inner;
-    bool enabled, waiting;
+    const struct flow_tnl *tnl = &packet->md.tunnel;
+    const uint8_t *body = (const uint8_t *) (inner + 1);
+    const uint8_t *end = dp_packet_tail(packet);
+    bool waiting;
 
-    atomic_read_relaxed(&pop_enabled, &enabled);
-    if (!enabled || size < hlen + ETH_HEADER_LEN) {
-        return false;
-    }
-
-    inner = ALIGNED_CAST(const struct eth_header *,
-                         (const uint8_t *) dp_packet_data(packet) + hlen);
-    if (!eth_addr_equals(inner->eth_dst,
-                         (struct eth_addr) ZOO_PROBE_ETH_DST)
+    if (end < body
+        || !eth_addr_equals(inner->eth_dst,
+                            (struct eth_addr) ZOO_PROBE_ETH_DST)
         || inner->eth_type != htons(ZOO_PROBE_ETH_TYPE)) {
         return false;
     }
@@ -404,8 +451,8 @@ pop_probe(const struct dp_packet *packet, const struct flow_tnl *tnl,
     rx->tp_dst = tnl->tp_dst;
     rx->tun_id = htonll(ntohl(vni) >> 8);
     rx->when = zoo_now();
-    rx->len = MIN(size - hlen - ETH_HEADER_LEN, ZOO_PROBE_MAX_LEN);
-    memcpy(rx->body, inner + 1, rx->len);
+    rx->len = MIN(end - body, ZOO_PROBE_MAX_LEN);
+    memcpy(rx->body, body, rx->len);
     mpsc_queue_insert(&rx_queue, &n->node);
     COVERAGE_INC(zooroute_rx);
 
@@ -417,30 +464,44 @@ pop_probe(const struct dp_packet *packet, const struct flow_tnl *tnl,
     return true;
 }
 
-bool
-zoo_pop_vxlan(const struct dp_packet *packet, const struct flow_tnl *tnl,
-              ovs_be32 flags, ovs_be32 vni, unsigned int hlen)
+/* Ends the pop of 'packet', which is a probe, and if not 'ok' an ill-marked
+ * one. */
+static struct dp_packet *
+pop_end(struct dp_packet *packet, bool ok)
 {
-    return (flags == htonl(VXLAN_FLAGS | ZOO_VXLAN_F_PROBE)
-            && !(vni & htonl(0xff))
-            && pop_probe(packet, tnl, ZOO_ENCAP_VXLAN, vni, hlen));
+    if (!ok) {
+        static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(5, 5);
+
+        VLOG_WARN_RL(&rl, "dropped a packet that is marked as a probe outside "
+                     "and is none inside");
+    }
+    dp_packet_delete(packet);
+    return NULL;
 }
 
-bool
-zoo_pop_geneve(const struct dp_packet *packet, const struct flow_tnl *tnl,
-               const void *options, unsigned int opts_len, ovs_be32 vni,
-               unsigned int hlen)
+struct dp_packet *
+zoo_pop_vxlan(struct dp_packet *packet)
 {
-    struct geneve_opt opt;
+    const struct udp_header *udp = dp_packet_l4(packet);
+    const struct vxlanhdr *vxh = (const struct vxlanhdr *) (udp + 1);
+    ovs_be32 vni = get_16aligned_be32(&vxh->vx_vni);
 
-    if (opts_len != sizeof opt) {
-        return false;
-    }
-    memcpy(&opt, options, sizeof opt);
-    return (opt.opt_class == htons(ZOO_GENEVE_OPT_CLASS)
-            && opt.type == ZOO_GENEVE_OPT_TYPE
-            && !opt.length
-            && pop_probe(packet, tnl, ZOO_ENCAP_GENEVE, vni, hlen));
+    return pop_end(packet,
+                   !(vni & htonl(0xff))
+                   && pop_probe(packet, ZOO_ENCAP_VXLAN, vni,
+                                inner_frame(udp)));
+}
+
+struct dp_packet *
+zoo_pop_geneve(struct dp_packet *packet)
+{
+    const struct udp_header *udp = dp_packet_l4(packet);
+    const struct genevehdr *gnh = (const struct genevehdr *) (udp + 1);
+
+    return pop_end(packet,
+                   pop_probe(packet, ZOO_ENCAP_GENEVE,
+                             get_16aligned_be32(&gnh->vni),
+                             inner_frame(udp)));
 }
 
 bool

@@ -46,13 +46,14 @@
 #include <stdint.h>
 
 #include "openvswitch/compiler.h"
+#include "openvswitch/geneve.h"
 #include "openvswitch/types.h"
+#include "ovs-atomic.h"
 #include "ovs-ext/zoo-flow.h"
+#include "packets.h"
 
 struct dp_packet;
-struct flow_tnl;
 struct ovs_action_push_tnl;
-struct udp_header;
 
 #define ZOO_N_BUCKETS 128
 #define ZOO_SLOT_MAX (ZOO_SPORT_MIN - 1)
@@ -78,20 +79,15 @@ struct udp_header;
 
 /* Push. */
 
-ovs_be16 zoo_push_slot(struct dp_packet *, const struct ovs_action_push_tnl *,
-                       ovs_be16 choice, ovs_be16 upstream);
-
-/* Returns the outer UDP source port for 'packet', to which the header of
- * 'data' has just been prepended: 'choice' is the UDP source port of that
- * header and 'upstream' what Open vSwitch would use. */
-static inline ovs_be16
-zoo_push_udp_src(struct dp_packet *packet,
-                 const struct ovs_action_push_tnl *data,
-                 ovs_be16 choice, ovs_be16 upstream)
-{
-    return (OVS_LIKELY(!choice) ? upstream
-            : zoo_push_slot(packet, data, choice, upstream));
-}
+/* Writes the outer UDP source port of 'packet', to which a prebuilt header has
+ * just been prepended, into 'udp', the packet's outer UDP header, whose source
+ * port is still that of the prebuilt header and not 0.
+ *
+ * Returns 'udp': so a caller need not keep anything but 'packet' across the
+ * call, and what it does for a packet without a choice does not become
+ * slower. */
+struct udp_header *zoo_push_udp_src(struct dp_packet *packet,
+                                    struct udp_header *udp);
 
 /* Returns the port that a prebuilt header with UDP source port 'choice' is
  * known to lead to, 0 if it depends on the packet. */
@@ -166,24 +162,26 @@ struct zoo_rx {
     uint8_t body[ZOO_PROBE_MAX_LEN];
 };
 
-/* Called by netdev_vxlan_pop_header() and netdev_geneve_pop_header() for a
- * packet whose header stock Open vSwitch does not accept, or that has a
- * critical option: 'tnl' has the outer addresses and ports, 'vni' is the
- * header's last word, 'hlen' the bytes before the inner Ethernet header.
- * Returns true if 'packet' is a well-marked probe, which is then queued; the
- * caller deletes 'packet' in any case. */
-bool zoo_pop_vxlan(const struct dp_packet *, const struct flow_tnl *,
-                   ovs_be32 flags, ovs_be32 vni, unsigned int hlen);
-bool zoo_pop_geneve(const struct dp_packet *, const struct flow_tnl *,
-                    const void *options, unsigned int opts_len, ovs_be32 vni,
-                    unsigned int hlen);
+/* Return true if a packet with these VXLAN flags, or this Geneve header with
+ * 'opts_len' bytes of options, which has a critical option, must be given to
+ * the functions below. */
+static inline bool zoo_pop_takes_vxlan(ovs_be32 flags);
+static inline bool zoo_pop_takes_geneve(const struct genevehdr *,
+                                        unsigned int opts_len);
+
+/* Take 'packet' out of its tunnel.  It is queued if it is a well-marked probe,
+ * otherwise dropped with a warning.  Outer addresses and UDP ports must be in
+ * its metadata already.  Return NULL, as functions that pop a header do for a
+ * packet that they have deleted. */
+struct dp_packet *zoo_pop_vxlan(struct dp_packet *packet);
+struct dp_packet *zoo_pop_geneve(struct dp_packet *packet);
 
 /* Returns how many packets this thread's pops have queued since it was last
  * asked: they are not drops. */
 unsigned int zoo_pop_taken(void);
 
-/* Turns the interception of probes on or off.  While it is off, pop functions
- * do what stock Open vSwitch does. */
+/* Turns the interception of probes on or off.  While it is off, no packet is
+ * taken. */
 void zoo_pop_enable(bool);
 
 /* Receives the next probe into '*rx'.  Returns false if there is none.  Only
@@ -195,5 +193,37 @@ void zoo_rx_wait(void);
 
 /* Returns the monotonic clock, ns.  Follows time/stop and time/warp. */
 long long int zoo_now(void);
+
+/* Inline functions of the packet path. */
+
+extern atomic_bool zoo_pop_enabled;
+
+static inline bool
+zoo_pop_is_enabled(void)
+{
+    bool enabled;
+
+    atomic_read_relaxed(&zoo_pop_enabled, &enabled);
+    return enabled;
+}
+
+static inline bool
+zoo_pop_takes_vxlan(ovs_be32 flags)
+{
+    return (flags == htonl(VXLAN_FLAGS | ZOO_VXLAN_F_PROBE)
+            && zoo_pop_is_enabled());
+}
+
+static inline bool
+zoo_pop_takes_geneve(const struct genevehdr *gnh, unsigned int opts_len)
+{
+    const struct geneve_opt *opt = gnh->options;
+
+    return (opts_len == sizeof *opt
+            && opt->opt_class == htons(ZOO_GENEVE_OPT_CLASS)
+            && opt->type == ZOO_GENEVE_OPT_TYPE
+            && !opt->length
+            && zoo_pop_is_enabled());
+}
 
 #endif /* zoo-datapath.h */
