@@ -18,6 +18,7 @@
 import contextlib
 import os
 import random
+import textwrap
 import time
 
 import fabric
@@ -187,7 +188,10 @@ def say_why(run):
     print("\nAnd why (ovs-vswitchd.log)")
     for i, lines in run.events.items():
         for line in lines[-6:]:
-            print("  h%d: %s" % (i, line.split("|", 2)[-1]))
+            at, _, _, _, message = line.split("|", 4)
+            print(textwrap.fill("h%d %s %s" % (i, at[11:23], message), 79,
+                                initial_indent="  ",
+                                subsequent_indent=" " * 18))
 
 
 def main():

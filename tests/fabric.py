@@ -136,6 +136,12 @@ class Switch:
             return file.read()
 
 
+def bond_is_up(switch):
+    status = switch.appctl("bond/show", "bond0")
+    return ("lacp_status: negotiated" in status
+            and status.count("may_enable: true") == 2)
+
+
 class Fabric:
     """See the module's description.
 
@@ -349,10 +355,8 @@ class Fabric:
             leaf = "l%d" % i
             for n, uplink in enumerate(self.uplinks()):
                 self._veth("h%d" % i, uplink, leaf, "dn%d" % n)
-            if i in self.leaf_switches:
-                self._make_leaf_bond(i)
-            self._address(leaf, self.leaf_device(i),
-                          self.plen(self.gateway(i)))
+            if i not in self.leaf_switches:
+                self._address(leaf, "dn0", self.plen(self.gateway(i)))
             for k in self.spines:
                 self._veth(leaf, "s%d" % k, "s%d" % k, leaf)
                 self._address(leaf, "s%d" % k, self.plen(self.link(i, k, 2)))
@@ -368,9 +372,16 @@ class Fabric:
                 for j in self.hypervisors if j != i))
 
     def _make_leaf_bond(self, i):
-        switch = self.leaf_switches[i]
-        switch.start()
-        switch.vsctl(*self._bond_commands("br-leaf", ["dn0", "dn1"]))
+        """Makes the leaf's end of the hypervisor's bond.  Open vSwitch deals
+        the hashes to the members that are up when the first packet comes, so
+        nothing has an address before all are."""
+        leaf = self.leaf_switches[i]
+        leaf.start()
+        leaf.vsctl(*self._bond_commands("br-leaf", ["dn0", "dn1"]))
+        for switch in (leaf, self.switches[i]):
+            until(lambda: bond_is_up(switch), 20,
+                  "the bond of %s to be up" % switch.netns)
+        self._address("l%d" % i, "br-leaf", self.plen(self.gateway(i)))
 
     @staticmethod
     def _bond_commands(bridge, members):
@@ -415,13 +426,16 @@ class Fabric:
         else:
             phy = ["add-br", "br-phy", "--", "set", "bridge", "br-phy",
                    "datapath_type=netdev", "--", "add-port", "br-phy", "up0"]
-        bridges = pipelines.PIPELINES[self.pipelines[i]](self, i)[0]
-        switch.vsctl(*phy, *bridges)
+        commands, _ = pipelines.PIPELINES[self.pipelines[i]](self, i)
+        switch.vsctl(*phy, *commands)
+        if self.bond:
+            self._make_leaf_bond(i)
         self._make_vtep(i, "br-phy")
         self._add_flows(i)
 
     def _add_flows(self, i):
-        for bridge, flows in pipelines.PIPELINES[self.pipelines[i]](self, i)[1].items():
+        _, tables = pipelines.PIPELINES[self.pipelines[i]](self, i)
+        for bridge, flows in tables.items():
             sh(self.switches[i].tool("ovs-ofctl"), "--bundle",
                "replace-flows", bridge, "-", env=self.switches[i].env,
                input="\n".join(flows) + "\n")
@@ -536,7 +550,8 @@ class Fabric:
             table inet zoo { chain forward {
                 type filter hook forward priority 0
                 iifname "l%d" counter drop
-            } }""" % i)
+            }
+            }""" % i)
 
     def lose(self, k, percent):
         """Spine k loses packets at random."""
@@ -544,7 +559,8 @@ class Fabric:
             table inet zoo { chain forward {
                 type filter hook forward priority 0
                 numgen random mod 10000 < %d counter drop
-            } }""" % round(percent * 100))
+            }
+            }""" % round(percent * 100))
 
     def dropped(self, k):
         """Packets dropped so far by fail_from() or lose()."""
@@ -566,7 +582,8 @@ class Fabric:
                 table netdev zoo { chain out {
                     type filter hook egress device "%s" priority 0
                     udp dport { 4789, 6081 } counter drop
-                } }""" % device)
+                }
+                }""" % device)
         return times
 
     def heal_member(self, i):
@@ -618,7 +635,8 @@ def _parse_args():
     up.add_argument("--tenants", type=int, default=1)
     up.add_argument("--underlay", choices=["ipv4", "ipv6"], default="ipv4")
     up.add_argument("--tunnel", choices=["vxlan", "geneve"], default="vxlan")
-    up.add_argument("--pipeline", choices=sorted(pipelines.PIPELINES), default="normal")
+    up.add_argument("--pipeline", choices=sorted(pipelines.PIPELINES),
+                    default="normal")
     up.add_argument("--bond", action="store_true")
     commands.add_parser("down", help="remove it")
     inside = commands.add_parser("exec", help="run a command at a node")

@@ -398,6 +398,7 @@ sender_run(struct sender *s)
 struct mark_result {
     int64_t before;             /* Longest gap of echoes before it. */
     int64_t silence;            /* Longest silence after it. */
+    int64_t first;              /* From it to the first echo, -1 for none. */
     int n_sent, n_lost;
     bool dead;
 };
@@ -461,8 +462,11 @@ static struct mark_result
 flow_at_mark(const struct sender *s, const struct flow *flow,
              const int64_t *times, size_t n, int64_t at, int64_t end)
 {
-    struct mark_result r = { .dead = true };
+    struct mark_result r = { .first = -1, .dead = true };
 
+    for (size_t i = 0; i < n && times[i] < end && r.first < 0; i++) {
+        r.first = times[i] >= at ? times[i] - at : -1;
+    }
     r.before = longest_gap(times, n, at - BEFORE, at, false);
     r.silence = longest_gap(times, n, at, end, true);
     for (uint32_t i = 0; i < flow->n_sent; i++) {
@@ -495,9 +499,10 @@ print_marks(const struct sender *s)
             struct mark_result r = flow_at_mark(s, &s->flows[i], times, n,
                                                 at, end);
 
-            printf("%s{\"before_ms\":%.3f,\"silence_ms\":%.3f,\"sent\":%d,"
-                   "\"lost\":%d,\"dead\":%s}", i ? "," : "",
-                   r.before / 1e6, r.silence / 1e6, r.n_sent, r.n_lost,
+            printf("%s{\"before_ms\":%.3f,\"silence_ms\":%.3f,"
+                   "\"first_ms\":%.3f,\"sent\":%d,\"lost\":%d,\"dead\":%s}",
+                   i ? "," : "", r.before / 1e6, r.silence / 1e6,
+                   r.first >= 0 ? r.first / 1e6 : -1, r.n_sent, r.n_lost,
                    r.dead ? "true" : "false");
             free(times);
         }

@@ -42,6 +42,10 @@
 #define GENEVE_PORT 6081
 #define ETH_TYPE_PROBE 0x88b5
 
+/* Probes with no more than this many ns between them are one burst. */
+#define BURST (200 * NSEC_PER_MSEC)
+#define MAX_BURSTS 4096
+
 enum direction { TO, FROM, N_DIRECTIONS };
 
 struct change {
@@ -62,6 +66,9 @@ struct watcher {
     struct watched *flows[N_DIRECTIONS][65536]; /* By the tenant's port. */
     uint64_t n_probes, probe_bytes;
     uint32_t probes_from[65536];                /* By outer source port. */
+    int64_t last_probe;
+    size_t n_bursts;
+    int64_t bursts[MAX_BURSTS];                 /* When each began. */
     uint64_t n_unparsed;
 };
 
@@ -150,6 +157,18 @@ watcher_record(struct watched **flow_, uint16_t outer_port, int64_t t)
 }
 
 static void
+watcher_probe(struct watcher *w, uint16_t outer_port, size_t len, int64_t t)
+{
+    w->n_probes++;
+    w->probe_bytes += len;
+    w->probes_from[outer_port]++;
+    if (t - w->last_probe > BURST && w->n_bursts < MAX_BURSTS) {
+        w->bursts[w->n_bursts++] = t;
+    }
+    w->last_probe = t;
+}
+
+static void
 watcher_frame(struct watcher *w, const uint8_t *data, size_t captured,
               size_t len, int64_t t)
 {
@@ -172,9 +191,7 @@ watcher_frame(struct watcher *w, const uint8_t *data, size_t captured,
     }
     proto = pull_eth_ip(&c, &eth_type);
     if (eth_type == ETH_TYPE_PROBE) {
-        w->n_probes++;
-        w->probe_bytes += len;
-        w->probes_from[outer_port]++;
+        watcher_probe(w, outer_port, len, t);
     } else if ((proto == IPPROTO_UDP || proto == IPPROTO_TCP)
                && (ports = pull(&c, 4))) {
         if (get16(ports + 2) == w->echo_port) {
@@ -258,7 +275,11 @@ watcher_report(const struct watcher *w, int fd)
             separator = ",";
         }
     }
-    printf("}}");
+    printf("},\"bursts_ns\":[");
+    for (size_t i = 0; i < w->n_bursts; i++) {
+        printf("%s%"PRId64, i ? "," : "", w->bursts[i]);
+    }
+    printf("]}");
     for (int d = 0; d < N_DIRECTIONS; d++) {
         printf(",\n\"%s\":[", names[d]);
         separator = "";
