@@ -53,6 +53,7 @@ struct sender {
     uint64_t dead[N_DEAD];
     unsigned int next_dead;
     uint32_t round;             /* Newest round. */
+    unsigned int n_unlisted;    /* Its requests from ports not listed. */
     uint16_t newest_key;
     struct sender_port ports[ZOO_MAX_CANDIDATES];
 
@@ -148,6 +149,7 @@ adopt_session(struct sender *s, uint64_t session, uint64_t random)
     s->session = session;
     s->challenge = random;
     s->round = 0;
+    s->n_unlisted = 0;
     memset(s->ports, 0, sizeof s->ports);
 }
 
@@ -191,7 +193,7 @@ port_arrived(struct sender_port *p, uint32_t round, long long int arrival)
     } else if (round > p->last) {
         uint32_t n = round - p->last;
 
-        p->history = n > 16 ? 0 : (p->history << 1 | 1) << (n - 1);
+        p->history = n > 16 ? 0 : (p->history << 1 | 1u) << (n - 1);
         p->last = round;
     } else {
         uint32_t age = p->last - round;
@@ -203,6 +205,33 @@ port_arrived(struct sender_port *p, uint32_t round, long long int arrival)
         return true;
     }
     p->arrival = arrival;
+    return true;
+}
+
+/* Notes that a request of the adopted session arrived from 'sport', which is
+ * 'listed' in it or not.  Returns false if it may have arrived before. */
+static bool
+request_is_new(struct sender *s, const struct zoo_probe *probe,
+               uint16_t sport, bool listed, long long int arrival)
+{
+    if (s->round > MAX_ROUND_LAG && probe->round < s->round - MAX_ROUND_LAG) {
+        return false;
+    }
+    if (listed) {
+        if (!port_arrived(sender_port(s, sport), probe->round, arrival)) {
+            return false;
+        }
+    } else if (probe->round < s->round
+               || (probe->round == s->round
+                   && s->n_unlisted >= probe->n_entries)) {
+        return false;
+    }
+
+    if (probe->round > s->round) {
+        s->round = probe->round;
+        s->n_unlisted = 0;
+    }
+    s->n_unlisted += !listed;
     return true;
 }
 
@@ -250,7 +279,7 @@ note_request(struct zoo_responder *r, struct sender *s,
     s->n_arrived++;
 
     /* Of a session that is only challenged nothing is remembered but this. */
-    if (!adopted && s->n_sports < ZOO_MAX_CANDIDATES) {
+    if (!adopted && s->n_sports < probe->n_entries) {
         s->sports[s->n_sports++] = sport;
     }
 
@@ -296,12 +325,9 @@ zoo_responder_receive(struct zoo_responder *r,
         listed |= probe->entries[i].sport == sport;
     }
     if (adopted) {
-        if (probe->round + MAX_ROUND_LAG < s->round
-            || (listed && !port_arrived(sender_port(s, sport), probe->round,
-                                        arrival))) {
+        if (!request_is_new(s, probe, sport, listed, arrival)) {
             return ZOO_PROBE_REPLAYED;
         }
-        s->round = MAX(s->round, probe->round);
         s->newest_key = probe->newest_key;
         s->heard = now;
         ovs_list_remove(&s->lru_node);
