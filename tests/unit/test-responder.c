@@ -1,0 +1,681 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+
+/* What a receiver of probes remembers, and what it reports. */
+
+#include <config.h>
+#include "unit.h"
+
+#include <limits.h>
+#include <string.h>
+
+#include "ofproto-zoo/zoo-responder.h"
+#include "packets.h"
+#include "random.h"
+#include "util.h"
+
+#define HOLD ZOO_RESPONDER_HOLD
+
+static struct zoo_responder *r;
+static long long int now;
+static struct zoo_sender_tunnel *tunnel;    /* From the last request. */
+
+static void
+setup(void)
+{
+    r = zoo_responder_create();
+    now = 1000 * SEC;
+    unit_seed(0);
+}
+
+static void
+teardown(void)
+{
+    zoo_responder_destroy(r);
+}
+
+static struct zoo_sender_key
+sender(uint32_t i)
+{
+    struct zoo_sender_key key;
+
+    memset(&key, 0, sizeof key);
+    in6_addr_set_mapped_ipv4(&key.remote, htonl(0x0a000000 + i));
+    in6_addr_set_mapped_ipv4(&key.local, htonl(0x0a010001));
+    key.dst_port = htons(4789);
+    return key;
+}
+
+/* Returns the request of 'round' on 'n' ports from 40000 on. */
+static struct zoo_probe
+request(uint64_t session, uint32_t round, unsigned int n)
+{
+    struct zoo_probe probe;
+
+    memset(&probe, 0, sizeof probe);
+    probe.type = ZOO_PROBE_REQUEST;
+    probe.session = session;
+    probe.round = round;
+    probe.n_entries = n;
+    for (unsigned int i = 0; i < n; i++) {
+        probe.entries[i].sport = 40000 + i;
+    }
+    return probe;
+}
+
+static enum zoo_probe_error
+receive_from(uint32_t from, const struct zoo_probe *probe, uint16_t sport)
+{
+    struct zoo_sender_key key = sender(from);
+
+    return zoo_responder_receive(r, &key, sport, probe, now, now,
+                                 random_uint64(), &tunnel);
+}
+
+static enum zoo_probe_error
+receive(const struct zoo_probe *probe, uint16_t sport)
+{
+    return receive_from(1, probe, sport);
+}
+
+/* Receives all of 'probe', which must be answered at once. */
+static struct zoo_report
+exchange(const struct zoo_probe *probe)
+{
+    struct zoo_report report;
+
+    for (unsigned int i = 0; i < probe->n_entries; i++) {
+        ck_assert_int_eq(receive(probe, probe->entries[i].sport),
+                         ZOO_PROBE_OK);
+    }
+    ck_assert(zoo_responder_next_report(r, now, &report));
+    ck_assert_uint_eq(report.probe.session, probe->session);
+    ck_assert_uint_eq(report.probe.round, probe->round);
+    return report;
+}
+
+static void
+check_no_report(long long int until)
+{
+    struct zoo_report report;
+
+    ck_assert(!zoo_responder_next_report(r, until, &report));
+}
+
+/* Reports. */
+
+START_TEST(complete_round)
+{
+    struct zoo_probe probe = request(7, 3, 4);
+    struct zoo_sender_key key = sender(1);
+    struct zoo_report report;
+
+    probe.newest_key = 99;
+    for (int i = 0; i < 4; i++) {
+        ck_assert_int_eq(receive(&probe, 40000 + i), ZOO_PROBE_OK);
+        now += 1000 * (i + 1);
+        if (i < 3) {
+            check_no_report(now);
+        }
+    }
+    ck_assert_int_le(zoo_responder_next_due(r), now);
+    ck_assert(zoo_responder_next_report(r, now, &report));
+    ck_assert_mem_eq(&report.key, &key, sizeof key);
+    ck_assert_uint_eq(report.max_copies, 4);
+    ck_assert_uint_eq(report.peer_newest_key, 99);
+    ck_assert_int_eq(report.probe.type, ZOO_PROBE_REPORT);
+    ck_assert_uint_eq(report.probe.flags, 0);
+    ck_assert_uint_eq(report.probe.session, 7);
+    ck_assert_uint_eq(report.probe.round, 3);
+    ck_assert_uint_ne(report.probe.challenge, 0);
+    ck_assert_uint_eq(report.probe.n_entries, 4);
+    for (int i = 0; i < 4; i++) {
+        static const uint32_t ages[] = { 10, 9, 7, 4 };
+        const struct zoo_probe_entry *e = &report.probe.entries[i];
+
+        ck_assert_uint_eq(e->sport, 40000 + i);
+        ck_assert_uint_eq(e->last, 3);
+        ck_assert_uint_eq(e->history, 0);
+        ck_assert_uint_eq(e->age_us, ages[i]);
+    }
+
+    /* It is sent once. */
+    check_no_report(LLONG_MAX);
+    ck_assert_int_eq(zoo_responder_next_due(r), LLONG_MAX);
+}
+END_TEST
+
+START_TEST(stragglers_are_awaited)
+{
+    struct zoo_probe probe = request(7, 1, 3);
+    struct zoo_report report;
+
+    receive(&probe, 40000);
+    long long int begin = now;
+    now += HOLD / 2;
+    receive(&probe, 40002);
+    ck_assert_int_eq(zoo_responder_next_due(r), begin + HOLD);
+    check_no_report(begin + HOLD - 1);
+    ck_assert(zoo_responder_next_report(r, begin + HOLD, &report));
+    ck_assert_uint_eq(report.max_copies, 2);
+    ck_assert_uint_eq(report.probe.n_entries, 3);
+    ck_assert_uint_eq(report.probe.entries[0].last, 1);
+    ck_assert_uint_eq(report.probe.entries[0].age_us, HOLD / 1000);
+    ck_assert_uint_eq(report.probe.entries[1].sport, 40001);
+    ck_assert_uint_eq(report.probe.entries[1].last, 0);
+    ck_assert_uint_eq(report.probe.entries[1].age_us, 0);
+    ck_assert_uint_eq(report.probe.entries[2].last, 1);
+
+    /* One that comes still later gets a report of its own. */
+    now = begin + 2 * HOLD;
+    ck_assert_int_eq(receive(&probe, 40001), ZOO_PROBE_OK);
+    ck_assert(zoo_responder_next_report(r, now + HOLD, &report));
+    ck_assert_uint_eq(report.max_copies, 1);
+    ck_assert_uint_eq(report.probe.entries[1].last, 1);
+}
+END_TEST
+
+/* A straggler of an older round is in the next report, and causes none. */
+START_TEST(old_stragglers_cause_no_report)
+{
+    struct zoo_probe first = request(7, 1, 2), second = request(7, 2, 2);
+    struct zoo_report report;
+
+    receive(&first, 40000);
+    ck_assert(zoo_responder_next_report(r, now + HOLD, &report));
+    exchange(&second);
+    ck_assert_int_eq(receive(&first, 40001), ZOO_PROBE_OK);
+    check_no_report(LLONG_MAX);
+
+    first = request(7, 3, 2);
+    report = exchange(&first);
+    ck_assert_uint_eq(report.probe.entries[0].history, 3);
+    ck_assert_uint_eq(report.probe.entries[1].history, 3);
+}
+END_TEST
+
+/* Reports go out in the order in which they are due. */
+START_TEST(order_of_reports)
+{
+    long long int due = LLONG_MIN;
+    struct zoo_report report;
+    unsigned int n = 0;
+
+    for (uint32_t i = 0; i < 100; i++) {
+        struct zoo_probe probe = request(i + 1, 1, i % 3 + 1);
+
+        receive_from(i, &probe, 40000);
+        now += random_range(100 * 1000);
+    }
+    while (zoo_responder_next_due(r) != LLONG_MAX) {
+        long long int next = zoo_responder_next_due(r);
+
+        /* Complete rounds have gone ahead of the others. */
+        ck_assert(next >= due || n <= 34);
+        ck_assert(zoo_responder_next_report(r, next, &report));
+        due = next;
+        n++;
+    }
+    ck_assert_uint_eq(n, 100);
+}
+END_TEST
+
+START_TEST(urgency_is_repeated)
+{
+    struct zoo_probe probe = request(7, 1, 2);
+    struct zoo_report report;
+
+    probe.flags = ZOO_PROBE_F_URGENT | ZOO_PROBE_F_CHALLENGE;
+    report = exchange(&probe);
+    ck_assert_uint_eq(report.probe.flags, ZOO_PROBE_F_URGENT);
+    probe = request(7, 2, 2);
+    report = exchange(&probe);
+    ck_assert_uint_eq(report.probe.flags, 0);
+}
+END_TEST
+
+START_TEST(rewritten_ports_show)
+{
+    struct zoo_probe probe = request(7, 1, 2);
+    struct zoo_report report;
+
+    ck_assert_int_eq(receive(&probe, 40000), ZOO_PROBE_OK);
+    ck_assert_int_eq(receive(&probe, 50000), ZOO_PROBE_OK);
+    ck_assert(zoo_responder_next_report(r, now, &report));
+    ck_assert_uint_eq(report.probe.flags, ZOO_PROBE_F_REWRITTEN);
+    ck_assert_uint_eq(report.probe.n_entries, 2);
+    ck_assert_uint_eq(report.probe.entries[0].last, 1);
+    ck_assert_uint_eq(report.probe.entries[1].sport, 40001);
+    ck_assert_uint_eq(report.probe.entries[1].last, 0);
+
+    /* There cannot be more of them than were sent, nor late ones. */
+    ck_assert_int_eq(receive(&probe, 50000), ZOO_PROBE_OK);
+    ck_assert_int_eq(receive(&probe, 50001), ZOO_PROBE_REPLAYED);
+    probe = request(7, 2, 1);
+    ck_assert_int_eq(receive(&probe, 50000), ZOO_PROBE_OK);
+    ck_assert_int_eq(receive(&probe, 50000), ZOO_PROBE_REPLAYED);
+    probe = request(7, 1, 3);
+    ck_assert_int_eq(receive(&probe, 50000), ZOO_PROBE_REPLAYED);
+
+    /* They do not take the place of ports that are listed. */
+    probe = request(7, 3, 32);
+    for (int i = 0; i < 32; i++) {
+        ck_assert_int_eq(receive(&probe, 50000 + i), ZOO_PROBE_OK);
+    }
+    ck_assert(zoo_responder_next_report(r, now, &report));
+    ck_assert_uint_eq(report.probe.entries[0].last, 1);
+}
+END_TEST
+
+/* Against a model: random loss and order on a few ports, with gaps in the
+ * numbers of rounds.  The model knows every round that has arrived. */
+START_TEST(history_of_random_rounds)
+{
+    enum { N = 5, MAX_ROUND = 400 };
+
+    for (uint32_t seed = 0; seed < 300; seed++) {
+        bool arrived[N][MAX_ROUND + 1];
+        uint32_t newest = 0;
+        struct zoo_report report;
+
+        unit_seed(seed);
+        memset(arrived, 0, sizeof arrived);
+        for (uint32_t round = 1 + random_range(5); round <= MAX_ROUND;
+             round += unit_chance(.9) ? 1 : 1 + random_range(40)) {
+            struct zoo_probe probe = request(seed + 1, round, N);
+
+            for (unsigned int i = 0; i < N; i++) {
+                if (unit_chance(.8)) {
+                    unit_assert(!receive(&probe, 40000 + i), "seed %u", seed);
+                    arrived[i][round] = true;
+                    newest = round;
+                }
+                if (unit_chance(.3) && newest) {
+                    /* Something older, perhaps for the second time. */
+                    uint32_t age = random_range(30);
+                    uint32_t old = newest - MIN(newest - 1, age);
+                    struct zoo_probe again = request(seed + 1, old, N);
+                    uint32_t last = 0;
+
+                    for (uint32_t k = 1; k <= MAX_ROUND; k++) {
+                        last = arrived[i][k] ? k : last;
+                    }
+                    bool good = (old + 16 >= newest && old + 16 >= last
+                                 && !arrived[i][old]);
+                    unit_assert(receive(&again, 40000 + i)
+                                == (good ? ZOO_PROBE_OK : ZOO_PROBE_REPLAYED),
+                                "seed %u: round %u after %u", seed, old,
+                                newest);
+                    arrived[i][old] |= good;
+                }
+            }
+            now += 100 * MSEC;
+            while (zoo_responder_next_report(r, now, &report)) {
+                for (unsigned int i = 0; i < N; i++) {
+                    const struct zoo_probe_entry *e = &report.probe.entries[i];
+                    uint16_t history = 0;
+                    uint32_t last = 0;
+
+                    for (uint32_t k = 1; k <= newest; k++) {
+                        last = arrived[i][k] ? k : last;
+                    }
+                    for (uint32_t k = 0; k < 16 && k + 1 < last; k++) {
+                        history |= arrived[i][last - 1 - k] << k;
+                    }
+                    unit_assert(e->last == last && e->history == history,
+                                "seed %u, round %u, port %u: %u %#x, not "
+                                "%u %#x", seed, round, i, e->last, e->history,
+                                last, history);
+                }
+            }
+        }
+        struct zoo_sender_key key = sender(1);
+        zoo_responder_forget(r, &key);
+    }
+}
+END_TEST
+
+/* An answer is never more than what asked for it: neither longer, nor more
+ * often, whoever asks and in whatever order. */
+START_TEST(no_amplification)
+{
+    for (uint32_t seed = 0; seed < 3000; seed++) {
+        unsigned int n_requests = 0, n_copies = 0;
+        size_t max_size = 0;
+        struct zoo_report report;
+
+        unit_seed(seed);
+        for (int i = random_range(60); i > 0; i--) {
+            struct zoo_probe probe = request(unit_range(1, 3),
+                                             unit_range(1, 3),
+                                             unit_range(1, 32));
+
+            probe.entries[0].sport += random_range(2);
+            if (unit_chance(.5)) {
+                probe = request(random_range(2) + 1, 1, 1);
+            }
+            if (!receive(&probe, unit_range(40000, 40035))) {
+                n_requests++;
+                max_size = MAX(max_size, zoo_probe_size(probe.n_entries));
+            }
+            now += unit_chance(.2) ? HOLD : 0;
+            while (unit_chance(.3)
+                   && zoo_responder_next_report(r, now, &report)) {
+                n_copies += report.max_copies;
+                unit_assert(n_copies <= n_requests, "seed %u", seed);
+                unit_assert(zoo_probe_size(report.probe.n_entries) <= max_size
+                            && report.probe.n_entries, "seed %u", seed);
+            }
+        }
+        now += HOLD;
+        while (zoo_responder_next_report(r, now, &report)) {
+            n_copies += report.max_copies;
+            unit_assert(n_copies <= n_requests, "seed %u", seed);
+            unit_assert(zoo_probe_size(report.probe.n_entries) <= max_size,
+                        "seed %u: %u entries", seed, report.probe.n_entries);
+        }
+        struct zoo_sender_key key = sender(1);
+        zoo_responder_forget(r, &key);
+    }
+}
+END_TEST
+
+/* Sessions. */
+
+START_TEST(new_session_must_repeat_a_challenge)
+{
+    struct zoo_probe old = request(7, 1, 2), new = request(8, 1, 2);
+    struct zoo_report report;
+    uint64_t challenge;
+
+    exchange(&old);
+    report = exchange(&new);
+    challenge = report.probe.challenge;
+    ck_assert_uint_eq(report.probe.flags, ZOO_PROBE_F_CHALLENGE);
+    ck_assert_uint_eq(report.probe.n_entries, 2);
+    ck_assert_uint_eq(report.probe.entries[0].last, 1);
+    ck_assert_uint_eq(report.probe.entries[0].history, 0);
+
+    /* So far the old session goes on as if nothing had happened. */
+    old = request(7, 2, 2);
+    report = exchange(&old);
+    ck_assert_uint_eq(report.probe.flags, 0);
+    ck_assert_uint_eq(report.probe.entries[1].history, 1);
+
+    /* A guess is no use. */
+    new = request(8, 2, 2);
+    new.challenge = challenge ^ 1;
+    report = exchange(&new);
+    ck_assert_uint_eq(report.probe.flags, ZOO_PROBE_F_CHALLENGE);
+
+    new = request(8, 3, 2);
+    new.challenge = challenge;
+    report = exchange(&new);
+    ck_assert_uint_eq(report.probe.flags, 0);
+    ck_assert_uint_eq(report.probe.entries[0].last, 3);
+    ck_assert_uint_eq(report.probe.entries[0].history, 0);
+    ck_assert_uint_ne(report.probe.challenge, challenge);
+
+    /* The old session cannot come back, even with the new challenge. */
+    old = request(7, 3, 2);
+    ck_assert_int_eq(receive(&old, 40000), ZOO_PROBE_STALE_SESSION);
+    old.challenge = report.probe.challenge;
+    ck_assert_int_eq(receive(&old, 40000), ZOO_PROBE_STALE_SESSION);
+    ck_assert_ptr_null(tunnel);
+    check_no_report(LLONG_MAX);
+}
+END_TEST
+
+/* A recording of all that a former session has sent, its answers to challenges
+ * included, changes nothing however often it is replayed. */
+START_TEST(recorded_session_changes_nothing)
+{
+    struct zoo_probe recorded[20], probe;
+    struct zoo_report report;
+    uint64_t challenge = 0;
+    int n = 0;
+
+    for (uint64_t session = 1; session <= 10; session++) {
+        for (uint32_t round = 1; round <= 2; round++) {
+            probe = request(session, round, 1);
+            probe.challenge = challenge;
+            recorded[n++] = probe;
+            challenge = exchange(&probe).probe.challenge;
+        }
+    }
+    for (int repeat = 0; repeat < 3; repeat++) {
+        for (int i = 0; i < n - 2; i++) {
+            enum zoo_probe_error error = receive(&recorded[i], 40000);
+
+            if (error) {
+                ck_assert_int_eq(error, ZOO_PROBE_STALE_SESSION);
+            } else {
+                /* So old that it is not known as dead. */
+                ck_assert(zoo_responder_next_report(r, now, &report));
+                ck_assert_uint_eq(report.probe.flags, ZOO_PROBE_F_CHALLENGE);
+            }
+        }
+        probe = request(10, 10 + repeat, 1);
+        report = exchange(&probe);
+        ck_assert_uint_eq(report.probe.flags, 0);
+        ck_assert_uint_eq(report.probe.entries[0].last, 10 + repeat);
+    }
+}
+END_TEST
+
+/* A report that is owed to the current session is not put off by others. */
+START_TEST(unproven_session_does_not_displace_a_report)
+{
+    struct zoo_probe good = request(7, 1, 2), other = request(8, 1, 2);
+    struct zoo_report report;
+
+    receive(&good, 40000);
+    ck_assert_int_eq(receive(&other, 40000), ZOO_PROBE_STALE_SESSION);
+    ck_assert(zoo_responder_next_report(r, now + HOLD, &report));
+    ck_assert_uint_eq(report.probe.session, 7);
+
+    /* The other way round it is displaced. */
+    ck_assert_int_eq(receive(&other, 40000), ZOO_PROBE_OK);
+    good.round = 2;
+    ck_assert_int_eq(receive(&good, 40000), ZOO_PROBE_OK);
+    ck_assert(zoo_responder_next_report(r, now + HOLD, &report));
+    ck_assert_uint_eq(report.probe.session, 7);
+    ck_assert_uint_eq(report.max_copies, 1);
+    check_no_report(LLONG_MAX);
+}
+END_TEST
+
+START_TEST(rounds_are_not_replayed)
+{
+    struct zoo_probe probe = request(7, 100, 2);
+
+    exchange(&probe);
+    ck_assert_int_eq(receive(&probe, 40000), ZOO_PROBE_REPLAYED);
+    ck_assert_ptr_null(tunnel);
+    probe = request(7, 84, 2);
+    ck_assert_int_eq(receive(&probe, 40000), ZOO_PROBE_OK);
+    ck_assert_int_eq(receive(&probe, 40000), ZOO_PROBE_REPLAYED);
+    probe = request(7, 83, 2);
+    ck_assert_int_eq(receive(&probe, 40000), ZOO_PROBE_REPLAYED);
+    ck_assert_int_eq(receive(&probe, 41000), ZOO_PROBE_REPLAYED);
+    check_no_report(LLONG_MAX);
+}
+END_TEST
+
+/* Rounds so high that adding to them overflows. */
+START_TEST(highest_rounds)
+{
+    struct zoo_probe probe = request(7, UINT32_MAX - 20, 1);
+    struct zoo_report report;
+
+    exchange(&probe);
+    probe.round = UINT32_MAX;
+    report = exchange(&probe);
+    ck_assert_uint_eq(report.probe.entries[0].last, UINT32_MAX);
+    ck_assert_uint_eq(report.probe.entries[0].history, 0);
+    probe.round = UINT32_MAX - 1;
+    ck_assert_int_eq(receive(&probe, 40000), ZOO_PROBE_OK);
+    ck_assert_int_eq(receive(&probe, 40000), ZOO_PROBE_REPLAYED);
+}
+END_TEST
+
+/* Bounds. */
+
+START_TEST(senders_are_bounded)
+{
+    struct zoo_probe probe = request(7, 1, 1);
+    struct zoo_sender_key key;
+
+    for (uint32_t i = 0; i < ZOO_RESPONDER_MAX_SENDERS; i++) {
+        unit_assert(!receive_from(i, &probe, 40000), "sender %u", i);
+    }
+    ck_assert_uint_eq(zoo_responder_count(r), ZOO_RESPONDER_MAX_SENDERS);
+    ck_assert_int_eq(receive_from(99999, &probe, 40000),
+                     ZOO_PROBE_TABLE_FULL);
+    ck_assert_ptr_null(tunnel);
+    ck_assert_uint_eq(zoo_responder_count(r), ZOO_RESPONDER_MAX_SENDERS);
+
+    /* Those that are known are served. */
+    probe.round = 2;
+    ck_assert_int_eq(receive_from(5, &probe, 40000), ZOO_PROBE_OK);
+
+    key = sender(6);
+    zoo_responder_forget(r, &key);
+    ck_assert_uint_eq(zoo_responder_count(r), ZOO_RESPONDER_MAX_SENDERS - 1);
+    ck_assert_int_eq(receive_from(99999, &probe, 40000), ZOO_PROBE_OK);
+    zoo_responder_forget(r, &key);
+    ck_assert_uint_eq(zoo_responder_count(r), ZOO_RESPONDER_MAX_SENDERS);
+}
+END_TEST
+
+START_TEST(silent_senders_expire)
+{
+    struct zoo_probe probe = request(7, 1, 1), other = request(8, 1, 1);
+    long long int begin = now;
+
+    receive_from(1, &probe, 40000);
+    receive_from(2, &probe, 40000);
+    receive_from(3, &probe, 40000);
+
+    now = begin + 200 * SEC;
+    probe.round = 2;
+    receive_from(1, &probe, 40000);
+    /* Replays and sessions that have proved nothing keep nobody. */
+    probe.round = 1;
+    ck_assert_int_eq(receive_from(2, &probe, 40000), ZOO_PROBE_REPLAYED);
+    while (zoo_responder_next_report(r, now, &(struct zoo_report) { .key = {
+               .pad = 0 } })) {
+        continue;
+    }
+    ck_assert_int_eq(receive_from(3, &other, 40000), ZOO_PROBE_OK);
+
+    zoo_responder_expire(r, begin + 300 * SEC - 1);
+    ck_assert_uint_eq(zoo_responder_count(r), 3);
+    zoo_responder_expire(r, begin + 300 * SEC);
+    ck_assert_uint_eq(zoo_responder_count(r), 1);
+    check_no_report(begin + 201 * SEC - HOLD - SEC - SEC);
+    zoo_responder_expire(r, begin + 500 * SEC);
+    ck_assert_uint_eq(zoo_responder_count(r), 0);
+    /* Reports owed have gone with them. */
+    ck_assert_int_eq(zoo_responder_next_due(r), LLONG_MAX);
+    check_no_report(LLONG_MAX);
+}
+END_TEST
+
+/* A sender that changes its ports does not fill anything: the port that has
+ * been silent for longest is forgotten. */
+START_TEST(ports_of_a_sender_are_bounded)
+{
+    struct zoo_report report;
+
+    for (uint32_t round = 1; round <= 40; round++) {
+        struct zoo_probe probe = request(7, round, 1);
+
+        probe.entries[0].sport = 50000 + round;
+        exchange(&probe);
+        now += SEC;
+    }
+    struct zoo_probe probe = request(7, 41, 2);
+    probe.entries[0].sport = 50008;     /* Forgotten. */
+    probe.entries[1].sport = 50009;     /* Just not. */
+    receive(&probe, 50009);
+    ck_assert(zoo_responder_next_report(r, now + HOLD, &report));
+    ck_assert_uint_eq(report.probe.entries[0].last, 0);
+    ck_assert_uint_eq(report.probe.entries[1].last, 41);
+}
+END_TEST
+
+/* The caller's data. */
+START_TEST(tunnel_of_a_sender)
+{
+    struct zoo_probe probe = request(7, 1, 1);
+    struct zoo_sender_key key = sender(1);
+    struct zoo_report report;
+
+    ck_assert(!zoo_responder_knows(r, &key, LLONG_MIN));
+    receive(&probe, 40000);
+    ck_assert_int_eq(tunnel->checked, 0);
+    tunnel->checked = now;
+    tunnel->port.ofp_port = 17;
+    ck_assert(zoo_responder_knows(r, &key, now));
+    ck_assert(!zoo_responder_knows(r, &key, now + 1));
+    ck_assert(zoo_responder_next_report(r, now, &report));
+    ck_assert_uint_eq(report.tunnel.port.ofp_port, 17);
+
+    probe.round = 2;
+    receive(&probe, 40000);
+    ck_assert_int_eq(tunnel->checked, now);
+    zoo_responder_forget(r, &key);
+    ck_assert(!zoo_responder_knows(r, &key, LLONG_MIN));
+    ck_assert_int_eq(zoo_responder_next_due(r), LLONG_MAX);
+}
+END_TEST
+
+int
+main(void)
+{
+    Suite *s = suite_create("responder");
+    TCase *tc;
+
+    tc = unit_case(s, "reports", 60);
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, complete_round);
+    tcase_add_test(tc, stragglers_are_awaited);
+    tcase_add_test(tc, old_stragglers_cause_no_report);
+    tcase_add_test(tc, order_of_reports);
+    tcase_add_test(tc, urgency_is_repeated);
+    tcase_add_test(tc, rewritten_ports_show);
+    tcase_add_test(tc, history_of_random_rounds);
+    tcase_add_test(tc, no_amplification);
+
+    tc = unit_case(s, "sessions", 60);
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, new_session_must_repeat_a_challenge);
+    tcase_add_test(tc, recorded_session_changes_nothing);
+    tcase_add_test(tc, unproven_session_does_not_displace_a_report);
+    tcase_add_test(tc, rounds_are_not_replayed);
+    tcase_add_test(tc, highest_rounds);
+
+    tc = unit_case(s, "bounds", 60);
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, senders_are_bounded);
+    tcase_add_test(tc, silent_senders_expire);
+    tcase_add_test(tc, ports_of_a_sender_are_bounded);
+    tcase_add_test(tc, tunnel_of_a_sender);
+
+    return unit_run(s);
+}
