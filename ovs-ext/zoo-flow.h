@@ -26,15 +26,15 @@
  * the flow around a group bucket, a clone or a nested bridge then saves and
  * restores the state with it.
  *
- * It takes the bits of 'flow->tunnel.flags' that Open vSwitch does not use: no
- * OpenFlow field, no datapath attribute and no printed flow shows them, and
- * nothing but these functions sets them.  A packet received from a tunnel, a
- * port or a controller therefore starts with ZOO_FLOW_DEFAULT.
+ * It takes bits of 'flow->tunnel.flags' that Open vSwitch does not use, and
+ * bytes that pad the structure for the port: no OpenFlow field, no datapath
+ * attribute and no printed flow shows them, and nothing but these functions
+ * sets them.  A packet received from a tunnel, a port or a controller therefore
+ * starts with ZOO_FLOW_DEFAULT.
  *
- * With ZOO_FLOW_SPORT the port is in 'flow->tunnel.tp_src'.  Tunnel output
- * does not read that member for anything else; in the other modes it holds
- * what upstream put there, which is the received outer source port of a packet
- * that came from a tunnel. */
+ * 'flow->tunnel.tp_src' would be a natural place for the port, but it holds the
+ * received outer source port of a packet that came from a tunnel, and Open
+ * vSwitch from 3.5 on clears it before tunnel output. */
 
 #include <stdbool.h>
 #include <string.h>
@@ -68,6 +68,7 @@ enum zoo_flow_mode {
 
 BUILD_ASSERT_DECL(!(ZOO_TNL_F_MASK & (FLOW_TNL_F_MASK | FLOW_TNL_F_UDPIF)));
 BUILD_ASSERT_DECL(ZOO_TNL_F_MASK <= UINT16_MAX);
+BUILD_ASSERT_DECL(MEMBER_SIZEOF(struct flow_tnl, pad1) >= 2);
 
 /* Returns true if 'sport' may be given as a literal outer source port. */
 static inline bool
@@ -83,12 +84,11 @@ zoo_flow_set(struct flow *flow, enum zoo_flow_mode mode, uint16_t sport)
 {
     struct flow_tnl *tnl = &flow->tunnel;
 
-    if (mode == ZOO_FLOW_SPORT) {
-        tnl->tp_src = htons(sport);
-    } else if ((tnl->flags & ZOO_TNL_F_MODE_MASK) == ZOO_TNL_F_MODE_MASK) {
-        /* Do not leave our port where a received one is expected. */
-        tnl->tp_src = 0;
+    if (mode != ZOO_FLOW_SPORT) {
+        sport = 0;
     }
+    tnl->pad1[0] = sport >> 8;
+    tnl->pad1[1] = sport;
     tnl->flags &= ~ZOO_TNL_F_MASK;
     tnl->flags |= mode << ZOO_TNL_F_MODE_SHIFT;
 }
@@ -98,11 +98,8 @@ zoo_flow_set(struct flow *flow, enum zoo_flow_mode mode, uint16_t sport)
 static inline enum zoo_flow_mode
 zoo_flow_get(const struct flow_tnl *tnl, uint16_t *sport)
 {
-    enum zoo_flow_mode mode
-        = (tnl->flags & ZOO_TNL_F_MODE_MASK) >> ZOO_TNL_F_MODE_SHIFT;
-
-    *sport = mode == ZOO_FLOW_SPORT ? ntohs(tnl->tp_src) : 0;
-    return mode;
+    *sport = (tnl->pad1[0] << 8) | tnl->pad1[1];
+    return (tnl->flags & ZOO_TNL_F_MODE_MASK) >> ZOO_TNL_F_MODE_SHIFT;
 }
 
 /* Clears 'tnl', for a packet that enters another bridge.  The state of the
@@ -111,13 +108,13 @@ static inline void
 zoo_flow_clear_tunnel(struct flow_tnl *tnl, bool keep_mode)
 {
     uint16_t flags = tnl->flags & ZOO_TNL_F_MASK;
-    uint16_t sport;
+    uint8_t pad1[sizeof tnl->pad1];
 
-    zoo_flow_get(tnl, &sport);
+    memcpy(pad1, tnl->pad1, sizeof pad1);
     memset(tnl, 0, sizeof *tnl);
     if (keep_mode) {
         tnl->flags = flags;
-        tnl->tp_src = htons(sport);
+        memcpy(tnl->pad1, pad1, sizeof pad1);
     }
 }
 
