@@ -178,6 +178,7 @@ build_one() {
     *-tsan) zoo_build "$dir" --enable-tsan CC=clang "$@" ;;
     *-asan) zoo_build "$dir" --enable-asan CC=clang "$@" \
                 && zoo_make_quiet unit ;;
+    *-dpdk) zoo_build "$dir" --with-dpdk "$@" ;;
     *) zoo_build "$dir" "$@" && zoo_make_quiet unit tools \
            && { ! grep -q '^FUZZ_TARGETS_TRUE = $' Makefile \
                     || zoo_make_quiet fuzz; } ;;
@@ -196,6 +197,7 @@ build_all() {
         builds+=("$version")
         if test "$version" = "$one" && test "$mode" != quick; then
             builds+=("$version-asan" "$version-tsan")
+            test "$mode" != full || builds+=("$version-dpdk")
         fi
     done
 
@@ -268,6 +270,7 @@ suite_at() {
         run_at at "$version" ours
     done
     run_at at "$one-asan" ours
+    run_at at "$one-dpdk" ours
 }
 
 suite_ovs() {
