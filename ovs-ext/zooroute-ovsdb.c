@@ -21,7 +21,6 @@
 #include <inttypes.h>
 
 #include "lib/vswitch-idl.h"
-#include "netdev.h"
 #include "ofproto-zoo/zoo-auth.h"
 #include "ofproto-zoo/zooroute.h"
 #include "openvswitch/dynamic-string.h"
@@ -414,8 +413,8 @@ zooroute_ovsdb_unixctl_config(struct unixctl_conn *conn, int argc OVS_UNUSED,
     if (config.probe_vni >= 0) {
         ds_put_format(&s, "probe-vni: %"PRId64"\n", config.probe_vni);
     }
-    if (have_seed) {
-        ds_put_format(&s, "seed: %"PRIu32"\n", seed);
+    if (config.enabled) {
+        ds_put_format(&s, "seed: %"PRIu32"\n", config.seed);
     }
 
     const struct simap_node **nodes = simap_sort(&iface_modes);
