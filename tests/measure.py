@@ -20,6 +20,7 @@ import argparse
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -27,6 +28,8 @@ import time
 import fabric
 
 SKIP = 77
+ETH_ALL = 3
+ETH_PROBE = 0x88b5
 VARIABLES = (("ours", "ZOO_OVS", "patched Open vSwitch build tree"),
              ("stock", "ZOO_STOCK", "unpatched Open vSwitch build tree"),
              ("tools", "ZOO_TOOLS", "where 'make tools' put its programs"))
@@ -184,6 +187,15 @@ class Traffic:
         if self.watch:
             result["watch"] = self.watcher.result()
         return result
+
+
+def packet_socket(fab, node, device, eth_type=ETH_ALL):
+    """Returns a socket for the Ethernet frames of this type at a device."""
+    with fabric.in_namespace(fab.ns(node)):
+        sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    sock.bind((device, eth_type))
+    sock.settimeout(0.5)
+    return sock
 
 
 def at_mark(result, name):

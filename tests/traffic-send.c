@@ -60,7 +60,7 @@ struct flow {
 };
 
 struct mark {
-    char name[32];
+    char name[64];
     int64_t at;
 };
 
@@ -263,7 +263,7 @@ sender_command(struct sender *s, char *line)
 {
     struct mark *mark = &s->marks[s->n_marks];
     int64_t at;
-    int n = sscanf(line, "mark %31s %"SCNd64, mark->name, &at);
+    int n = sscanf(line, "mark %63s %"SCNd64, mark->name, &at);
 
     if (n >= 1 && s->n_marks < MAX_MARKS) {
         mark->at = n == 2 ? at : now();
