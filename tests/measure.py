@@ -77,15 +77,21 @@ class Checks:
     """Promises of one program, printed as they are checked."""
 
     def __init__(self):
-        self.failed = 0
+        self.count = 0
+        self.broken = []
 
     def check(self, good, promise):
         print("%s: %s" % ("PASS" if good else "FAIL", promise), flush=True)
-        self.failed += not good
+        self.count += 1
+        if not good:
+            self.broken.append(promise)
         return good
 
     def exit(self):
-        sys.exit(1 if self.failed else 0)
+        if self.broken:
+            print("%d of %d promises broken, the first: %s"
+                  % (len(self.broken), self.count, self.broken[0]))
+        sys.exit(1 if self.broken else 0)
 
 
 def run(main):
