@@ -13,19 +13,21 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""One Open vSwitch with dummy devices and a clock that stands still, if wanted
-under valgrind's callgrind, for benches that count instructions.  No privilege
-is needed, and no other program's noise is in what it counts."""
+"""One Open vSwitch with dummy devices and a clock that stands still under
+valgrind's callgrind, for benches that count instructions.  No privilege is
+needed, and no other program's noise is in what it counts."""
 
+import collections
 import ctypes
 import glob
+import json
 import os
-import re
 import shutil
 import signal
 import subprocess
 import tempfile
 
+import fabric
 import measure
 from netns import FabricError, sh, until
 
@@ -35,6 +37,7 @@ PR_SET_PDEATHSIG = 1
 def parse(parser):
     """As measure.parse(), for benches that need neither root nor traffic."""
     args = parser.parse_args()
+    fabric.exit_on_signals()
     for tool in ("valgrind", "callgrind_control"):
         if not shutil.which(tool):
             measure.skip("needs the program '%s'" % tool)
@@ -45,6 +48,20 @@ def parse(parser):
     return args
 
 
+def check_same_configuration(args):
+    """Instructions compare only between trees configured alike."""
+    def macros(tree):
+        with open(os.path.join(tree, "config.h")) as file:
+            return {line.strip() for line in file
+                    if line.startswith("#define ")}
+
+    different = macros(args.ours) ^ macros(args.stock)
+    if different:
+        raise FabricError("%s and %s are configured differently, so that "
+                          "their instructions do not compare: %s"
+                          % (args.ours, args.stock, ", ".join(different)))
+
+
 def die_with_parent():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -52,13 +69,16 @@ def die_with_parent():
 class Dummy:
     """ovsdb-server and ovs-vswitchd of a build tree, as a context manager.
 
-    toggles: functions within which callgrind counts; without any it counts
-    everywhere.  None: no callgrind at all.
+    toggles: functions within which callgrind counts, and nowhere else.
+    count: callgrind counts from the start.
     """
 
-    def __init__(self, tree, toggles=None):
+    def __init__(self, tree, toggles=(), count=True):
         self.tree = tree
-        self.toggles = toggles
+        self.valgrind = ["valgrind", "-q", "--tool=callgrind",
+                         "--compress-strings=no",
+                         "--instr-atstart=" + ("yes" if count else "no"),
+                         *("--toggle-collect=" + f for f in toggles)]
         self.dir = tempfile.mkdtemp(prefix="zoo-dummy-")
         self.env = dict(os.environ, **dict.fromkeys(
             ("OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR", "OVS_SYSCONFDIR"),
@@ -123,14 +143,9 @@ class Dummy:
                  self.tool("vswitch.ovsschema"))
         self._daemon([self.tool("ovsdb-server")], 20)
         self.run("ovs-vsctl", "--no-wait", "init")
-        valgrind = []
-        if self.toggles is not None:
-            valgrind = ["valgrind", "-q", "--tool=callgrind",
-                        "--compress-strings=no",
-                        "--callgrind-out-file=" + self.path("callgrind"),
-                        *("--toggle-collect=" + f for f in self.toggles)]
-        self.vswitchd = self._daemon([*valgrind, self.tool("ovs-vswitchd")],
-                                     120)
+        self.vswitchd = self._daemon(
+            [*self.valgrind, "--callgrind-out-file=" + self.path("callgrind"),
+             self.tool("ovs-vswitchd")], 120)
         self.vsctl("set", "Open_vSwitch", ".",
                    "other_config:emc-insert-inv-prob=1",
                    "other_config:n-handler-threads=1",
@@ -165,24 +180,64 @@ class Dummy:
 
     # Counting.
 
-    def _callgrind(self, what):
-        sh("callgrind_control", what, self.vswitchd.pid, timeout=60,
+    def _callgrind(self, *what):
+        sh("callgrind_control", *what, self.vswitchd.pid, timeout=60,
            env=dict(self.env, TMPDIR=os.environ.get("TMPDIR", "/tmp")))
 
-    def zero(self):
-        """Sets the count of instructions to 0."""
-        self._callgrind("-z")
+    def count(self, on):
+        """Counts from now on, or no more, which is several times as fast."""
+        self._callgrind("--instr=" + ("on" if on else "off"))
 
-    def instructions(self, save=None):
-        """Returns the instructions since zero() or the last call.  'save': a
+    def zero(self):
+        """Sets all counts to 0."""
+        self._callgrind("--zero")
+
+    def counted(self, save=None):
+        """Returns what was counted since zero() or the last call.  'save': a
         file that is to keep callgrind's dump."""
         before = set(glob.glob(self.path("callgrind.*")))
-        self._callgrind("-d")
+        self._callgrind("--dump")
         dump = until(lambda: set(glob.glob(self.path("callgrind.*"))) - before,
                      60, "callgrind's dump").pop()
-        with open(dump) as file:
-            text = file.read()
         if save:
             shutil.copy(dump, save)
-        return int(re.search(r"^(?:summary|totals): (\d+)", text,
-                             re.MULTILINE).group(1))
+        return Counted(dump)
+
+    # ZooRoute.
+
+    def peers(self):
+        return json.loads(self.appctl("zooroute/show", "--json"))["peers"]
+
+    def peer(self, remote):
+        return next((peer for peer in self.peers()
+                     if peer["remote"] == remote), None)
+
+
+class Counted:
+    """What a dump of callgrind says.
+
+    total: instructions.
+    calls, inclusive: how often each function was called, and instructions in
+        it and all that it called.
+    """
+
+    def __init__(self, dump):
+        self.total = 0
+        self.calls = collections.Counter()
+        self.inclusive = collections.Counter()
+        callee = None
+        with open(dump) as file:
+            for line in file:
+                word = line.split()
+                if line.startswith("cfn="):
+                    called = line[4:].strip()
+                elif line.startswith("calls="):
+                    callee = called
+                    self.calls[callee] += int(word[0][6:])
+                elif line[0] in "+-*0123456789":
+                    # Position and cost, of a call if one comes before it.
+                    if callee:
+                        self.inclusive[callee] += int(word[1])
+                        callee = None
+                    else:
+                        self.total += int(word[1])
