@@ -18,6 +18,7 @@
 import contextlib
 import os
 import random
+import re
 import textwrap
 import time
 
@@ -160,7 +161,7 @@ def say_moves(run):
     watch = run.results[0]["watch"]
     moved = {port: outer for port, outer
              in measure.outer_ports(watch["to"]).items() if len(outer) > 1}
-    print("  on the wire from h1 to h2, %d of %d flows changed their outer "
+    print("  on the wire from h1, %d of %d flows changed their outer "
           "source port%s" % (len(moved), len(watch["to"]),
                              ", for instance" if moved else ""))
     for port, outer in list(moved.items())[:4]:
@@ -189,6 +190,7 @@ def say_why(run):
     for i, lines in run.events.items():
         for line in lines[-6:]:
             at, _, _, _, message = line.split("|", 4)
+            message = re.sub(r"(\d),(?=\d)", r"\1, ", message)
             print(textwrap.fill("h%d %s %s" % (i, at[11:23], message), 79,
                                 initial_indent="  ",
                                 subsequent_indent=" " * 18))
