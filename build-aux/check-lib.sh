@@ -24,7 +24,7 @@ main_version=3.1.0
 # of them run on the main version, the others run the first few.
 core_at="tunnel tunnel-push-pop tunnel-push-pop-ipv6 ofp-actions"
 touched_at="$core_at ofproto-dpif ovs-vsctl ovs-ofctl ofp-print odp bfd
-            packet-type-aware drop-stats schema"
+            packet-type-aware drop-stats ovsdb-schema"
 
 die() {
     echo >&2 "check: $*"
@@ -179,9 +179,7 @@ build_one() {
     *-asan) zoo_build "$dir" --enable-asan CC=clang "$@" \
                 && zoo_make_quiet unit ;;
     *-dpdk) zoo_build "$dir" --with-dpdk "$@" ;;
-    *) zoo_build "$dir" "$@" && zoo_make_quiet unit tools \
-           && { ! grep -q '^FUZZ_TARGETS_TRUE = $' Makefile \
-                    || zoo_make_quiet fuzz; } ;;
+    *) zoo_build "$dir" "$@" && zoo_make_quiet unit tools fuzz ;;
     esac
 }
 
@@ -230,14 +228,25 @@ build_all() {
 
 # Suites.
 
+# built SUITE NAME BUILD: the program tests/NAME of BUILD, or skips its test.
+built() {
+    local dir
+    dir=$(version_dir "$3")
+    test -x "$dir/tests/$2" && return 0
+    skip_test "$1" "$(basename "$2") on $3" \
+        "$(sed -n "s/^BUILD_${1^^} = //p" "$dir/Makefile")"
+    return 1
+}
+
 suite_unit() {
-    local name test
-    for name in "$one" "$one-asan" "$one-tsan"; do
-        have_build "$name" || continue
-        for test in "$(version_dir "$name")"/tests/unit/test-*; do
-            test -x "$test" || continue
-            run_test unit "$(basename "$test") on $name" 300 \
-                env CK_VERBOSITY=normal "$test"
+    local build test name
+    for build in "$one" "$one-asan" "$one-tsan"; do
+        have_build "$build" || continue
+        for test in "$zoo_repo"/tests/unit/test-*.c; do
+            name=unit/$(basename "$test" .c)
+            built unit "$name" "$build" || continue
+            run_test unit "$(basename "$name") on $build" 300 \
+                env CK_VERBOSITY=normal "$(version_dir "$build")/tests/$name"
         done
     done
 }
@@ -291,15 +300,17 @@ suite_ovs() {
 }
 
 suite_fuzz() {
-    local target name dir
+    local test name dir
     have_build "$one" || return 0
-    for target in "$(version_dir "$one")"/tests/fuzz/fuzz-*; do
-        test -x "$target" || continue
-        name=$(basename "$target")
+    for test in "$zoo_repo"/tests/fuzz/fuzz-*.c; do
+        test -e "$test" || continue
+        name=$(basename "$test" .c)
+        built fuzz "fuzz/$name" "$one" || continue
         dir=$scratch/$name
         mkdir -p "$dir"
-        run_test fuzz "$name" 120 "$target" -max_total_time=20 -timeout=10 \
-            -rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix="$dir/" \
+        run_test fuzz "$name" 120 "$(version_dir "$one")/tests/fuzz/$name" \
+            -max_total_time=20 -timeout=10 -rss_limit_mb=1024 \
+            -print_final_stats=1 -artifact_prefix="$zoo_logs/$name-" \
             "$dir" "$zoo_repo/tests/fuzz/corpus/${name#fuzz-}"
     done
 }
