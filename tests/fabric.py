@@ -183,7 +183,8 @@ class Fabric:
         self.prefix = prefix or "zoo%d" % os.getpid()
         if namespaces(self.prefix) and not attach:
             raise FabricError("%s: a fabric of this name is up" % self.prefix)
-        self.rundir = rundir or tempfile.mkdtemp(prefix=self.prefix + "-")
+        self.rundir = rundir or os.path.join(tempfile.gettempdir(),
+                                             self.prefix)
         self.switches = {
             i: Switch(tree, self.ns("h%d" % i),
                       os.path.join(self.rundir, "h%d" % i))
@@ -251,6 +252,7 @@ class Fabric:
         other hypervisor's tenants."""
         if not self.keep:
             self._start_janitor()
+        os.mkdir(self.rundir, 0o700)
         self._make_namespaces()
         self._make_underlay()
         self._make_tenants()
@@ -662,7 +664,6 @@ def _up(args):
     fabric = Fabric(prefix=args.name, keep=True,
                     rundir=os.path.dirname(_state_file(args.name)), **settings)
     try:
-        os.makedirs(fabric.rundir, exist_ok=True)
         fabric.up()
         with open(_state_file(args.name), "w") as file:
             json.dump(settings, file)

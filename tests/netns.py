@@ -119,22 +119,12 @@ def destroy(prefix, rundir):
     """Ends every process in the namespaces of fabric 'prefix', removes the
     namespaces, and with them all devices, and the run directory."""
     names = namespaces(prefix)
-    for signo, seconds in ((signal.SIGTERM, 5), (signal.SIGKILL, 5)):
-        deadline = time.monotonic() + seconds
-        signalled = set()
-        while time.monotonic() < deadline:
-            pids = pids_within(names)
-            if not pids:
-                break
-            for pid in set(pids) - signalled:
-                signalled.add(pid)
-                try:
-                    os.kill(pid, signo)
-                except ProcessLookupError:
-                    pass
-            time.sleep(0.02)
-    for name in names:
-        sh("ip", "netns", "del", name, check=False)
+    while names:
+        end_processes(names)
+        for name in names:
+            sh("ip", "netns", "del", name, check=False)
+        # A command of a killed owner may have added one meanwhile.
+        names = [name for name in namespaces(prefix) if name not in names]
     keep = os.environ.get("ZOO_KEEP_LOGS")
     if keep and os.path.isdir(rundir):
         shutil.copytree(rundir, os.path.join(keep, prefix), dirs_exist_ok=True,
@@ -142,3 +132,21 @@ def destroy(prefix, rundir):
                             n for n in names if not n.endswith((".log", ".db"))
                             and not os.path.isdir(os.path.join(d, n))])
     shutil.rmtree(rundir, ignore_errors=True)
+
+
+def end_processes(names):
+    """Ends every process in the network namespaces 'names'."""
+    for signo, seconds in ((signal.SIGTERM, 5), (signal.SIGKILL, 5)):
+        deadline = time.monotonic() + seconds
+        signalled = set()
+        while time.monotonic() < deadline:
+            pids = set(pids_within(names))
+            if not pids:
+                return
+            for pid in pids - signalled:
+                signalled.add(pid)
+                try:
+                    os.kill(pid, signo)
+                except ProcessLookupError:
+                    pass
+            time.sleep(0.02)
