@@ -34,8 +34,9 @@ exec 9>boot.lock
 flock 9
 rm -rf autom4te.cache
 aclocal --force
-autoconf --force --output=configure.gen
 automake --add-missing --copy --foreign
+# Last, for an older one not to pass for what a failure above left.
+autoconf --force --output=configure.gen
 rm -rf autom4te.cache configure.gen~
 
 # The Makefile's rules look at the times of "configure" and of what it is made
