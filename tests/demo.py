@@ -19,6 +19,7 @@ import contextlib
 import os
 import random
 import re
+import sys
 import textwrap
 import time
 
@@ -197,6 +198,8 @@ def say_why(run):
 
 
 def main():
+    # A terminal that has no block characters still gets the rest.
+    sys.stdout.reconfigure(errors="replace")
     args = parse_args()
     runs = [Run(args, which) for which in ("stock", "ours")]
 
