@@ -169,6 +169,24 @@ have_build() {
     test "${zoo_status[build $1]-1}" = 0
 }
 
+# need_build SUITE BUILD
+#
+# Fails if BUILD is not there; says so if it should be.
+need_build() {
+    have_build "$2" && return 0
+    ! is_in "$2" "${builds[*]}" \
+        || skip_test "$1" "all on $2" "there is no build $2"
+    return 1
+}
+
+# Prints what this machine lacks for build $1.
+lacking_for() {
+    case $1 in
+    *-asan | *-tsan) command -v clang > /dev/null || echo "install clang" ;;
+    *-dpdk) pkg-config --exists libdpdk || echo "install libdpdk-dev" ;;
+    esac
+}
+
 # Everything that runs on one build is made here, so that the tests do not wait.
 build_one() {
     local dir=$1
@@ -188,28 +206,39 @@ start_build() {
         --with-ovs="${1%%-*}" --enable-Werror
 }
 
+# The builds that suite $1 uses.
+builds_for() {
+    case $1 in
+    build | fuzz) echo "$one" ;;
+    system | bench) echo "$one $one-stock" ;;
+    unit) echo "$one $asan $tsan" ;;
+    at) echo "$versions $asan $dpdk" ;;
+    ovs) echo "$versions $asan" ;;
+    esac
+}
+
 # Two builds run at a time, since half of a build is one process's work.
 build_all() {
-    local version builds=() name
-    for version in $versions; do
-        builds+=("$version")
-        if test "$version" = "$one" && test "$mode" != quick; then
-            builds+=("$version-asan" "$version-tsan")
-            test "$mode" != full || builds+=("$version-dpdk")
-        fi
-    done
+    local asan='' tsan='' dpdk='' name
+    test "$mode" = quick || { asan=$one-asan; tsan=$one-tsan; }
+    test "$mode" != full || dpdk=$one-dpdk
+    mapfile -t builds < <(for suite in $suites; do builds_for "$suite"; done \
+                              | tr ' ' '\n' | awk 'NF && !n[$1]++')
 
     zoo_jobs=$(((zoo_cpus + 1) / 2))
     # One of them alone makes configure.gen.
     zoo_step "build configure" "$zoo_repo/configure" --version || true
     for name in "${builds[@]}"; do
+        case $name in
+        # This shares a directory with the patched build.
+        *-stock) continue ;;
+        esac
+        test -z "$(lacking_for "$name")" || continue
         test ${#zoo_title[@]} -lt 2 || zoo_finish_one || true
         start_build "$name"
     done
     zoo_finish_all || true
-    if test "$mode" != quick; then
-        # This shares a directory with the patched build.
-        builds+=("$one-stock")
+    if is_in "$one-stock" "${builds[*]}"; then
         zoo_jobs=$zoo_cpus
         zoo_step "build $one-stock" zoo_build "$(version_dir "$one")" \
             --stock --with-ovs="$one" --enable-Werror || true
@@ -219,6 +248,8 @@ build_all() {
     for name in "${builds[@]}"; do
         if have_build "$name"; then
             record pass builds "$name" 0 ""
+        elif test -n "$(lacking_for "$name")"; then
+            skip_test builds "$name" "$(lacking_for "$name")"
         else
             record fail builds "$name" 0 \
                 "see $(zoo_log_name "build $name")"
@@ -241,7 +272,7 @@ built() {
 suite_unit() {
     local build test name
     for build in "$one" "$one-asan" "$one-tsan"; do
-        have_build "$build" || continue
+        need_build unit "$build" || continue
         for test in "$zoo_repo"/tests/unit/test-*.c; do
             name=unit/$(basename "$test" .c)
             built unit "$name" "$build" || continue
@@ -258,7 +289,7 @@ suite_unit() {
 run_at() {
     local suite=$1 build=$2 dir title
     shift 2
-    have_build "$build" || return 0
+    need_build "$suite" "$build" || return 0
     dir=$(version_dir "$build")
     title="$suite $build"
     zoo_step "$title" env ASAN_OPTIONS=detect_leaks=1 \
@@ -301,7 +332,7 @@ suite_ovs() {
 
 suite_fuzz() {
     local test name dir
-    have_build "$one" || return 0
+    need_build fuzz "$one" || return 0
     for test in "$zoo_repo"/tests/fuzz/fuzz-*.c; do
         test -e "$test" || continue
         name=$(basename "$test" .c)
@@ -340,6 +371,7 @@ executables() {
 # What configure, make and make install promise.
 suite_build() {
     local test
+    need_build build "$one" || return 0
     for test in $(executables build); do
         run_executable build "$test" 600
     done
@@ -347,7 +379,7 @@ suite_build() {
 
 suite_system() {
     local test
-    have_build "$one" && have_build "$one-stock" || return 0
+    need_build system "$one" && need_build system "$one-stock" || return 0
     for test in $(executables system); do
         run_executable system "$test" 300
     done
@@ -356,7 +388,7 @@ suite_system() {
 # A benchmark runs here if a comment "check: ARGUMENTS" says how.
 suite_bench() {
     local test arguments
-    have_build "$one" && have_build "$one-stock" || return 0
+    need_build bench "$one" && need_build bench "$one-stock" || return 0
     for test in $(executables bench); do
         if arguments=$(grep -m 1 '^# check:' "$test"); then
             # shellcheck disable=SC2086 # Several words.
