@@ -230,12 +230,20 @@ zoo_auth_choose(const struct zoo_auth *auth, uint16_t peer_newest,
 
 #ifdef HAVE_OPENSSL
 static void
-hmac(const struct zoo_key *key, const uint8_t *buf, size_t len,
-     uint8_t mac[EVP_MAX_MD_SIZE])
+hmac(const struct zoo_key *key, const struct zoo_auth_addrs *addrs,
+     const uint8_t *buf, size_t len, uint8_t mac[EVP_MAX_MD_SIZE])
 {
+    uint8_t data[sizeof *addrs + ZOO_PROBE_MAX_LEN];
     unsigned int mac_len = 0;
+    size_t n = 0;
 
-    if (!HMAC(EVP_sha256(), key->bytes, key->len, buf, len, mac, &mac_len)
+    ovs_assert(len <= ZOO_PROBE_MAX_LEN);
+    if (addrs) {
+        memcpy(data, addrs, sizeof *addrs);
+        n = sizeof *addrs;
+    }
+    memcpy(data + n, buf, len);
+    if (!HMAC(EVP_sha256(), key->bytes, key->len, data, n + len, mac, &mac_len)
         || mac_len < ZOO_PROBE_HMAC_LEN) {
         OVS_NOT_REACHED();
     }
@@ -244,6 +252,7 @@ hmac(const struct zoo_key *key, const uint8_t *buf, size_t len,
 
 void
 zoo_auth_sign(const struct zoo_auth *auth, uint16_t key_id,
+              const struct zoo_auth_addrs *addrs OVS_UNUSED,
               uint8_t *buf, size_t len)
 {
     const struct zoo_key *key = find_key(auth, key_id);
@@ -253,7 +262,7 @@ zoo_auth_sign(const struct zoo_auth *auth, uint16_t key_id,
         uint8_t mac[EVP_MAX_MD_SIZE];
 
         len -= ZOO_PROBE_HMAC_LEN;
-        hmac(key, buf, len, mac);
+        hmac(key, addrs, buf, len, mac);
         memcpy(buf + len, mac, ZOO_PROBE_HMAC_LEN);
 #else
         OVS_NOT_REACHED();
@@ -263,6 +272,7 @@ zoo_auth_sign(const struct zoo_auth *auth, uint16_t key_id,
 
 enum zoo_probe_error
 zoo_auth_verify(const struct zoo_auth *auth, uint16_t key_id,
+                const struct zoo_auth_addrs *addrs OVS_UNUSED,
                 const uint8_t *buf, size_t len)
 {
     const struct zoo_key *key = find_key(auth, key_id);
@@ -276,7 +286,7 @@ zoo_auth_verify(const struct zoo_auth *auth, uint16_t key_id,
     uint8_t mac[EVP_MAX_MD_SIZE];
 
     len -= ZOO_PROBE_HMAC_LEN;
-    hmac(key, buf, len, mac);
+    hmac(key, addrs, buf, len, mac);
     return (CRYPTO_memcmp(buf + len, mac, ZOO_PROBE_HMAC_LEN)
             ? ZOO_PROBE_BAD_HMAC : ZOO_PROBE_OK);
 #else

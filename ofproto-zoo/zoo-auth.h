@@ -28,6 +28,7 @@
  * A struct zoo_auth does not change once loaded.  It is reference-counted, and
  * any thread that has a reference may use it. */
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -61,15 +62,27 @@ uint16_t zoo_auth_newest(const struct zoo_auth *);
 uint16_t zoo_auth_choose(const struct zoo_auth *, uint16_t peer_newest,
                          unsigned int attempt);
 
-/* Writes the HMAC of the 'len' bytes at 'buf', an encoded probe whose key ID
- * is 'key_id', to the end of it.  Does nothing if 'key_id' is 0. */
+/* The outer addresses that a probe has on the wire.  The HMAC covers them, so
+ * that a probe cannot be sent again as if it came from, or went to, somebody
+ * else. */
+struct zoo_auth_addrs {
+    struct in6_addr src, dst;   /* IPv4-mapped for IPv4. */
+    ovs_be16 dst_port;          /* UDP destination port. */
+    uint16_t pad[3];            /* Zero. */
+};
+
+/* Writes the HMAC of 'addrs' (NULL for none) and of the 'len' bytes at 'buf',
+ * an encoded probe whose key ID is 'key_id', to the end of it.  Does nothing
+ * if 'key_id' is 0. */
 void zoo_auth_sign(const struct zoo_auth *, uint16_t key_id,
+                   const struct zoo_auth_addrs *addrs,
                    uint8_t *buf, size_t len);
 
 /* Checks the HMAC at the end of the 'len' bytes at 'buf', an encoded probe
- * whose key ID is 'key_id'.  If 'auth' is NULL any probe is good that claims
+ * whose key ID is 'key_id' and that came with 'addrs'.  If 'auth' is NULL any probe is good that claims
  * no key. */
 enum zoo_probe_error zoo_auth_verify(const struct zoo_auth *, uint16_t key_id,
+                                     const struct zoo_auth_addrs *addrs,
                                      const uint8_t *buf, size_t len);
 
 #endif /* zoo-auth.h */

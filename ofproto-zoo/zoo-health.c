@@ -121,5 +121,5 @@ zoo_health_return_time(const struct zoo_health *h,
     } else if (h->forced || h->collective) {
         return 0;
     }
-    return h->up_since + hold_down(h, params);
+    return MAX(h->up_since, h->failure_free) + hold_down(h, params);
 }

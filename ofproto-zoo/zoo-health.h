@@ -23,7 +23,8 @@
  * A candidate goes down after 'fail_threshold' consecutive failed probes, and
  * comes up again after 'recover_successes' successes among the last
  * 'recover_window' results.  It may take its buckets back when it has been up
- * for a hold-down time that doubles with each relapse.
+ * without a single failure for a hold-down time that doubles with each
+ * relapse.
  *
  * Pure.  Times are monotonic, in ns. */
 

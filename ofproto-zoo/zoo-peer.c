@@ -28,8 +28,22 @@
 
 /* Bounds of the timeout of a round. */
 #define MIN_TIMEOUT (20 * MSEC)
-#define FIRST_TIMEOUT (200 * MSEC)
+#define FIRST_TIMEOUT (400 * MSEC)
 #define MAX_TIMEOUT SEC
+#define TIMEOUT_MARGIN (10 * MSEC)
+
+/* How long a responder may wait for stragglers. */
+#define HOLD (2 * MSEC)
+
+/* Rounds in a row that this program may run late without drawing a
+ * conclusion. */
+#define MAX_FORGIVEN 2
+
+/* A peer of which nothing answers tries a new session after so many rounds. */
+#define SESSION_ROUNDS_EXHAUSTED 32
+
+/* Rounds of one session. */
+#define MAX_ROUND (UINT32_MAX / 2)
 
 /* Silence this much longer than the timeout is failure of every candidate in
  * the round. */
@@ -88,7 +102,7 @@ zoo_peer_init(struct zoo_peer *peer, const struct zoo_params *params,
     for (unsigned int i = 0; i < params->candidates; i++) {
         zoo_health_init(&peer->candidates[i].health, now);
     }
-    peer->session = session ? session : 1;
+    zoo_peer_begin_session(peer, session);
     peer->state = ZOO_PEER_IDLE;
     peer->used_rotated = now;
     peer->next_fast = peer->next_full = peer->next_urgent = LLONG_MAX;
@@ -134,15 +148,32 @@ zoo_peer_in_use(const struct zoo_peer *peer)
 }
 
 long long int
-zoo_peer_timeout(const struct zoo_peer *peer, const struct zoo_params *params)
+zoo_peer_timeout(const struct zoo_peer *peer,
+                 const struct zoo_params *params OVS_UNUSED)
 {
-    long long int max = MAX(params->probe_interval, 2 * peer->srtt);
-
     if (!peer->srtt) {
         return FIRST_TIMEOUT;
     }
     return MAX(MIN_TIMEOUT,
-               MIN(MIN(max, MAX_TIMEOUT), peer->srtt + 4 * peer->rttvar));
+               MIN(MAX_TIMEOUT,
+                   peer->srtt + MAX(TIMEOUT_MARGIN, 4 * peer->rttvar)));
+}
+
+/* Returns how long the answer to a probe of candidate 'i' may take.  A report
+ * tells of the fastest candidates first, and the paths of others may be
+ * longer. */
+static long long int
+candidate_timeout(const struct zoo_peer *peer, const struct zoo_params *params,
+                  unsigned int i)
+{
+    const struct zoo_candidate *c = &peer->candidates[i];
+    long long int us = c->rtt_us + 4LL * c->rttvar_us;
+
+    if (!us) {
+        return FIRST_TIMEOUT;
+    }
+    return MAX(zoo_peer_timeout(peer, params),
+               MIN(MAX_TIMEOUT, us * 1000 + HOLD + TIMEOUT_MARGIN / 2));
 }
 
 static long long int
@@ -161,7 +192,7 @@ set_state(struct zoo_peer *peer, enum zoo_peer_state state)
 
     if (peer->state != state) {
         peer->state = state;
-        peer->backoff = 0;
+        peer->backoff = peer->session_backoff = 0;
     }
     /* An idle peer keeps the map that it had. */
     if (state != ZOO_PEER_IDLE && peer->upstream != upstream) {
@@ -243,10 +274,27 @@ return_home(struct zoo_peer *peer, const struct zoo_params *params,
     FOR_EACH_CANDIDATE (i, zoo_peer_healthy(peer)) {
         const struct zoo_health *h = &peer->candidates[i].health;
 
-        if (!h->fails && now >= zoo_health_return_time(h, params)
+        if ((!h->fails || h->forced)
+            && now >= zoo_health_return_time(h, params)
             && zoo_path_table_return_home(&peer->table, i, rank, used)) {
             peer->map_changed = true;
             peer->returned |= bit(i);
+        }
+    }
+}
+
+/* While the peer answered nothing at all, nothing was learned about single
+ * candidates. */
+static void
+forget_failures(struct zoo_peer *peer)
+{
+    for (unsigned int i = 0; i < peer->table.n; i++) {
+        struct zoo_health *h = &peer->candidates[i].health;
+
+        if (h->state == ZOO_HEALTH_DOWN) {
+            h->state = ZOO_HEALTH_UNKNOWN;
+            h->was_down = h->collective = false;
+            h->fails = 0;
         }
     }
 }
@@ -257,20 +305,23 @@ settle(struct zoo_peer *peer, const struct zoo_params *params,
        long long int now)
 {
     if (candidates_in_state(peer, ZOO_HEALTH_DOWN) == all_candidates(peer)) {
+        for (unsigned int i = 0; i < peer->table.n; i++) {
+            zoo_health_set_collective(&peer->candidates[i].health);
+        }
         if (peer->state == ZOO_PEER_ACTIVE) {
             set_state(peer, (peer->answered ? ZOO_PEER_EXHAUSTED
                              : ZOO_PEER_LEGACY));
             peer->next_full = now;
             peer->all_failed |= peer->answered;
-            for (unsigned int i = 0; i < peer->table.n; i++) {
-                zoo_health_set_collective(&peer->candidates[i].health);
-            }
         }
         return;
     }
     if (peer->state == ZOO_PEER_EXHAUSTED || peer->state == ZOO_PEER_LEGACY) {
         if (!zoo_peer_healthy(peer)) {
             return;
+        }
+        if (peer->state == ZOO_PEER_LEGACY) {
+            forget_failures(peer);
         }
         set_state(peer, ZOO_PEER_ACTIVE);
         peer->next_fast = peer->next_full = now;
@@ -285,9 +336,12 @@ static void
 request_urgent(struct zoo_peer *peer, const struct zoo_params *params,
                long long int now)
 {
-    /* Each round that meets silence doubles the distance to the next. */
-    long long int gap = (zoo_peer_timeout(peer, params)
-                         << MIN(peer->n_silent, 3)) / 2;
+    /* Each round that meets silence doubles the distance to the next.  A round
+     * must still be among the open ones when its silence becomes failure. */
+    long long int gap = MAX((zoo_peer_timeout(peer, params)
+                             << MIN(peer->n_silent, 3)) / 2,
+                            silence_timeout(peer, params)
+                            / (ZOO_PEER_MAX_ROUNDS / 2 - 2));
 
     peer->next_urgent = MIN(peer->next_urgent,
                             MAX(now, peer->last_urgent + gap));
@@ -315,15 +369,40 @@ candidate_failed(struct zoo_peer *peer, const struct zoo_params *params,
     bool was_down = c->health.state == ZOO_HEALTH_DOWN;
 
     r->open &= ~bit(i);
+    r->failed |= bit(i);
     c->lost++;
+    if (c->validated > r->sent && params->fail_threshold > 1) {
+        /* A later one has arrived, so this failure is not one of several in a
+         * row, and the path is good again. */
+        c->health.failure_free = now;
+        return;
+    }
     if (zoo_health_failure(&c->health, params, r->sent, now)) {
         peer->went_down |= bit(i);
+        if (!peer->answered) {
+            zoo_health_set_collective(&c->health);
+        }
     }
     if (!was_down && zoo_path_table_owners(&peer->table, NULL) & bit(i)) {
         /* Either a second probe is needed to confirm the loss, or an answer of
          * the others since, to have a place for the buckets. */
         request_urgent(peer, params, now);
     }
+}
+
+/* Returns those of the open candidates of 'r' that are not down: their fate
+ * matters. */
+static uint32_t
+open_and_not_down(const struct zoo_peer *peer, const struct zoo_open_round *r)
+{
+    uint32_t set = 0;
+
+    FOR_EACH_CANDIDATE (i, r->open) {
+        if (peer->candidates[i].health.state != ZOO_HEALTH_DOWN) {
+            set |= bit(i);
+        }
+    }
+    return set;
 }
 
 /* The time of 'r' is over: fails what is known to be absent, and deals with
@@ -335,9 +414,11 @@ expire_round(struct zoo_peer *peer, const struct zoo_params *params,
     long long int deadline = r->sent + zoo_peer_timeout(peer, params);
 
     FOR_EACH_CANDIDATE (i, r->open & r->absent) {
-        candidate_failed(peer, params, r, i, now);
+        if (now >= r->sent + candidate_timeout(peer, params, i)) {
+            candidate_failed(peer, params, r, i, now);
+        }
     }
-    if (!r->open) {
+    if (!(r->open & ~r->absent)) {
         return;
     }
 
@@ -345,32 +426,40 @@ expire_round(struct zoo_peer *peer, const struct zoo_params *params,
         long long int half = zoo_peer_timeout(peer, params) / 2;
 
         r->urged = true;
-        if (now - deadline > half && !r->answered) {
+        if (now - deadline > half && !r->answered
+            && peer->n_forgiven < MAX_FORGIVEN) {
             /* It is this program that ran late, which says nothing about the
              * path: ask again. */
+            peer->n_forgiven++;
             r->open = 0;
+            request_urgent(peer, params, now);
         } else if (!r->answered) {
             peer->n_silent++;
         }
-        request_urgent(peer, params, now);
     } else if (now >= r->sent + silence_timeout(peer, params)) {
         FOR_EACH_CANDIDATE (i, r->open) {
             candidate_failed(peer, params, r, i, now);
         }
-    } else {
+    }
+    if (open_and_not_down(peer, r)) {
+        peer->overdue = true;
         request_urgent(peer, params, now);
     }
 }
 
 /* Calls for each of the open rounds in ascending order: a candidate's results
  * must be counted in the order of its probes. */
-#define FOR_EACH_OPEN_ROUND(R, PEER)                                        \
+#define FOR_EACH_ROUND(R, PEER)                                             \
     for (uint32_t id__ = (PEER)->round > ZOO_PEER_MAX_ROUNDS                \
                          ? (PEER)->round - ZOO_PEER_MAX_ROUNDS + 1 : 1;     \
          id__ <= (PEER)->round; id__++)                                     \
         for (struct zoo_open_round *R                                       \
                  = &(PEER)->rounds[id__ % ZOO_PEER_MAX_ROUNDS];             \
-             R && R->id == id__ && R->open; R = NULL)
+             R && R->id == id__; R = NULL)
+
+#define FOR_EACH_OPEN_ROUND(R, PEER)            \
+    FOR_EACH_ROUND (R, PEER)                    \
+        if (R->open)
 
 static void
 expire_rounds(struct zoo_peer *peer, const struct zoo_params *params,
@@ -378,6 +467,7 @@ expire_rounds(struct zoo_peer *peer, const struct zoo_params *params,
 {
     long long int timeout = zoo_peer_timeout(peer, params);
 
+    peer->overdue = false;
     FOR_EACH_OPEN_ROUND (r, peer) {
         if (now >= r->sent + timeout) {
             expire_round(peer, params, r, now);
@@ -401,7 +491,11 @@ wake_up(struct zoo_peer *peer, long long int now)
                      : peer->answered ? ZOO_PEER_EXHAUSTED
                      : ZOO_PEER_LEGACY));
     peer->active_since = now;
-    peer->n_silent = 0;
+    peer->n_silent = peer->n_forgiven = 0;
+    for (unsigned int i = 0; i < peer->table.n; i++) {
+        /* What failed before says nothing about a probe that fails now. */
+        peer->candidates[i].health.fails = 0;
+    }
     peer->next_full = peer->next_fast = now;
     peer->next_urgent = LLONG_MAX;
 }
@@ -482,13 +576,16 @@ run_backoff(struct zoo_peer *peer, const struct zoo_params *params,
 
 static uint32_t
 run_active(struct zoo_peer *peer, const struct zoo_params *params,
-           long long int now)
+           enum zoo_budget budget, long long int now)
 {
     /* So many rounds under way that they cannot be told apart would be too
      * many. */
     long long int fast = MAX(params->probe_interval,
                              zoo_peer_timeout(peer, params) / 8);
 
+    if (budget == ZOO_BUDGET_SCARCE && now >= peer->next_full) {
+        peer->next_full = now + fast;
+    }
     peer->urgent = now >= peer->next_urgent;
     if (peer->urgent || now >= peer->next_full) {
         if (peer->urgent) {
@@ -500,14 +597,14 @@ run_active(struct zoo_peer *peer, const struct zoo_params *params,
         return all_candidates(peer);
     } else if (now >= peer->next_fast && !peer->n_silent) {
         peer->next_fast = now + fast;
-        return zoo_peer_in_use(peer);
+        return peer->overdue ? 0 : zoo_peer_in_use(peer);
     }
     return 0;
 }
 
 uint32_t
-zoo_peer_run(struct zoo_peer *peer, const struct zoo_params *params,
-             long long int now)
+zoo_peer_run_within(struct zoo_peer *peer, const struct zoo_params *params,
+                    enum zoo_budget budget, long long int now)
 {
     uint32_t set;
 
@@ -516,14 +613,66 @@ zoo_peer_run(struct zoo_peer *peer, const struct zoo_params *params,
     }
     expire_rounds(peer, params, now);
     settle(peer, params, now);
-    set = (peer->state == ZOO_PEER_ACTIVE
-           ? run_active(peer, params, now)
+    set = (budget == ZOO_BUDGET_NONE ? 0
+           : peer->state == ZOO_PEER_ACTIVE
+           ? run_active(peer, params, budget, now)
            : run_backoff(peer, params, now));
     if (set) {
         peer->round++;
         peer->probed = set;
     }
     return set;
+}
+
+uint32_t
+zoo_peer_run(struct zoo_peer *peer, const struct zoo_params *params,
+             long long int now)
+{
+    return zoo_peer_run_within(peer, params, ZOO_BUDGET_AMPLE, now);
+}
+
+bool
+zoo_peer_needs_session(const struct zoo_peer *peer)
+{
+    return (peer->round >= MAX_ROUND
+            || (peer->state == ZOO_PEER_EXHAUSTED
+                && peer->backoff >= (peer->session_backoff
+                                     + SESSION_ROUNDS_EXHAUSTED)));
+}
+
+void
+zoo_peer_begin_session(struct zoo_peer *peer, uint64_t session)
+{
+    peer->session = session ? session : 1;
+    peer->session_backoff = peer->backoff;
+    peer->round = 0;
+    peer->challenge = 0;
+    memset(peer->memory, 0, sizeof peer->memory);
+    memset(peer->rounds, 0, sizeof peer->rounds);
+}
+
+bool
+zoo_peer_hint(struct zoo_peer *peer, const struct zoo_params *params,
+              long long int now)
+{
+    long long int soon = MAX(now, peer->last_hint + params->probe_interval);
+
+    if ((peer->state != ZOO_PEER_EXHAUSTED && peer->state != ZOO_PEER_LEGACY)
+        || peer->next_full <= soon) {
+        return false;
+    }
+    peer->next_full = peer->last_hint = soon;
+    return true;
+}
+
+void
+zoo_peer_reconfigured(struct zoo_peer *peer, const struct zoo_params *params,
+                      long long int now)
+{
+    if (peer->state == ZOO_PEER_ACTIVE) {
+        peer->next_fast = MIN(peer->next_fast, now + params->probe_interval);
+        peer->next_full = MIN(peer->next_full, now + params->full_interval);
+    }
 }
 
 void
@@ -539,6 +688,16 @@ zoo_peer_sent(struct zoo_peer *peer, bool ok, long long int now)
     };
     FOR_EACH_CANDIDATE (i, r->open) {
         peer->candidates[i].sent++;
+    }
+
+    /* Each try may ask the network for a neighbor: not too often. */
+    peer->n_unsent = ok ? 0 : peer->n_unsent + 1;
+    if (!ok) {
+        long long int wait = MIN(20 * MSEC << MIN(peer->n_unsent, 6), SEC);
+
+        peer->next_fast = MAX(peer->next_fast, now + wait);
+        peer->next_full = MAX(peer->next_full, now + wait);
+        peer->next_urgent = LLONG_MAX;
     }
 }
 
@@ -556,9 +715,14 @@ zoo_peer_next(const struct zoo_peer *peer, const struct zoo_params *params)
         }
     }
     FOR_EACH_OPEN_ROUND (r, CONST_CAST(struct zoo_peer *, peer)) {
-        next = MIN(next, r->sent + (r->urged
-                                    ? silence_timeout(peer, params)
-                                    : zoo_peer_timeout(peer, params)));
+        FOR_EACH_CANDIDATE (i, r->open & r->absent) {
+            next = MIN(next, r->sent + candidate_timeout(peer, params, i));
+        }
+        if (r->open & ~r->absent) {
+            next = MIN(next, r->sent + (r->urged
+                                        ? silence_timeout(peer, params)
+                                        : zoo_peer_timeout(peer, params)));
+        }
     }
     return next;
 }
@@ -594,6 +758,20 @@ sample_rtt(struct zoo_peer *peer, long long int rtt)
     }
 }
 
+static void
+sample_candidate_rtt(struct zoo_candidate *c, uint32_t us)
+{
+    if (!c->rtt_us) {
+        c->rtt_us = us;
+        c->rttvar_us = us / 2;
+    } else {
+        uint32_t error = MAX(c->rtt_us, us) - MIN(c->rtt_us, us);
+
+        c->rttvar_us = (c->rttvar_us * 3ULL + error) / 4;
+        c->rtt_us = MAX(1, (c->rtt_us * 7ULL + us) / 8);
+    }
+}
+
 /* Returns true if 'e' says that round 'id' arrived. */
 static bool
 entry_has_round(const struct zoo_probe_entry *e, uint32_t id)
@@ -615,21 +793,30 @@ learn_entry(struct zoo_peer *peer, const struct zoo_params *params,
      * itself. */
     bool knows = (!(report->flags & ZOO_PROBE_F_CHALLENGE)
                   && (!c->group || c->group == group));
-    long long int timeout = zoo_peer_timeout(peer, params);
+    long long int timeout = candidate_timeout(peer, params, i);
 
-    FOR_EACH_OPEN_ROUND (r, peer) {
-        if (!(r->open & bit(i)) || r->id > report->round) {
+    FOR_EACH_ROUND (r, peer) {
+        if (!((r->open | r->failed) & bit(i)) || r->id > report->round) {
             continue;
         } else if (entry_has_round(e, r->id)) {
+            if (r->failed & bit(i)) {
+                /* It was only slow. */
+                r->failed &= ~bit(i);
+                c->lost--;
+            }
             if (r->id == e->last) {
                 long long int rtt = now - r->sent - e->age_us * 1000LL;
-                uint32_t us = MAX(1, MIN(rtt / 1000, UINT32_MAX));
 
-                c->rtt_us = c->rtt_us ? (c->rtt_us * 7ULL + us) / 8 : us;
+                sample_candidate_rtt(c, MAX(1, MIN(rtt / 1000, INT32_MAX)));
                 c->group = group;
             }
             candidate_arrived(peer, params, r, i, now);
-        } else if (knows && (continuous || r->id == report->round)) {
+        } else if (!knows || !(r->open & bit(i))) {
+            continue;
+        } else if (!continuous && r->id != report->round) {
+            /* Nobody will ever know. */
+            r->open &= ~bit(i);
+        } else {
             if (now >= r->sent + timeout) {
                 candidate_failed(peer, params, r, i, now);
             } else {
@@ -643,7 +830,12 @@ learn_entry(struct zoo_peer *peer, const struct zoo_params *params,
 static void
 learn_rewriting(struct zoo_peer *peer, const struct zoo_probe *report)
 {
-    if (!(report->flags & ZOO_PROBE_F_REWRITTEN)) {
+    bool arrived = false;
+
+    for (unsigned int k = 0; k < report->n_entries; k++) {
+        arrived |= report->entries[k].last == report->round;
+    }
+    if (!(report->flags & ZOO_PROBE_F_REWRITTEN) || arrived) {
         peer->n_rewritten = 0;
         if (peer->state == ZOO_PEER_UNSUPPORTED) {
             set_state(peer, ZOO_PEER_ACTIVE);
@@ -660,12 +852,16 @@ zoo_peer_report(struct zoo_peer *peer, const struct zoo_params *params,
 {
     struct zoo_open_round *r
         = &peer->rounds[report->round % ZOO_PEER_MAX_ROUNDS];
-    bool continuous = report->challenge == peer->challenge;
+    bool first = r->id == report->round && !r->answered;
+    bool continuous;
     uint8_t group;
 
     if (report->session != peer->session || report->round > peer->round
         || peer->state == ZOO_PEER_IDLE) {
         return ZOO_PROBE_UNEXPECTED;
+    }
+    if (peer->round - report->round >= ZOO_PEER_MAX_ROUNDS) {
+        return ZOO_PROBE_REPLAYED;
     }
     for (unsigned int k = 0; k < report->n_entries; k++) {
         if (report->entries[k].last > peer->round) {
@@ -674,19 +870,24 @@ zoo_peer_report(struct zoo_peer *peer, const struct zoo_params *params,
     }
 
     peer->answered = true;
-    peer->n_silent = 0;
-    peer->challenge = report->challenge;
-    peer->peer_key = report->newest_key;
-    peer->peer_caps = report->caps;
-    if (r->id == report->round && !r->answered) {
+    peer->n_silent = peer->n_forgiven = 0;
+    if (report->round == peer->round) {
+        peer->peer_key = report->newest_key;
+        peer->peer_caps = report->caps;
+    }
+    if (first) {
         r->answered = true;
         sample_rtt(peer, now - r->sent);
+        learn_rewriting(peer, report);
     }
     if (report->flags & ZOO_PROBE_F_CHALLENGE) {
+        peer->challenge = report->challenge;
         request_urgent(peer, params, now);
     }
 
     group = backend_group(peer, report->backend_id);
+    continuous = report->challenge == peer->memory[group];
+    peer->memory[group] = report->challenge;
     for (unsigned int k = 0; k < report->n_entries; k++) {
         const struct zoo_probe_entry *e = &report->entries[k];
         int i = zoo_path_table_find(&peer->table, e->sport);
@@ -695,7 +896,6 @@ zoo_peer_report(struct zoo_peer *peer, const struct zoo_params *params,
             learn_entry(peer, params, report, e, i, group, continuous, now);
         }
     }
-    learn_rewriting(peer, report);
     settle(peer, params, now);
     return ZOO_PROBE_OK;
 }

@@ -53,6 +53,9 @@
 /* Rounds that may be open at once. */
 #define ZOO_PEER_MAX_ROUNDS 16
 
+/* The last round of a session is about this one. */
+#define ZOO_PEER_LAST_ROUND (UINT32_MAX - 65536)
+
 /* Most BackendID groups of one peer that are told apart. */
 #define ZOO_PEER_MAX_GROUPS 8
 
@@ -69,13 +72,14 @@ struct zoo_candidate {
     long long int validated;    /* When the newest probe known to have arrived
                                  * was sent. */
     uint32_t sent, lost;
-    uint32_t rtt_us;            /* Smoothed, 0 if unknown. */
+    uint32_t rtt_us, rttvar_us; /* Smoothed, 0 if unknown. */
     uint8_t group;              /* Index of 'backends' plus one, or 0. */
 };
 
 struct zoo_open_round {
     uint32_t id;                /* 0 if unused. */
     uint32_t open;              /* Candidates of unknown fate. */
+    uint32_t failed;            /* Given up, but may still arrive. */
     uint32_t absent;            /* Of these, not arrived as far as known. */
     long long int sent;
     bool answered;              /* By a report on this very round. */
@@ -91,7 +95,10 @@ struct zoo_peer {
 
     /* Wire. */
     uint64_t session;           /* Random, of this peer alone. */
-    uint64_t challenge;         /* From the peer's last report. */
+    uint64_t challenge;         /* The last one that must be repeated. */
+    uint64_t memory[ZOO_PEER_MAX_GROUPS + 1]; /* Last challenge of each group:
+                                               * a new one means that what it
+                                               * knew before is lost. */
     uint32_t round;             /* Last round. */
     uint16_t peer_key;          /* The peer's newest key. */
     uint16_t peer_caps;         /* ZOO_PROBE_CAP_*. */
@@ -103,6 +110,9 @@ struct zoo_peer {
     /* Round trip of rounds: request to report (RFC 6298). */
     long long int srtt, rttvar; /* 0 if unknown. */
     uint32_t n_silent;          /* Rounds without report since the last. */
+    uint32_t n_forgiven;        /* Of these, because this program was late. */
+    bool overdue;               /* No report says what became of a candidate
+                                 * that is not down, though others may. */
     uint32_t n_rewritten;       /* Consecutive reports of rewriting. */
     bool split;                 /* Candidates have differed: one was down
                                  * while another one worked. */
@@ -110,10 +120,12 @@ struct zoo_peer {
 
     /* Schedule. */
     long long int next_fast, next_full, next_urgent;
-    long long int last_urgent;
+    long long int last_urgent, last_hint;
     long long int used_rotated;
     long long int last_used;
     long long int active_since; /* Since when probed. */
+    uint32_t session_backoff;   /* 'backoff' when the session began. */
+    uint32_t n_unsent;          /* Rounds in a row that could not be sent. */
     uint32_t backoff;           /* Rounds since LEGACY or EXHAUSTED began. */
     bool used[2][ZOO_N_BUCKETS]; /* By tenants: this second, the last one. */
 
@@ -137,9 +149,20 @@ void zoo_peer_init(struct zoo_peer *peer, const struct zoo_params *,
 void zoo_peer_use(struct zoo_peer *, const bool used[ZOO_N_BUCKETS],
                   const struct zoo_params *, long long int now);
 
+/* How much may be sent. */
+enum zoo_budget {
+    ZOO_BUDGET_NONE,            /* Nothing: only what has come is judged. */
+    ZOO_BUDGET_SCARCE,          /* What carries traffic, and losses. */
+    ZOO_BUDGET_AMPLE,
+};
+
 /* Does what is due at 'now'.  Returns the candidates to probe now, 0 if none:
  * the caller sends them as round 'peer->round' and then calls
  * zoo_peer_sent(). */
+uint32_t zoo_peer_run_within(struct zoo_peer *, const struct zoo_params *,
+                             enum zoo_budget, long long int now);
+
+/* The same with ZOO_BUDGET_AMPLE. */
 uint32_t zoo_peer_run(struct zoo_peer *, const struct zoo_params *,
                       long long int now);
 
@@ -147,12 +170,31 @@ uint32_t zoo_peer_run(struct zoo_peer *, const struct zoo_params *,
  * sent: that is not a failure of its candidates. */
 void zoo_peer_sent(struct zoo_peer *, bool ok, long long int now);
 
+/* Returns true if the peer needs a new session: because the numbers of rounds,
+ * which only ever grow within one, come to their end, or because nothing has
+ * answered for long, which might be due to a responder that takes the session
+ * for an old one. */
+bool zoo_peer_needs_session(const struct zoo_peer *);
+
+/* Begins a session.  'session' is a random number. */
+void zoo_peer_begin_session(struct zoo_peer *, uint64_t session);
+
 /* Processes an authenticated report that arrived at 'now'.  Returns
  * ZOO_PROBE_OK or the reason why it is not for this peer. */
 enum zoo_probe_error zoo_peer_report(struct zoo_peer *,
                                      const struct zoo_params *,
                                      const struct zoo_probe *,
                                      long long int now);
+
+/* A request has come from the peer: there is a path from it, so it is worth
+ * while to ask at once whether there is one to it.  Returns true if that makes
+ * zoo_peer_next() earlier. */
+bool zoo_peer_hint(struct zoo_peer *, const struct zoo_params *,
+                   long long int now);
+
+/* The intervals in 'params' may be shorter than they were. */
+void zoo_peer_reconfigured(struct zoo_peer *, const struct zoo_params *params,
+                           long long int now);
 
 /* Returns when zoo_peer_run() must be called again, LLONG_MAX if only use
  * makes that necessary. */
@@ -180,7 +222,7 @@ long long int zoo_peer_timeout(const struct zoo_peer *,
                                const struct zoo_params *);
 
 /* Stores up to 'n' ports into 'sports' to send a report from: ports of
- * candidates that work, best first, otherwise any, rotated by 'salt'.  Returns
+ * candidates that work, otherwise any, rotated by 'salt'.  Returns
  * how many. */
 unsigned int zoo_peer_report_ports(const struct zoo_peer *, uint32_t salt,
                                    uint16_t sports[], unsigned int n);

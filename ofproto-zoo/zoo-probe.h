@@ -138,8 +138,6 @@ struct zoo_probe {
                     "session that is not, or no longer, the current one")   \
     ZOO_PROBE_ERROR(REPLAYED, "replayed",                                   \
                     "round that already arrived on this port, or long ago") \
-    ZOO_PROBE_ERROR(TABLE_FULL, "table_full",                               \
-                    "no room to remember one more sender")                  \
     ZOO_PROBE_ERROR(UNEXPECTED, "unexpected",                               \
                     "report that nobody here asked for")
 

@@ -129,7 +129,8 @@ sender_create(struct zoo_responder *r, const struct zoo_sender_key *key,
     struct sender *s;
 
     if (hmap_count(&r->senders) >= ZOO_RESPONDER_MAX_SENDERS) {
-        return NULL;
+        sender_destroy(r, CONTAINER_OF(ovs_list_front(&r->lru),
+                                       struct sender, lru_node));
     }
     s = xzalloc(sizeof *s);
     s->key = *key;
@@ -304,9 +305,6 @@ zoo_responder_receive(struct zoo_responder *r,
     *tunnelp = NULL;
     if (!s) {
         s = sender_create(r, key, hash, probe, now, random);
-        if (!s) {
-            return ZOO_PROBE_TABLE_FULL;
-        }
     } else if (s->session != probe->session) {
         if (session_is_dead(s, probe->session)) {
             return ZOO_PROBE_STALE_SESSION;
@@ -325,6 +323,13 @@ zoo_responder_receive(struct zoo_responder *r,
         listed |= probe->entries[i].sport == sport;
     }
     if (adopted) {
+        if (s->report_session == probe->session
+            && s->report_round == probe->round
+            && s->n_sports != probe->n_entries) {
+            /* Requests of one round are identical.  A shorter one must not get
+             * a longer one's report. */
+            return ZOO_PROBE_MALFORMED;
+        }
         if (!request_is_new(s, probe, sport, listed, arrival)) {
             return ZOO_PROBE_REPLAYED;
         }
@@ -344,12 +349,13 @@ zoo_responder_receive(struct zoo_responder *r,
 
 bool
 zoo_responder_knows(const struct zoo_responder *r,
-                    const struct zoo_sender_key *key, long long int since)
+                    const struct zoo_sender_key *key, ovs_be64 tun_id,
+                    long long int since)
 {
     const struct sender *s = sender_find(r, key,
                                          hash_bytes(key, sizeof *key, 0));
 
-    return s && s->tunnel.checked >= since;
+    return s && s->tunnel.tun_id == tun_id && s->tunnel.checked >= since;
 }
 
 void
@@ -418,6 +424,9 @@ zoo_responder_next_report(struct zoo_responder *r, long long int now,
         fill_entry(s, s->sports[i], adopted, now, &report->probe.entries[i]);
     }
     s->n_arrived = 0;
+    if (!adopted) {
+        s->n_sports = 0;
+    }
     return true;
 }
 

@@ -20,8 +20,8 @@
 /* What a VTEP remembers of those who probe it, and what it reports to them
  * ========================================================================
  *
- * A sender is known by its tunnel (outer addresses, destination port).  For
- * each, the responder keeps the session that it has adopted and, per outer
+ * A sender is known by its outer addresses, destination port and instance (a
+ * VTEP may probe another one once per pkt_mark).  For each, the responder keeps the session that it has adopted and, per outer
  * source port, the last rounds that arrived.  It answers a round with one
  * report, on which it waits a moment for the round's stragglers.
  *
@@ -30,7 +30,9 @@
  * session that are sent again cannot displace the current one.
  *
  * Pure: time and randomness are arguments, packets are the caller's business.
- * Memory is bounded by ZOO_RESPONDER_MAX_SENDERS.  Callers serialize. */
+ * Memory is bounded by ZOO_RESPONDER_MAX_SENDERS: beyond that, the sender that
+ * has been silent for longest is forgotten, which costs it nothing but that
+ * it is adopted again.  Callers serialize. */
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -49,15 +51,24 @@
 struct zoo_sender_key {
     struct in6_addr remote;     /* Outer source, IPv4-mapped for IPv4. */
     struct in6_addr local;      /* Outer destination. */
-    ovs_be64 tun_id;
     ovs_be16 dst_port;
     uint16_t encap;             /* enum zoo_encap. */
-    uint32_t pad;               /* Zero. */
+    uint16_t instance;          /* zoo_session_instance(). */
+    uint16_t pad;               /* Zero. */
 };
+BUILD_ASSERT_DECL(sizeof(struct zoo_sender_key) == 40);
+
+/* Sessions of one sender differ in all but these bits. */
+static inline uint16_t
+zoo_session_instance(uint64_t session)
+{
+    return session & UINT16_MAX;
+}
 
 /* The caller's, for each sender, zero at first: where to send reports. */
 struct zoo_sender_tunnel {
     struct zoo_tunnel_port port;
+    ovs_be64 tun_id;
     long long int checked;      /* When it was last looked up, ns. */
 };
 
@@ -85,11 +96,11 @@ enum zoo_probe_error zoo_responder_receive(
     long long int arrival, long long int now, uint64_t random,
     struct zoo_sender_tunnel **tunnelp);
 
-/* Returns true if the sender with 'key' is known and its tunnel was looked up
- * at 'since' or later. */
+/* Returns true if the sender with 'key' is known, and its tunnel was looked up
+ * at 'since' or later and has 'tun_id'. */
 bool zoo_responder_knows(const struct zoo_responder *,
                          const struct zoo_sender_key *key,
-                         long long int since);
+                         ovs_be64 tun_id, long long int since);
 
 /* Forgets the sender with 'key'. */
 void zoo_responder_forget(struct zoo_responder *,

@@ -277,22 +277,24 @@ compare_peers(const void *a_, const void *b_)
     return memcmp(&(*a)->key, &(*b)->key, sizeof (*a)->key);
 }
 
-/* Returns the '*n' peers that match 'f', sorted, in an array that the caller
- * must free. */
+/* Returns copies of the '*n' peers that match 'f', sorted, to be freed one by
+ * one and as an array by the caller: formatting takes too long to be done with
+ * the mutex, for which packets may wait. */
 static struct zooroute_peer **
 get_peers(const struct peer_filter *f, size_t *n)
-    OVS_REQUIRES(zooroute_mutex)
 {
-    struct zooroute_peer **peers
-        = xcalloc(cmap_count(&zooroute_peers) + 1, sizeof *peers);
+    struct zooroute_peer **peers;
     struct zooroute_peer *peer;
 
     *n = 0;
+    ovs_mutex_lock(&zooroute_mutex);
+    peers = xcalloc(cmap_count(&zooroute_peers) + 1, sizeof *peers);
     CMAP_FOR_EACH (peer, cmap_node, &zooroute_peers) {
         if (filter_matches(f, &peer->key)) {
-            peers[(*n)++] = peer;
+            peers[(*n)++] = xmemdup(peer, sizeof *peer);
         }
     }
+    ovs_mutex_unlock(&zooroute_mutex);
     qsort(peers, *n, sizeof *peers, compare_peers);
     return peers;
 }
@@ -353,13 +355,14 @@ zooroute_show(struct unixctl_conn *conn, int argc, const char *argv[],
         return;
     }
 
-    ovs_mutex_lock(&zooroute_mutex);
     size_t n;
     struct zooroute_peer **peers = get_peers(&filter, &n);
     char *reply = (json ? show_json(peers, n, zoo_now())
                    : show_text(peers, n, zoo_now()));
+    for (size_t i = 0; i < n; i++) {
+        free(peers[i]);
+    }
     free(peers);
-    ovs_mutex_unlock(&zooroute_mutex);
     unixctl_command_reply(conn, reply);
     free(reply);
 }
@@ -399,6 +402,8 @@ zooroute_set_candidate(struct unixctl_conn *conn, int argc OVS_UNUSED,
             zoo_peer_force(&p->peer, &zooroute_params, i, forced, zoo_now());
             zooroute_publish(p);
             zooroute_log_events(p, before);
+            zooroute_schedule(p, zoo_now());
+            zooroute_thread_wake();
             unixctl_command_reply(conn, NULL);
         } else {
             char *error = xasprintf("%s: not a candidate of peer %s: "

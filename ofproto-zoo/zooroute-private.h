@@ -77,7 +77,12 @@ extern struct zoo_auth *zooroute_auth;
 extern struct zooroute_stats zooroute_stats;
 extern struct zoo_responder *zooroute_responder;
 extern struct heap zooroute_heap;   /* Peers by time of their next run. */
+extern unsigned int zooroute_n_learned; /* Peers that are 'learned'. */
 extern struct hmap zooroute_sessions; /* Peers by 'peer.session'. */
+
+/* Stores an unpredictable session for the peer with 'key' into '*session'.
+ * Returns false if there is no randomness to be had. */
+bool zooroute_new_session(const struct zooroute_key *key, uint64_t *session);
 
 /* Sets when the thread runs 'peer' next. */
 void zooroute_schedule(struct zooroute_peer *, long long int when)

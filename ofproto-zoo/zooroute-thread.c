@@ -47,19 +47,24 @@ COVERAGE_DEFINE(zooroute_report_sent);
 /* How long a sender's tunnel port is taken to be the same. */
 #define TUNNEL_CHECK_INTERVAL SEC
 
+/* Learned peers that may be evicted per second. */
+#define MAX_EVICTIONS 16
+
 /* Reports that answer an urgent round, on different ports. */
 #define URGENT_COPIES 3
 
 /* Frames gathered under the mutex and sent without it. */
 #define MAX_BATCH 64
 
-/* Probes received at once before peers get their turn. */
+/* Probes received at once before reports get their turn.  Peers get theirs
+ * only when none is left: it might be the answer that they wait for. */
 #define MAX_RX_BATCH 512
 
 struct tx {
     struct zooroute_peer *peer;         /* Of a request, otherwise NULL. */
     struct zoo_sender_key sender;       /* Of a report. */
     struct zoo_tunnel_dst dst;
+    ovs_be16 dst_port;
     struct zoo_probe probe;
     uint16_t key_id;
     uint16_t sports[ZOO_MAX_CANDIDATES];
@@ -72,33 +77,33 @@ static pthread_t thread;
 static struct latch exit_latch, wake_latch;
 static bool latches_ready;
 
-/* Requests that may be sent now, in billionths; see refill_credit(). */
-static long long int credit;
-static long long int credit_updated;
+/* What may be sent now, in billionths of a request or report. */
+static struct credit {
+    long long int left;
+    long long int updated;
+} request_credit, report_credit;
 static long long int next_use, next_expire;
 static uint32_t report_salt;
 
-/* Returns an unpredictable number. */
-static uint64_t
-random_challenge(void)
+/* Stores an unpredictable number into '*challenge'.  Returns false if there is
+ * none to be had. */
+static bool
+random_challenge(uint64_t *challenge)
 {
-    static uint64_t pool[64];
+    static uint64_t pool[512];
     static size_t left;
 
     if (!left) {
-        get_entropy_or_die(pool, sizeof pool);
+        if (get_entropy(pool, sizeof pool)) {
+            return false;
+        }
         left = ARRAY_SIZE(pool);
     }
-    return pool[--left];
+    *challenge = pool[--left];
+    return true;
 }
 
 /* Receiving. */
-
-static void
-count_error(enum zoo_probe_error error) OVS_REQUIRES(zooroute_mutex)
-{
-    zooroute_stats.rx_errors[error]++;
-}
 
 /* Returns this side's peer that a probe with 'key' comes from, or NULL. */
 static struct zooroute_peer *
@@ -113,6 +118,21 @@ find_by_sender(const struct zoo_sender_key *key)
     return zooroute_find(&k);
 }
 
+/* Returns this side's peer whose requests have 'session', or NULL. */
+static struct zooroute_peer *
+find_by_session(uint64_t session) OVS_REQUIRES(zooroute_mutex)
+{
+    struct zooroute_peer *peer;
+
+    HMAP_FOR_EACH_WITH_HASH (peer, session_node, hash_uint64(session),
+                             &zooroute_sessions) {
+        if (peer->peer.session == session) {
+            return peer;
+        }
+    }
+    return NULL;
+}
+
 static enum zoo_probe_error
 receive_request(const struct zoo_rx *rx, const struct zoo_probe *probe,
                 long long int now) OVS_REQUIRES(zooroute_mutex)
@@ -120,34 +140,46 @@ receive_request(const struct zoo_rx *rx, const struct zoo_probe *probe,
     struct zoo_sender_key key = {
         .remote = rx->src,
         .local = rx->dst,
-        .tun_id = rx->tun_id,
         .dst_port = rx->tp_dst,
         .encap = rx->encap,
+        .instance = zoo_session_instance(probe->session),
     };
     struct zoo_sender_tunnel *tunnel;
     struct zoo_tunnel_port port;
     enum zoo_probe_error error;
+    uint64_t challenge;
+    bool look_up;
+
+    if (find_by_session(probe->session)) {
+        /* A request of this very switch, sent back to it. */
+        return ZOO_PROBE_UNEXPECTED;
+    } else if (!random_challenge(&challenge)) {
+        return ZOO_PROBE_NO_TUNNEL;
+    }
 
     /* Nothing is remembered of a sender that no tunnel points to. */
-    if (!zoo_responder_knows(zooroute_responder, &key,
-                             now - TUNNEL_CHECK_INTERVAL)) {
-        if (!zoo_xlate_find_tunnel(rx, &port)) {
-            zoo_responder_forget(zooroute_responder, &key);
-            return ZOO_PROBE_NO_TUNNEL;
-        }
-        error = zoo_responder_receive(zooroute_responder, &key,
-                                      ntohs(rx->tp_src), probe, rx->when, now,
-                                      random_challenge(), &tunnel);
-        if (tunnel) {
-            tunnel->port = port;
-            tunnel->checked = now;
-        }
-    } else {
-        error = zoo_responder_receive(zooroute_responder, &key,
-                                      ntohs(rx->tp_src), probe, rx->when, now,
-                                      random_challenge(), &tunnel);
+    look_up = !zoo_responder_knows(zooroute_responder, &key, rx->tun_id,
+                                   now - TUNNEL_CHECK_INTERVAL);
+    if (look_up && !zoo_xlate_find_tunnel(rx, &port)) {
+        return ZOO_PROBE_NO_TUNNEL;
     }
-    zooroute_stats.rx_requests += !error;
+    error = zoo_responder_receive(zooroute_responder, &key,
+                                  ntohs(rx->tp_src), probe, rx->when, now,
+                                  challenge, &tunnel);
+    if (look_up && tunnel) {
+        tunnel->port = port;
+        tunnel->tun_id = rx->tun_id;
+        tunnel->checked = now;
+    }
+    if (!error) {
+        struct zooroute_peer *peer = find_by_sender(&key);
+
+        zooroute_stats.rx_requests++;
+        if (peer && zoo_peer_hint(&peer->peer, &zooroute_params, now)) {
+            zooroute_schedule(peer, zoo_peer_next(&peer->peer,
+                                                  &zooroute_params));
+        }
+    }
     return error;
 }
 
@@ -155,64 +187,87 @@ static enum zoo_probe_error
 receive_report(const struct zoo_rx *rx, const struct zoo_probe *probe)
     OVS_REQUIRES(zooroute_mutex)
 {
-    struct zooroute_peer *peer;
+    struct zooroute_peer *peer = find_by_session(probe->session);
+    enum zoo_probe_error error;
 
-    HMAP_FOR_EACH_WITH_HASH (peer, session_node, hash_uint64(probe->session),
-                             &zooroute_sessions) {
-        if (ipv6_addr_equals(&peer->key.remote, &rx->src)) {
-            enum zoo_peer_state before = peer->peer.state;
-            enum zoo_probe_error error;
-
-            error = zoo_peer_report(&peer->peer, &zooroute_params, probe,
-                                    rx->when);
-            if (!error) {
-                peer->n_reports++;
-                zooroute_stats.rx_reports++;
-                zooroute_publish(peer);
-                zooroute_log_events(peer, before);
-                zooroute_schedule(peer, zoo_peer_next(&peer->peer,
-                                                      &zooroute_params));
-            }
-            return error;
-        }
+    if (!peer || !ipv6_addr_equals(&peer->key.remote, &rx->src)) {
+        return ZOO_PROBE_UNEXPECTED;
     }
-    return ZOO_PROBE_UNEXPECTED;
+
+    enum zoo_peer_state before = peer->peer.state;
+    error = zoo_peer_report(&peer->peer, &zooroute_params, probe, rx->when);
+    if (!error) {
+        peer->n_reports++;
+        zooroute_stats.rx_reports++;
+        zooroute_publish(peer);
+        zooroute_log_events(peer, before);
+        zooroute_schedule(peer, zoo_peer_next(&peer->peer, &zooroute_params));
+    }
+    return error;
 }
 
-static void
-receive(const struct zoo_rx *rx, long long int now)
-    OVS_REQUIRES(zooroute_mutex)
+/* Decodes and verifies 'rx' into '*probe', which takes most of the time that a
+ * probe takes, without the mutex. */
+static enum zoo_probe_error
+decode(const struct zoo_rx *rx, const struct zoo_auth *auth,
+       struct zoo_probe *probe)
+{
+    const struct zoo_auth_addrs addrs = {
+        .src = rx->src,
+        .dst = rx->dst,
+        .dst_port = rx->tp_dst,
+    };
+    enum zoo_probe_error error;
+    size_t len;
+
+    error = zoo_probe_decode(rx->body, rx->len, probe, &len);
+    return (error ? error
+            : zoo_auth_verify(auth, probe->key_id, &addrs, rx->body, len));
+}
+
+/* Processes up to 'max' probes.  Returns their number. */
+static unsigned int
+receive(unsigned int max, const struct zoo_auth *auth)
 {
     enum zoo_probe_error error;
     struct zoo_probe probe;
-    size_t len;
+    struct zoo_rx rx;
+    unsigned int n;
 
-    error = zoo_probe_decode(rx->body, rx->len, &probe, &len);
-    if (!error) {
-        error = zoo_auth_verify(zooroute_auth, probe.key_id, rx->body, len);
+    for (n = 0; n < max && zoo_rx_recv(&rx); n++) {
+        error = decode(&rx, auth, &probe);
+        ovs_mutex_lock(&zooroute_mutex);
+        if (!error) {
+            error = (probe.type == ZOO_PROBE_REQUEST
+                     ? receive_request(&rx, &probe, zoo_now())
+                     : receive_report(&rx, &probe));
+        }
+        if (error) {
+            zooroute_stats.rx_errors[error]++;
+        }
+        ovs_mutex_unlock(&zooroute_mutex);
     }
-    if (!error) {
-        error = (probe.type == ZOO_PROBE_REQUEST
-                 ? receive_request(rx, &probe, now)
-                 : receive_report(rx, &probe));
-    }
-    if (error) {
-        count_error(error);
-    }
+    return n;
 }
 
 /* Sending. */
 
+/* A tenth of a second's worth, or two full rounds. */
+static long long int
+max_credit(void) OVS_REQUIRES(zooroute_mutex)
+{
+    return MAX(zooroute_config.max_probe_rate / 10,
+               2 * ZOO_MAX_CANDIDATES) * SEC;
+}
+
 static void
-refill_credit(long long int now) OVS_REQUIRES(zooroute_mutex)
+refill(struct credit *credit, long long int now) OVS_REQUIRES(zooroute_mutex)
 {
     long long int rate = zooroute_config.max_probe_rate;
-    /* A tenth of a second's worth, or one full round. */
-    long long int burst = MAX(rate / 10, ZOO_MAX_CANDIDATES) * SEC;
-    long long int elapsed = MIN(now - credit_updated, SEC);
+    long long int elapsed = MIN(now - credit->updated, SEC);
 
-    credit = MIN(credit + elapsed * rate, burst);
-    credit_updated = now;
+    credit->left = MIN(credit->left + elapsed * rate, max_credit());
+    credit->updated = now;
 }
 
 static void
@@ -224,6 +279,55 @@ set_sports(struct tx *tx)
     }
 }
 
+/* Returns which rounds may be sent.  Candidates that carry traffic, and
+ * losses, go before the survey of all others. */
+static enum zoo_budget
+get_budget(void) OVS_REQUIRES(zooroute_mutex)
+{
+    return (request_credit.left < ZOO_MAX_CANDIDATES * SEC ? ZOO_BUDGET_NONE
+            : request_credit.left < max_credit() / 2 ? ZOO_BUDGET_SCARCE
+            : ZOO_BUDGET_AMPLE);
+}
+
+/* Fills 'tx' with the round of 'peer' on the candidates in 'set'. */
+static void
+fill_request(struct tx *tx, struct zooroute_peer *peer, uint32_t set)
+    OVS_REQUIRES(zooroute_mutex)
+{
+    /* A peer that does not answer, or not any more, may have other keys than
+     * it had. */
+    bool answers = (peer->peer.answered
+                    && peer->peer.state != ZOO_PEER_EXHAUSTED);
+
+    memset(tx, 0, sizeof *tx);
+    tx->peer = peer;
+    tx->dst = peer->dst;
+    tx->dst_port = peer->key.dst_port;
+    zoo_peer_request(&peer->peer, set, &tx->probe);
+    tx->key_id = zoo_auth_choose(zooroute_auth,
+                                 answers ? peer->peer.peer_key : 0,
+                                 answers ? 0 : peer->key_attempts++);
+    set_sports(tx);
+}
+
+/* Gives 'peer' a new session if it needs one: round numbers must not wrap
+ * around, and a responder may have come to refuse the session of a peer that
+ * is exhausted. */
+static void
+renew_session(struct zooroute_peer *peer)
+    OVS_REQUIRES(zooroute_mutex)
+{
+    uint64_t session;
+
+    if (zoo_peer_needs_session(&peer->peer)
+        && zooroute_new_session(&peer->key, &session)) {
+        hmap_remove(&zooroute_sessions, &peer->session_node);
+        zoo_peer_begin_session(&peer->peer, session);
+        hmap_insert(&zooroute_sessions, &peer->session_node,
+                    hash_uint64(session));
+    }
+}
+
 /* Runs the peers that are due.  Stores up to 'max' rounds into 'txs' and
  * returns their number. */
 static unsigned int
@@ -232,44 +336,32 @@ run_peers(struct tx *txs, unsigned int max, long long int now)
 {
     unsigned int n = 0;
 
-    refill_credit(now);
+    refill(&request_credit, now);
     while (n < max && !heap_is_empty(&zooroute_heap)) {
         struct heap_node *node = heap_max(&zooroute_heap);
         struct zooroute_peer *peer = CONTAINER_OF(node, struct zooroute_peer,
                                                   heap_node);
         enum zoo_peer_state before = peer->peer.state;
+        enum zoo_budget budget = get_budget();
         uint32_t set;
 
         if (node->priority < UINT64_MAX - now) {
             break;
         }
-        if (credit < ZOO_MAX_CANDIDATES * SEC) {
-            zooroute_stats.rate_limited++;
-            zooroute_schedule(peer, now + MSEC + (ZOO_MAX_CANDIDATES * SEC
-                                                  - credit)
-                              / zooroute_config.max_probe_rate);
-            continue;
-        }
-
-        set = zoo_peer_run(&peer->peer, &zooroute_params, now);
+        renew_session(peer);
+        set = zoo_peer_run_within(&peer->peer, &zooroute_params, budget, now);
         zooroute_publish(peer);
         zooroute_log_events(peer, before);
         if (set) {
-            struct tx *tx = &txs[n++];
-
-            memset(tx, 0, sizeof *tx);
-            tx->peer = peer;
-            tx->dst = peer->dst;
-            zoo_peer_request(&peer->peer, set, &tx->probe);
-            tx->key_id = zoo_auth_choose(zooroute_auth, peer->peer.peer_key,
-                                         peer->key_attempts);
-            if (!peer->peer.answered) {
-                peer->key_attempts++;
-            }
-            set_sports(tx);
-            credit -= tx->n_sports * SEC;
+            fill_request(&txs[n], peer, set);
+            request_credit.left -= txs[n].n_sports * SEC;
+            n++;
         }
-        zooroute_schedule(peer, zoo_peer_next(&peer->peer, &zooroute_params));
+        zooroute_stats.rate_limited += budget == ZOO_BUDGET_NONE;
+        /* At least a moment later: what it sends is not sent yet. */
+        zooroute_schedule(peer, MAX(now + MSEC,
+                                    zoo_peer_next(&peer->peer,
+                                                  &zooroute_params)));
     }
     return n;
 }
@@ -306,19 +398,22 @@ run_reports(struct tx *txs, unsigned int max, long long int now)
     struct zoo_report report;
     unsigned int n = 0;
 
-    while (n < max
+    refill(&report_credit, now);
+    while (n < max && report_credit.left >= URGENT_COPIES * SEC
            && zoo_responder_next_report(zooroute_responder, now, &report)) {
         struct tx *tx = &txs[n++];
 
         memset(tx, 0, sizeof *tx);
         tx->dst.port = report.tunnel.port;
+        tx->dst_port = report.key.dst_port;
         tx->dst.local = report.key.local;
         tx->dst.remote = report.key.remote;
-        tx->dst.tun_id = report.key.tun_id;
+        tx->dst.tun_id = report.tunnel.tun_id;
         tx->sender = report.key;
         tx->probe = report.probe;
         tx->key_id = zoo_auth_choose(zooroute_auth, report.peer_newest_key, 0);
         set_report_sports(tx, &report);
+        report_credit.left -= tx->n_sports * SEC;
     }
     return n;
 }
@@ -328,6 +423,11 @@ static void
 transmit(struct tx *tx, const struct zoo_auth *auth, uint16_t newest_key,
          struct eth_addr backend_id)
 {
+    const struct zoo_auth_addrs addrs = {
+        .src = tx->dst.local,
+        .dst = tx->dst.remote,
+        .dst_port = tx->dst_port,
+    };
     struct eth_header *eth;
     struct dp_packet packet;
     size_t len;
@@ -351,7 +451,7 @@ transmit(struct tx *tx, const struct zoo_auth *auth, uint16_t newest_key,
     body = dp_packet_put_uninit(&packet,
                                 zoo_probe_size(tx->probe.n_entries));
     len = zoo_probe_encode(&tx->probe, body);
-    zoo_auth_sign(auth, tx->key_id, body, len);
+    zoo_auth_sign(auth, tx->key_id, &addrs, body, len);
 
     tx->error = zoo_xlate_send(&tx->dst, &packet, tx->sports, tx->n_sports);
     dp_packet_uninit(&packet);
@@ -399,31 +499,46 @@ note_sent(struct tx *tx) OVS_REQUIRES(zooroute_mutex)
 
 /* Housekeeping. */
 
-/* Retires peers that have been idle for so long that they are not worth their
- * memory, the least recently used of the learned ones first. */
-static void
-expire_peers(long long int now) OVS_REQUIRES(zooroute_mutex)
+/* Retires the learned peer that has been without traffic for longest, only
+ * among idle ones if 'idle_only'.  Returns false if there is none. */
+static bool
+evict_peer(bool idle_only) OVS_REQUIRES(zooroute_mutex)
 {
-    long long int idle = 10 * zooroute_params.peer_idle;
     struct zooroute_peer *peer, *oldest = NULL;
-    unsigned int n_learned = 0;
 
     CMAP_FOR_EACH (peer, cmap_node, &zooroute_peers) {
-        n_learned += peer->learned;
-        if (peer->peer.state != ZOO_PEER_IDLE) {
-            continue;
-        }
-        if (now - peer->peer.last_used > idle) {
-            zooroute_retire(peer);
-        } else if (peer->learned
-                   && (!oldest || (peer->peer.last_used
-                                   < oldest->peer.last_used))) {
+        if (peer->learned
+            && (!idle_only || peer->peer.state == ZOO_PEER_IDLE)
+            && (!oldest || peer->peer.last_used < oldest->peer.last_used)) {
             oldest = peer;
         }
     }
-    if (oldest && !oldest->retired
-        && n_learned > zooroute_config.max_peers / 10 * 9) {
+    if (oldest) {
         zooroute_retire(oldest);
+    }
+    return oldest != NULL;
+}
+
+/* Retires peers that have been idle for so long that they are not worth their
+ * memory, and makes room for new ones before it is needed. */
+static void
+expire_peers(long long int now) OVS_REQUIRES(zooroute_mutex)
+{
+    unsigned int max = zooroute_config.max_peers;
+    long long int idle = 10 * zooroute_params.peer_idle;
+    struct zooroute_peer *peer;
+    int n_evictions = 0;
+
+    CMAP_FOR_EACH (peer, cmap_node, &zooroute_peers) {
+        if (peer->peer.state == ZOO_PEER_IDLE
+            && now - peer->peer.last_used > idle) {
+            zooroute_retire(peer);
+        }
+    }
+    while (zooroute_n_learned > max - max / 10
+           && n_evictions++ < MAX_EVICTIONS
+           && evict_peer(zooroute_n_learned < max)) {
+        continue;
     }
 }
 
@@ -461,32 +576,32 @@ housekeep(long long int now) OVS_REQUIRES(zooroute_mutex)
     }
 }
 
-/* Returns true if there may be more to do at once. */
+/* Returns true if there may be more to do at once.  'txs' has room for
+ * MAX_BATCH reports and as many rounds. */
 static bool
 thread_run(struct tx *txs)
 {
-    struct zoo_rx rx;
-    unsigned int n, n_rx = 0;
+    unsigned int n, n_reports, n_rx;
 
     ovs_mutex_lock(&zooroute_mutex);
-    /* What has arrived comes first: it may answer what would time out. */
-    while (n_rx < MAX_RX_BATCH && zoo_rx_recv(&rx)) {
-        receive(&rx, zoo_now());
-        n_rx++;
-    }
-    housekeep(zoo_now());
-    n = run_reports(txs, MAX_BATCH, zoo_now());
-    n += run_peers(&txs[n], MAX_BATCH - n, zoo_now());
-
-    struct eth_addr backend_id = zooroute_config.backend_id;
-    uint16_t newest_key = zoo_auth_newest(zooroute_auth);
     struct zoo_auth *auth = zoo_auth_ref(zooroute_auth);
+    ovs_mutex_unlock(&zooroute_mutex);
+
+    n_rx = receive(MAX_RX_BATCH, auth);
+
+    ovs_mutex_lock(&zooroute_mutex);
+    housekeep(zoo_now());
+    n = n_reports = run_reports(txs, MAX_BATCH, zoo_now());
+    if (n_rx < MAX_RX_BATCH) {
+        n += run_peers(&txs[n], MAX_BATCH, zoo_now());
+    }
+    struct eth_addr backend_id = zooroute_config.backend_id;
+    uint16_t newest_key = zoo_auth_newest(auth);
     ovs_mutex_unlock(&zooroute_mutex);
 
     for (unsigned int i = 0; i < n; i++) {
         transmit(&txs[i], auth, newest_key, backend_id);
     }
-
     zoo_auth_unref(auth);
     if (n) {
         ovs_mutex_lock(&zooroute_mutex);
@@ -495,16 +610,21 @@ thread_run(struct tx *txs)
         }
         ovs_mutex_unlock(&zooroute_mutex);
     }
-    return n == MAX_BATCH || n_rx == MAX_RX_BATCH;
+    return (n_rx == MAX_RX_BATCH || n_reports == MAX_BATCH
+            || n - n_reports == MAX_BATCH);
 }
 
 static void
 thread_wait(void)
 {
     long long int next = MIN(next_use, next_expire);
+    long long int due;
 
     ovs_mutex_lock(&zooroute_mutex);
-    next = MIN(next, zoo_responder_next_due(zooroute_responder));
+    /* Reports that are overdue wait for credit. */
+    due = zoo_responder_next_due(zooroute_responder);
+    next = MIN(next, MAX(due, (report_credit.left < URGENT_COPIES * SEC
+                               ? zoo_now() + MSEC : due)));
     if (!heap_is_empty(&zooroute_heap)) {
         next = MIN(next, UINT64_MAX - heap_max(&zooroute_heap)->priority);
     }
@@ -516,7 +636,7 @@ thread_wait(void)
 static void *
 thread_main(void *aux OVS_UNUSED)
 {
-    struct tx *txs = xmalloc(MAX_BATCH * sizeof *txs);
+    struct tx *txs = xmalloc(2 * MAX_BATCH * sizeof *txs);
 
     while (!latch_is_set(&exit_latch)) {
         latch_poll(&wake_latch);
@@ -540,16 +660,24 @@ zooroute_thread_start(void)
         latch_init(&wake_latch);
         latches_ready = true;
     }
-    credit_updated = next_use = next_expire = zoo_now();
+    request_credit.updated = report_credit.updated = zoo_now();
+    next_use = next_expire = zoo_now();
+    /* What came before the feature was last turned off. */
+    while (zoo_rx_recv(&(struct zoo_rx) { .len = 0 })) {
+        continue;
+    }
     thread = ovs_thread_create("zooroute", thread_main, NULL);
 }
 
 void
 zooroute_thread_stop(void)
 {
+    /* The thread may wait for a grace period, which must not wait for us. */
+    ovsrcu_quiesce_start();
     latch_set(&exit_latch);
     xpthread_join(thread, NULL);
     latch_poll(&exit_latch);
+    ovsrcu_quiesce_end();
 }
 
 void

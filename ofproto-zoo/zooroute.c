@@ -48,8 +48,7 @@ struct heap zooroute_heap OVS_GUARDED_BY(zooroute_mutex);
 struct hmap zooroute_sessions OVS_GUARDED_BY(zooroute_mutex)
     = HMAP_INITIALIZER(&zooroute_sessions);
 
-/* Learned peers. */
-static unsigned int n_learned OVS_GUARDED_BY(zooroute_mutex);
+unsigned int zooroute_n_learned OVS_GUARDED_BY(zooroute_mutex);
 
 /* What flow translation reads without a lock.  NULL while the feature is
  * off. */
@@ -241,7 +240,18 @@ zooroute_set_config(const struct zooroute_config *config)
         || old.tunnels_all != config->tunnels_all) {
         update_view(config);
     }
+    struct zooroute_peer *p;
+    CMAP_FOR_EACH (p, cmap_node, &zooroute_peers) {
+        zoo_peer_reconfigured(&p->peer, &zooroute_params, zoo_now());
+        zooroute_schedule(p, zoo_peer_next(&p->peer, &zooroute_params));
+        if (old.probe_vni != config->probe_vni) {
+            atomic_store_relaxed(&p->lost_port, true);
+        }
+    }
     ovs_mutex_unlock(&zooroute_mutex);
+    if (old.probe_vni != config->probe_vni) {
+        zoo_quarantine_revalidate();
+    }
     free(old.auth_key_file);
 
     if (old.enabled != config->enabled) {
@@ -283,6 +293,19 @@ reload_changed_keys(void)
         }
     }
     free(file_name);
+}
+
+void
+zooroute_exit(void)
+{
+    bool enabled;
+
+    ovs_mutex_lock(&zooroute_mutex);
+    enabled = zooroute_config.enabled;
+    ovs_mutex_unlock(&zooroute_mutex);
+    if (enabled) {
+        zooroute_thread_stop();
+    }
 }
 
 void
@@ -362,13 +385,26 @@ zooroute_publish(struct zooroute_peer *peer)
     }
 }
 
+bool
+zooroute_new_session(const struct zooroute_key *key, uint64_t *session)
+{
+    uint16_t instance = hash_int(key->pkt_mark, 0);
+
+    if (get_entropy(session, sizeof *session)) {
+        return false;
+    }
+    *session &= ~(uint64_t) UINT16_MAX;
+    *session |= key->pkt_mark ? instance : 0;
+    return true;
+}
+
 /* Has probes sent through the tunnel port of 'out' from now on. */
 static void
 set_tunnel_port(struct zooroute_peer *peer, const struct zooroute_output *out)
     OVS_REQUIRES(zooroute_mutex)
 {
     peer->dst.port = out->port;
-    peer->dst.tun_id = (zooroute_config.probe_vni >= 0
+    peer->dst.tun_id = (zooroute_config.probe_vni >= 0 && out->key_flow
                         ? htonll(zooroute_config.probe_vni) : out->tun_id);
     atomic_store_relaxed(&peer->lost_port, false);
 }
@@ -380,17 +416,17 @@ create_peer(const struct zooroute_output *out) OVS_REQUIRES(zooroute_mutex)
     uint64_t session;
     uint16_t slot;
 
-    if (out->learned && n_learned >= zooroute_config.max_peers) {
+    if (out->learned && zooroute_n_learned >= zooroute_config.max_peers) {
         zooroute_stats.too_many_peers++;
         return NULL;
     }
-    slot = zoo_slot_alloc(zoo_push_salt(&out->key.remote));
+    slot = (zooroute_new_session(&out->key, &session)
+            ? zoo_slot_alloc(zoo_push_salt(&out->key.remote)) : 0);
     if (!slot) {
         zooroute_stats.no_slot++;
         return NULL;
     }
 
-    get_entropy_or_die(&session, sizeof session);
     peer = xzalloc(sizeof *peer);
     peer->key = out->key;
     peer->slot = slot;
@@ -404,7 +440,7 @@ create_peer(const struct zooroute_output *out) OVS_REQUIRES(zooroute_mutex)
                   zooroute_config.seed, session, zoo_now());
     zooroute_publish(peer);
 
-    n_learned += peer->learned;
+    zooroute_n_learned += peer->learned;
     heap_insert(&zooroute_heap, &peer->heap_node, 0);
     hmap_insert(&zooroute_sessions, &peer->session_node,
                 hash_uint64(peer->peer.session));
@@ -431,7 +467,7 @@ zooroute_retire(struct zooroute_peer *peer)
     cmap_remove(&zooroute_peers, &peer->cmap_node, key_hash(&peer->key));
     heap_remove(&zooroute_heap, &peer->heap_node);
     hmap_remove(&zooroute_sessions, &peer->session_node);
-    n_learned -= peer->learned;
+    zooroute_n_learned -= peer->learned;
     peer->retired = true;
     zoo_quarantine_add(free_slot, xmemdup(&peer->slot, sizeof peer->slot));
     ovsrcu_postpone(free, peer);

@@ -59,7 +59,7 @@ struct zooroute_config {
     bool tunnels_all;               /* Otherwise only what is marked. */
     uint32_t seed;                  /* Of the candidates' ports. */
     int64_t probe_vni;              /* For key=flow; -1: as tenants use. */
-    unsigned int max_peers;         /* Peers learned with remote_ip=flow. */
+    unsigned int max_peers;         /* Learned ones, as with remote_ip=flow. */
 };
 
 #define ZOOROUTE_CONFIG_DEFAULT                 \
@@ -98,6 +98,9 @@ enum zooroute_iface_mode {
 /* Main thread: overrides 'tunnels_all' for the tunnel port 'name'. */
 void zooroute_set_interface(const char *name, enum zooroute_iface_mode);
 
+/* Main thread: stops the thread for good.  The path tables stay. */
+void zooroute_exit(void);
+
 /* Main thread, from its loop: finishes what had to wait for the datapath and
  * reloads the key file when it has changed. */
 void zooroute_run(void);
@@ -122,7 +125,9 @@ struct zooroute_output {
     enum zoo_encap encap;
     enum zoo_flow_mode mode;
     const char *iface;              /* Tunnel port's name. */
-    bool learned;                   /* remote_ip=flow. */
+    bool key_flow;                  /* key=flow. */
+    bool learned;                   /* Packets can make it any peer, as with
+                                     * remote_ip=flow. */
     bool dry_run;                   /* A trace: create nothing. */
 
     uint16_t choice;                /* Result: for the prebuilt header. */

@@ -75,7 +75,10 @@ zoo_xlate_tunnel_push(struct xlate_ctx *ctx, const struct xport *xport,
         out.encap = (data->tnl_type == OVS_VPORT_TYPE_VXLAN
                      ? ZOO_ENCAP_VXLAN : ZOO_ENCAP_GENEVE);
         out.iface = netdev_get_name(xport->netdev);
-        out.learned = cfg && cfg->ip_dst_flow;
+        out.key_flow = cfg && cfg->out_key_flow;
+        out.learned = (cfg && (cfg->ip_dst_flow || cfg->ip_src_flow
+                               || (flow->pkt_mark
+                                   && !cfg->set_egress_pkt_mark)));
         out.dry_run = ctx->xin->trace != NULL;
         zooroute_choose(&out);
     } else {
@@ -185,6 +188,7 @@ zoo_xlate_probe(const struct xlate_cfg *xcfg, const struct xbridge *xbridge,
     ovs_be32 remote = in6_addr_get_mapped_ipv4(&dst->remote);
     uint64_t ofpacts_stub[512 / 8];
     struct ofpbuf ofpacts = OFPBUF_STUB_INITIALIZER(ofpacts_stub);
+    struct ovs_action_push_tnl *push;
     struct xlate_out xout;
     struct xlate_in xin;
     int error;
@@ -211,8 +215,12 @@ zoo_xlate_probe(const struct xlate_cfg *xcfg, const struct xbridge *xbridge,
     xin.ofpacts_len = ofpacts.size;
     if (xlate_actions(&xin, &xout) != XLATE_OK) {
         error = EINVAL;
-    } else if (!zoo_find_push(odp_actions->data, odp_actions->size)) {
+    } else if (!(push = zoo_find_push(odp_actions->data,
+                                      odp_actions->size))) {
         error = EHOSTUNREACH;
+    } else if (zoo_push_get_choice(push) != sport) {
+        /* Not a tunnel any more that can carry a marked probe. */
+        error = ENODEV;
     } else if (zoo_link_is_down(xcfg, xbridge->ofproto->backer,
                                 odp_actions)) {
         error = ENETDOWN;

@@ -456,6 +456,7 @@ pop_probe(const struct dp_packet *packet, enum zoo_encap encap,
     mpsc_queue_insert(&rx_queue, &n->node);
     COVERAGE_INC(zooroute_rx);
 
+    atomic_thread_fence(memory_order_seq_cst); /* Pairs with zoo_rx_wait(). */
     atomic_read(&rx_waiting, &waiting);
     if (waiting) {
         atomic_store(&rx_waiting, false);
@@ -531,6 +532,7 @@ zoo_rx_wait(void)
 
     /* A probe that arrives from here on sees that somebody waits. */
     atomic_store(&rx_waiting, true);
+    atomic_thread_fence(memory_order_seq_cst);
     if (atomic_count_get(&rx_count)) {
         poll_immediate_wake();
     } else {

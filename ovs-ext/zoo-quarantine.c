@@ -102,7 +102,7 @@ revalidate_all(void)
     SHASH_FOR_EACH (node, &all_dpif_backers) {
         struct dpif_backer *backer = node->data;
 
-        backer->need_revalidate = REV_RECONFIGURE;
+        udpif_revalidate(backer->udpif);
     }
 }
 

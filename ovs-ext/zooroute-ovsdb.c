@@ -691,6 +691,12 @@ zooroute_ovsdb_wait(struct ovsdb_idl *idl)
 }
 
 void
+zooroute_ovsdb_exit(void)
+{
+    zooroute_exit();
+}
+
+void
 zooroute_ovsdb_iface_status(const struct ovsrec_interface *iface,
                             const struct ofproto *ofproto,
                             struct smap *status)

@@ -42,6 +42,9 @@ void zooroute_ovsdb_reconfigure(struct ovsdb_idl *idl,
 void zooroute_ovsdb_run(struct ovsdb_idl *idl);
 void zooroute_ovsdb_wait(struct ovsdb_idl *idl);
 
+/* Stops what runs beside the main thread, before the process exits. */
+void zooroute_ovsdb_exit(void);
+
 /* If the feature is on and 'iface', on the bridge of 'ofproto', is a tunnel
  * that it is for but cannot be used on, adds a key to 'status' that says so. */
 void zooroute_ovsdb_iface_status(const struct ovsrec_interface *iface,

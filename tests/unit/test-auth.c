@@ -278,9 +278,9 @@ START_TEST(sample_signature)
     size_t len;
 
     len = zoo_probe_encode(&sample_probe, buf);
-    zoo_auth_sign(auth, SAMPLE_KEY_ID, buf, len);
+    zoo_auth_sign(auth, SAMPLE_KEY_ID, NULL, buf, len);
     ck_assert_mem_eq(buf, sample_bytes, SAMPLE_LEN);
-    ck_assert_int_eq(zoo_auth_verify(auth, SAMPLE_KEY_ID, sample_bytes,
+    ck_assert_int_eq(zoo_auth_verify(auth, SAMPLE_KEY_ID, NULL, sample_bytes,
                                      SAMPLE_LEN), ZOO_PROBE_OK);
     zoo_auth_unref(auth);
 }
@@ -300,12 +300,12 @@ START_TEST(every_flipped_bit_is_noticed)
         buf[i / 8] ^= 1 << i % 8;
         error = zoo_probe_decode(buf, sizeof buf, &probe, &len);
         if (!error) {
-            error = zoo_auth_verify(auth, probe.key_id, buf, len);
+            error = zoo_auth_verify(auth, probe.key_id, NULL, buf, len);
         }
         unit_assert(error, "bit %"PRIuSIZE, i);
         if (i / 8 != 10 && i / 8 != 11) {
             /* Whatever the parser thinks of it. */
-            unit_assert(zoo_auth_verify(auth, SAMPLE_KEY_ID, buf, sizeof buf)
+            unit_assert(zoo_auth_verify(auth, SAMPLE_KEY_ID, NULL, buf, sizeof buf)
                         == ZOO_PROBE_BAD_HMAC, "bit %"PRIuSIZE, i);
         }
     }
@@ -320,14 +320,14 @@ START_TEST(wrong_keys)
     struct zoo_auth *longer = parse("4660 " KEY_A "01\n");
     struct zoo_auth *unrelated = parse("1 " KEY_A "\n");
 
-    ck_assert_int_eq(zoo_auth_verify(other, 4660, sample_bytes, SAMPLE_LEN),
+    ck_assert_int_eq(zoo_auth_verify(other, 4660, NULL, sample_bytes, SAMPLE_LEN),
                      ZOO_PROBE_BAD_HMAC);
-    ck_assert_int_eq(zoo_auth_verify(longer, 4660, sample_bytes, SAMPLE_LEN),
+    ck_assert_int_eq(zoo_auth_verify(longer, 4660, NULL, sample_bytes, SAMPLE_LEN),
                      ZOO_PROBE_BAD_HMAC);
-    ck_assert_int_eq(zoo_auth_verify(unrelated, 4660, sample_bytes,
+    ck_assert_int_eq(zoo_auth_verify(unrelated, 4660, NULL, sample_bytes,
                                      SAMPLE_LEN), ZOO_PROBE_UNKNOWN_KEY);
     /* Without HMAC where one is asked for. */
-    ck_assert_int_eq(zoo_auth_verify(other, 0, sample_bytes, SAMPLE_LEN),
+    ck_assert_int_eq(zoo_auth_verify(other, 0, NULL, sample_bytes, SAMPLE_LEN),
                      ZOO_PROBE_NO_KEY);
     zoo_auth_unref(other);
     zoo_auth_unref(longer);
@@ -342,10 +342,10 @@ START_TEST(without_keys)
 
     len = zoo_probe_encode(&sample_probe, buf);
     memcpy(before, buf, len);
-    zoo_auth_sign(NULL, 0, buf, len);
+    zoo_auth_sign(NULL, 0, NULL, buf, len);
     ck_assert_mem_eq(buf, before, len);
-    ck_assert_int_eq(zoo_auth_verify(NULL, 0, buf, len), ZOO_PROBE_OK);
-    ck_assert_int_eq(zoo_auth_verify(NULL, 4660, sample_bytes, SAMPLE_LEN),
+    ck_assert_int_eq(zoo_auth_verify(NULL, 0, NULL, buf, len), ZOO_PROBE_OK);
+    ck_assert_int_eq(zoo_auth_verify(NULL, 4660, NULL, sample_bytes, SAMPLE_LEN),
                      ZOO_PROBE_UNKNOWN_KEY);
 }
 END_TEST
@@ -377,8 +377,8 @@ START_TEST(rotation)
                                                attempt);
                 probe.newest_key = zoo_auth_newest(auth[from]);
                 len = zoo_probe_encode(&probe, buf);
-                zoo_auth_sign(auth[from], probe.key_id, buf, len);
-                error = zoo_auth_verify(auth[!from], probe.key_id, buf, len);
+                zoo_auth_sign(auth[from], probe.key_id, NULL, buf, len);
+                error = zoo_auth_verify(auth[!from], probe.key_id, NULL, buf, len);
                 ck_assert_msg(!error, "step %"PRIuSIZE", from %d: %s", i, from,
                               zoo_probe_error_to_string(error));
                 known[!from] = probe.newest_key;

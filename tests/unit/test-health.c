@@ -245,6 +245,24 @@ START_TEST(hold_down_doubles_and_is_bounded)
 }
 END_TEST
 
+/* A path that flaps may fail every third probe and stay up. */
+START_TEST(hold_down_begins_again_with_each_failure)
+{
+    struct candidate c;
+
+    setup(&c);
+    feed(&c, "+");
+    relapse(&c);
+    feed(&c, "+++-");
+    ck_assert_int_eq(zoo_health_state(&c.h), ZOO_HEALTH_UP);
+    ck_assert_int_eq(zoo_health_return_time(&c.h, &c.params),
+                     c.now + 10 * SEC);
+    feed(&c, "+++++");
+    ck_assert_int_eq(zoo_health_return_time(&c.h, &c.params),
+                     c.now + 5 * SEC);
+}
+END_TEST
+
 /* Stays up for 'seconds', then goes down and up. */
 static void
 redeem(struct candidate *c, int seconds)
@@ -339,6 +357,7 @@ main(void)
 
     tc = unit_case(s, "hold-down", 60);
     tcase_add_test(tc, hold_down_doubles_and_is_bounded);
+    tcase_add_test(tc, hold_down_begins_again_with_each_failure);
     tcase_add_test(tc, good_conduct_redeems);
     tcase_add_test(tc, collective_failure_is_forgiven_at_once);
 

@@ -1,0 +1,432 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+
+/* Peers: failover, in the simulator of sim.h. */
+
+#include <config.h>
+#include "unit.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "random.h"
+#include "sim.h"
+#include "util.h"
+
+static struct sim sim;
+
+static void
+setup_with(unsigned int n_paths, const struct zoo_params *params,
+           uint32_t seed)
+{
+    unit_seed(seed);
+    sim_init(&sim, n_paths, params);
+}
+
+/* Sets up a network of four paths in which 'n_buckets' of each side have been
+ * in use for long enough, at a random moment. */
+static void
+setup_traffic(const struct zoo_params *params, unsigned int n_buckets,
+              uint32_t seed)
+{
+    setup_with(4, params, seed);
+    sim_use(&sim, 0, n_buckets);
+    sim_use(&sim, 1, n_buckets);
+    sim_run(&sim, 3 * SEC + random_range(SEC));
+    ck_assert_uint_eq(sim_count(&sim, 0, SIM_ALL_PATHS, ZOO_HEALTH_UP), 32);
+    ck_assert_uint_eq(sim_count(&sim, 1, SIM_ALL_PATHS, ZOO_HEALTH_UP), 32);
+    ck_assert_uint_eq(sim_moves(&sim, 0, NULL), 0);
+}
+
+static int
+compare_times(const void *a_, const void *b_)
+{
+    const long long int *a = a_, *b = b_;
+
+    return *a < *b ? -1 : *a > *b;
+}
+
+/* Silences path 0 at 'n' random moments.  Checks that 95 % of the outages of
+ * the buckets that it carried are at most 'p95' and all at most 'max'. */
+static void
+check_outages(const struct zoo_params *params, unsigned int n_buckets, int n,
+              long long int delay, long long int p95, long long int max,
+              const char *what)
+{
+    long long int *outages = xmalloc(n * sizeof *outages);
+
+    for (int i = 0; i < n; i++) {
+        setup_traffic(params, n_buckets, i);
+        if (delay) {
+            sim_set_delay(&sim, delay, 0);
+            sim_run(&sim, 20 * SEC);
+        }
+        sim_set_loss_both(&sim, 0, 1);
+        sim_run(&sim, 3 * SEC);
+        outages[i] = MAX(sim_longest_silence(&sim, 0),
+                         sim_longest_silence(&sim, 1));
+        for (int side = 0; side < 2; side++) {
+            unsigned int moves, most;
+
+            /* Every bucket in use moved once, and none that had no need. */
+            moves = sim_moves(&sim, side, &most);
+            unit_assert(most == 1 && moves == 32, "seed %d: %u moves", i,
+                        moves);
+            unit_assert(sim_count(&sim, side, 0, ZOO_HEALTH_DOWN) == 8
+                        && sim_count(&sim, side, SIM_ALL_PATHS,
+                                     ZOO_HEALTH_UP) == 24, "seed %d", i);
+        }
+        sim_destroy(&sim);
+    }
+    qsort(outages, n, sizeof *outages, compare_times);
+    printf("%s: outage median %lld ms, p95 %lld ms, max %lld ms\n", what,
+           outages[n / 2] / MSEC, outages[n * 95 / 100] / MSEC,
+           outages[n - 1] / MSEC);
+    ck_assert_int_le(outages[n * 95 / 100], p95);
+    ck_assert_int_le(outages[n - 1], max);
+    free(outages);
+}
+
+START_TEST(outage_with_one_flow)
+{
+    check_outages(&sim_defaults, 1, 60, 0, 150 * MSEC, 200 * MSEC,
+                  "one flow");
+}
+END_TEST
+
+START_TEST(outage_with_all_candidates_in_use)
+{
+    check_outages(&sim_defaults, ZOO_N_BUCKETS, 60, 0, 150 * MSEC,
+                  200 * MSEC, "all candidates in use");
+}
+END_TEST
+
+START_TEST(outage_with_fast_probes)
+{
+    struct zoo_params params = sim_defaults;
+
+    params.probe_interval = 20 * MSEC;
+    check_outages(&params, 4, 60, 0, 80 * MSEC, 100 * MSEC,
+                  "probe_interval=20");
+    params.probe_interval = 10 * MSEC;
+    check_outages(&params, 4, 60, 0, 80 * MSEC, 100 * MSEC,
+                  "probe_interval=10");
+}
+END_TEST
+
+/* A path so long that many rounds are under way at a time. */
+START_TEST(outage_with_a_long_round_trip)
+{
+    struct zoo_params params = sim_defaults;
+
+    check_outages(&params, 4, 20, 100 * MSEC, 700 * MSEC, 800 * MSEC,
+                  "round trip 200 ms");
+    params.probe_interval = 20 * MSEC;
+    check_outages(&params, 4, 20, 100 * MSEC, 500 * MSEC, 600 * MSEC,
+                  "round trip 200 ms, probe_interval=20");
+}
+END_TEST
+
+/* Only path 0 from side 0 to side 1 is silent: side 1 loses reports on it, but
+ * no probe, so its buckets stay where they are. */
+START_TEST(one_direction)
+{
+    for (uint32_t seed = 0; seed < 40; seed++) {
+        setup_traffic(&sim_defaults, seed % 2 ? ZOO_N_BUCKETS : 1, seed);
+        unsigned int n_publications = sim.side[1].n_publications;
+        sim_set_loss(&sim, 0, 0, 1);
+        sim_run(&sim, 20 * SEC);
+
+        unit_assert(sim_longest_silence(&sim, 0) <= 200 * MSEC, "seed %u",
+                    seed);
+        unit_assert(sim_count(&sim, 0, 0, ZOO_HEALTH_DOWN) == 8
+                    && sim_count(&sim, 0, SIM_ALL_PATHS,
+                                 ZOO_HEALTH_UP) == 24
+                    && sim_moves(&sim, 0, NULL) == 32, "seed %u", seed);
+        unit_assert(sim_count(&sim, 1, SIM_ALL_PATHS, ZOO_HEALTH_UP) == 32
+                    && !sim_moves(&sim, 1, NULL)
+                    && sim.side[1].n_publications == n_publications,
+                    "seed %u", seed);
+        for (int c = 0; c < 32; c++) {
+            unit_assert(!sim.side[1].peer.candidates[c].lost, "seed %u",
+                        seed);
+        }
+
+        /* And back. */
+        sim_set_loss(&sim, 0, 0, 0);
+        sim_run(&sim, 20 * SEC);
+        unit_assert(sim_count(&sim, 0, 0, ZOO_HEALTH_UP) == 8
+                    && sim_moves(&sim, 0, NULL) == 64, "seed %u", seed);
+        sim_destroy(&sim);
+    }
+}
+END_TEST
+
+/* Reports are lost and no probe is: nothing moves, whatever part of them is
+ * lost. */
+START_TEST(lost_reports_are_no_lost_paths)
+{
+    for (int percent = 1; percent <= 40; percent += 13) {
+        setup_traffic(&sim_defaults, 16, percent);
+        sim_set_loss(&sim, 1, SIM_ALL_PATHS, percent / 100.);
+        sim.side[1].active = false;
+        sim_run(&sim, 60 * SEC);
+        ck_assert_uint_eq(sim_moves(&sim, 0, NULL), 0);
+        for (int c = 0; c < 32; c++) {
+            unit_assert(!sim.side[0].peer.candidates[c].lost, "%d %%: "
+                        "candidate %d", percent, c);
+        }
+        sim_destroy(&sim);
+    }
+}
+END_TEST
+
+/* A path that goes up and down all the time is left once and for all. */
+START_TEST(flapping)
+{
+    unsigned int most_of_all = 0;
+
+    for (uint32_t seed = 0; seed < 60; seed++) {
+        unsigned int most;
+
+        setup_traffic(&sim_defaults, seed % 2 ? ZOO_N_BUCKETS : 4, seed);
+        for (int i = 0; i < 20 * 1000 / 600; i++) {
+            sim_set_loss_both(&sim, 0, 1);
+            sim_run(&sim, 300 * MSEC);
+            sim_set_loss_both(&sim, 0, 0);
+            sim_run(&sim, 300 * MSEC);
+        }
+        for (int side = 0; side < 2; side++) {
+            sim_moves(&sim, side, &most);
+            unit_assert(most <= 2, "seed %u: %u moves", seed, most);
+            most_of_all = MAX(most, most_of_all);
+        }
+
+        /* It is forgiven when it has become steady. */
+        sim_use(&sim, 0, 1);
+        sim_use(&sim, 1, 1);
+        sim_run(&sim, 400 * SEC);
+        unit_assert(!memcmp(sim.side[0].owner, sim.side[1].owner,
+                            ZOO_N_BUCKETS), "seed %u", seed);
+        sim_destroy(&sim);
+    }
+    printf("flapping: a bucket moved %u times at most\n", most_of_all);
+}
+END_TEST
+
+/* Faster or slower, too. */
+START_TEST(flapping_at_any_rate)
+{
+    for (uint32_t seed = 0; seed < 60; seed++) {
+        unsigned int most;
+        long long int period;
+
+        setup_traffic(&sim_defaults, ZOO_N_BUCKETS, seed);
+        period = unit_range(5, 2000) * MSEC;
+        for (long long int t = 0; t < 20 * SEC; t += period) {
+            sim_set_loss_both(&sim, 0, 1);
+            sim_run(&sim, period / 2);
+            sim_set_loss_both(&sim, 0, 0);
+            sim_run(&sim, period / 2);
+        }
+        for (int side = 0; side < 2; side++) {
+            sim_moves(&sim, side, &most);
+            unit_assert(most <= 3, "seed %u: %u moves, period %lld ms", seed,
+                        most, period / MSEC);
+        }
+        sim_destroy(&sim);
+    }
+}
+END_TEST
+
+/* Random loss: a candidate is marked down when two probes in a row are lost,
+ * so with probability 'loss' squared for each probe sent. */
+static void
+check_random_loss(double loss, long long int duration)
+{
+    unsigned int n_down = 0;
+    double sent = 0;
+
+    setup_traffic(&sim_defaults, ZOO_N_BUCKETS, 1);
+    sim_set_loss_both(&sim, SIM_ALL_PATHS, loss);
+    sim_run(&sim, duration);
+    for (int side = 0; side < 2; side++) {
+        for (int c = 0; c < 32; c++) {
+            n_down += sim.side[side].n_down[c];
+            sent += sim.side[side].peer.candidates[c].sent;
+        }
+    }
+    double expected = sent * loss * loss;
+    printf("%g %% loss: %.0f probes, %u down marks, %.1f expected, %u moves\n",
+           loss * 100, sent, n_down, expected, sim_moves(&sim, 0, NULL)
+           + sim_moves(&sim, 1, NULL));
+    ck_assert_double_le(n_down, 3 * expected + 3);
+    ck_assert_double_ge(n_down, expected / 3 - 3);
+    sim_destroy(&sim);
+}
+
+START_TEST(random_loss)
+{
+    check_random_loss(.001, 600 * SEC);
+    check_random_loss(.01, 600 * SEC);
+    check_random_loss(.05, 60 * SEC);
+}
+END_TEST
+
+/* Paths fail one after the other until one is left. */
+START_TEST(one_path_after_the_other)
+{
+    for (uint32_t seed = 0; seed < 30; seed++) {
+        setup_traffic(&sim_defaults, ZOO_N_BUCKETS, seed);
+        for (int path = 0; path < 3; path++) {
+            sim_set_loss_both(&sim, path, 1);
+            sim_run(&sim, 100 * MSEC + random_range(2 * SEC));
+        }
+        sim_run(&sim, SEC);
+        for (int side = 0; side < 2; side++) {
+            unsigned int min = UINT_MAX, max = 0;
+
+            unit_assert(sim_count(&sim, side, 3, ZOO_HEALTH_UP) == 8
+                        && sim_count(&sim, side, SIM_ALL_PATHS,
+                                     ZOO_HEALTH_DOWN) == 24, "seed %u", seed);
+            for (int c = 3; c < 32; c += 4) {
+                unsigned int n = 0;
+
+                for (int b = 0; b < ZOO_N_BUCKETS; b++) {
+                    n += sim.side[side].owner[b] == c;
+                }
+                min = MIN(min, n);
+                max = MAX(max, n);
+            }
+            unit_assert(min == 16 && max == 16, "seed %u: %u to %u buckets",
+                        seed, min, max);
+        }
+        unit_assert(sim_longest_silence(&sim, 0) <= 450 * MSEC, "seed %u: "
+                    "%lld ms", seed, sim_longest_silence(&sim, 0) / MSEC);
+        sim_destroy(&sim);
+    }
+}
+END_TEST
+
+/* Three of four paths at the same moment. */
+START_TEST(several_paths_at_once)
+{
+    for (uint32_t seed = 0; seed < 40; seed++) {
+        setup_traffic(&sim_defaults, seed % 2 ? ZOO_N_BUCKETS : 1, seed);
+        for (int path = 0; path < 3; path++) {
+            sim_set_loss_both(&sim, path, 1);
+        }
+        sim_run(&sim, 3 * SEC);
+        unit_assert(sim_longest_silence(&sim, 0) <= 450 * MSEC, "seed %u: "
+                    "%lld ms", seed, sim_longest_silence(&sim, 0) / MSEC);
+        unit_assert(sim_count(&sim, 0, 3, ZOO_HEALTH_UP) == 8
+                    && sim_count(&sim, 0, SIM_ALL_PATHS,
+                                 ZOO_HEALTH_DOWN) == 24, "seed %u", seed);
+        sim_destroy(&sim);
+    }
+}
+END_TEST
+
+/* What comes back stays where it was sent for the hold-down time. */
+START_TEST(return_after_the_hold_down)
+{
+    setup_traffic(&sim_defaults, ZOO_N_BUCKETS, 1);
+    sim_set_loss_both(&sim, 0, 1);
+    sim_run(&sim, 5 * SEC);
+    ck_assert_uint_eq(sim_moves(&sim, 0, NULL), 32);
+    sim_set_loss_both(&sim, 0, 0);
+
+    /* Three successes of a probe that is sent once a second. */
+    sim_run(&sim, 9900 * MSEC);
+    ck_assert_uint_eq(sim_count(&sim, 0, 0, ZOO_HEALTH_UP), 8);
+    ck_assert_uint_eq(sim_moves(&sim, 0, NULL), 32);
+    sim_run(&sim, 4 * SEC);
+    ck_assert_uint_eq(sim_moves(&sim, 0, NULL), 64);
+    sim_destroy(&sim);
+}
+END_TEST
+
+/* BackendID groups: side 1 is two instances behind one address, and the path
+ * decides which one.  What fails in one stays in it. */
+START_TEST(backend_groups)
+{
+    for (uint32_t seed = 0; seed < 20; seed++) {
+        setup_with(4, &sim_defaults, seed);
+        sim.side[1].n_instances = 2;
+        sim_use(&sim, 0, ZOO_N_BUCKETS);
+        sim_run(&sim, 3 * SEC + random_range(SEC));
+        unit_assert(sim_count(&sim, 0, SIM_ALL_PATHS, ZOO_HEALTH_UP) == 32,
+                    "seed %u", seed);
+        unit_assert(!sim_moves(&sim, 0, NULL), "seed %u", seed);
+
+        sim_set_loss_both(&sim, 0, 1);
+        sim_run(&sim, 5 * SEC);
+        unit_assert(sim_moves(&sim, 0, NULL) == 32, "seed %u: %u moves",
+                    seed, sim_moves(&sim, 0, NULL));
+        for (int b = 0; b < ZOO_N_BUCKETS; b++) {
+            unit_assert(sim.side[0].owner[b] % 2 == b % 2, "seed %u", seed);
+        }
+
+        /* When none is left in the group, any will do. */
+        sim_set_loss_both(&sim, 2, 1);
+        sim_run(&sim, 5 * SEC);
+        for (int b = 0; b < ZOO_N_BUCKETS; b++) {
+            unit_assert(sim.side[0].owner[b] % 2 == 1, "seed %u", seed);
+        }
+
+        /* Nobody who is busy comes back. */
+        sim_set_loss_both(&sim, SIM_ALL_PATHS, 0);
+        unsigned int moves = sim_moves(&sim, 0, NULL);
+        sim_run(&sim, 50 * SEC);
+        unit_assert(sim_count(&sim, 0, SIM_ALL_PATHS, ZOO_HEALTH_UP) == 32
+                    && sim_moves(&sim, 0, NULL) == moves, "seed %u", seed);
+        sim_use(&sim, 0, 64);
+        sim_run(&sim, 5 * SEC);
+        unit_assert(sim_moves(&sim, 0, NULL) == moves + 32, "seed %u", seed);
+        sim_destroy(&sim);
+    }
+}
+END_TEST
+
+int
+main(void)
+{
+    Suite *s = suite_create("peer");
+    TCase *tc;
+
+    tc = unit_case(s, "outage", 300);
+    tcase_add_test(tc, outage_with_one_flow);
+    tcase_add_test(tc, outage_with_all_candidates_in_use);
+    tcase_add_test(tc, outage_with_fast_probes);
+    tcase_add_test(tc, outage_with_a_long_round_trip);
+    tcase_add_test(tc, one_path_after_the_other);
+    tcase_add_test(tc, several_paths_at_once);
+
+    tc = unit_case(s, "no more than needed", 300);
+    tcase_add_test(tc, one_direction);
+    tcase_add_test(tc, lost_reports_are_no_lost_paths);
+    tcase_add_test(tc, flapping);
+    tcase_add_test(tc, flapping_at_any_rate);
+    tcase_add_test(tc, random_loss);
+
+    tc = unit_case(s, "return", 300);
+    tcase_add_test(tc, return_after_the_hold_down);
+    tcase_add_test(tc, backend_groups);
+    return unit_run(s);
+}
