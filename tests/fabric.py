@@ -576,6 +576,15 @@ class Fabric:
             self._nft("s%d" % k, "table inet zoo\ndelete table inet zoo")
         return times
 
+    def flap(self, k, period, seconds):
+        """Silences spine k and lets it forward in turn, 'period' seconds each,
+        for so long."""
+        start = time.monotonic()
+        for i in range(round(seconds / period)):
+            time.sleep(max(0, start + i * period - time.monotonic()))
+            self._forward([k], on=bool(i % 2))
+        self.heal(k)
+
     def fail_member(self, i, n):
         """Bond member n of hypervisor i loses all tunnel packets, both ways,
         and keeps its link and LACP."""
