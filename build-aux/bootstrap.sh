@@ -143,7 +143,7 @@ zoo_install() {
 }
 
 zoo_make_quiet() {
-    make -j "${zoo_jobs:-$zoo_cpus}" --no-print-directory "$@"
+    make -j "$zoo_cpus" --no-print-directory "$@"
 }
 
 zoo_build() {

@@ -192,6 +192,7 @@ build_one() {
     local dir=$1
     shift
     case $dir in
+    *-stock) zoo_build "${dir%-stock}" --stock "$@" ;;
     # As Open vSwitch's own sanitizer runs: gcc's make it warn for nothing.
     *-tsan) zoo_build "$dir" --enable-tsan CC=clang "$@" ;;
     *-asan) zoo_build "$dir" --enable-asan CC=clang "$@" \
@@ -201,12 +202,20 @@ build_one() {
     esac
 }
 
+is_running() {
+    local title
+    for title in "${zoo_title[@]}"; do
+        test "$title" != "$1" || return 0
+    done
+    return 1
+}
+
 start_build() {
     zoo_start "build $1" build_one "$(version_dir "$1")" \
         --with-ovs="${1%%-*}" --enable-Werror
 }
 
-# The builds that suite $1 uses.
+# The builds that suite $1 uses, a patched one before its unpatched one.
 builds_for() {
     case $1 in
     build | fuzz) echo "$one" ;;
@@ -225,25 +234,19 @@ build_all() {
     mapfile -t builds < <(for suite in $suites; do builds_for "$suite"; done \
                               | tr ' ' '\n' | awk 'NF && !n[$1]++')
 
-    zoo_jobs=$(((zoo_cpus + 1) / 2))
     # One of them alone makes configure.gen.
     zoo_step "build configure" "$zoo_repo/configure" --version || true
     for name in "${builds[@]}"; do
-        case $name in
-        # This shares a directory with the patched build.
-        *-stock) continue ;;
-        esac
         test -z "$(lacking_for "$name")" || continue
-        test ${#zoo_title[@]} -lt 2 || zoo_finish_one || true
+        # The unpatched build shares a directory with the patched one.
+        while test ${#zoo_title[@]} -ge 2 \
+                || { test "$name" = "$one-stock" && is_running "build $one"; }
+        do
+            zoo_finish_one || true
+        done
         start_build "$name"
     done
     zoo_finish_all || true
-    if is_in "$one-stock" "${builds[*]}"; then
-        zoo_jobs=$zoo_cpus
-        zoo_step "build $one-stock" zoo_build "$(version_dir "$one")" \
-            --stock --with-ovs="$one" --enable-Werror || true
-    fi
-    unset zoo_jobs
 
     for name in "${builds[@]}"; do
         if have_build "$name"; then
