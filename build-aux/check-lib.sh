@@ -122,9 +122,11 @@ give_back() {
 # run_test SUITE NAME SECONDS COMMAND...
 #
 # Runs one test that exits with 0 (passed), 77 (skipped, the reason being the
-# last line of its output) or anything else (failed).
+# last line of its output) or anything else (failed).  A test of a suite that
+# measures real time is run once more if it fails, since other programs may have
+# had the processors; that it needed it is said.
 run_test() {
-    local suite=$1 name=$2 limit=$3 title status=0 log last
+    local suite=$1 name=$2 limit=$3 title status=0 log last first=''
     shift 3
     case $name in
     *"$match"*) ;;
@@ -134,8 +136,19 @@ run_test() {
     log=$(zoo_log_name "$title")
     zoo_step "$title" timeout --kill-after=30 "$limit" "$@" || status=$?
     last=$(tail -n 1 "$log" | tr '\t' ' ')
+    case $suite:$status in
+    system:0 | bench:0 | *:77) ;;
+    system:* | bench:*)
+        first="passed at the second try, the first: $last, see $log"
+        title="$title again"
+        log=$(zoo_log_name "$title")
+        status=0
+        zoo_step "$title" timeout --kill-after=30 "$limit" "$@" || status=$?
+        last=$(tail -n 1 "$log" | tr '\t' ' ')
+        ;;
+    esac
     case $status in
-    0) record pass "$suite" "$name" "$zoo_last_seconds" "" ;;
+    0) record pass "$suite" "$name" "$zoo_last_seconds" "$first" ;;
     77) record skip "$suite" "$name" "$zoo_last_seconds" "$last" ;;
     124 | 137) record fail "$suite" "$name" "$zoo_last_seconds" \
                    "took more than $limit s, see $log" ;;
