@@ -97,6 +97,8 @@ end_run() {
                       what = n[order[i]] " tests"
                   printf "skipped: %s: %s: %s\n", f[1], what, f[2] } }' \
         "$results"
+    awk -F '\t' '$1 == "pass" && $5 != "" { printf "%s: %s: %s\n", $2, $3, $5 }' \
+        "$results"
     awk -F '\t' '$1 == "fail" { printf "FAILED: %s: %s: %s\n", $2, $3, $5 }' \
         "$results"
     if test -z "$finished"; then
