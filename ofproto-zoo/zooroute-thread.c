@@ -145,13 +145,16 @@ receive_request(const struct zoo_rx *rx, const struct zoo_probe *probe,
         .instance = zoo_session_instance(probe->session),
     };
     struct zoo_sender_tunnel *tunnel;
+    struct zooroute_peer *sent;
     struct zoo_tunnel_port port;
     enum zoo_probe_error error;
     uint64_t challenge;
     bool look_up;
 
-    if (find_by_session(probe->session)) {
-        /* A request of this very switch, sent back to it. */
+    sent = find_by_session(probe->session);
+    if (sent && ipv6_addr_equals(&sent->key.remote, &rx->src)) {
+        /* A request of this very switch, sent back to it.  (It might also be
+         * one to another tunnel address of its own.) */
         return ZOO_PROBE_UNEXPECTED;
     } else if (!random_challenge(&challenge)) {
         return ZOO_PROBE_NO_TUNNEL;
@@ -252,11 +255,13 @@ receive(unsigned int max, const struct zoo_auth *auth)
 
 /* Sending. */
 
-/* A tenth of a second's worth, or two full rounds. */
+/* A hundredth of a second's worth, or two full rounds.  So the full rounds of
+ * many peers do not come all at once, which is more than the queue of a
+ * receiver's socket holds. */
 static long long int
 max_credit(void) OVS_REQUIRES(zooroute_mutex)
 {
-    return MAX(zooroute_config.max_probe_rate / 10,
+    return MAX(zooroute_config.max_probe_rate / 100,
                2 * ZOO_MAX_CANDIDATES) * SEC;
 }
 
@@ -576,6 +581,22 @@ housekeep(long long int now) OVS_REQUIRES(zooroute_mutex)
     }
 }
 
+/* Returns when peers are run next.  Those that are due within a small part of
+ * the probe interval are run together: to wake up, and to wake up the
+ * receiver, takes longer than all that there is to do for one of them. */
+static long long int
+next_peer_run(void) OVS_REQUIRES(zooroute_mutex)
+{
+    long long int step = MAX(zooroute_params.probe_interval / 20, MSEC);
+    long long int due;
+
+    if (heap_is_empty(&zooroute_heap)) {
+        return LLONG_MAX;
+    }
+    due = UINT64_MAX - heap_max(&zooroute_heap)->priority;
+    return due < LLONG_MAX - step ? DIV_ROUND_UP(due, step) * step : due;
+}
+
 /* Returns true if there may be more to do at once.  'txs' has room for
  * MAX_BATCH reports and as many rounds. */
 static bool
@@ -592,7 +613,7 @@ thread_run(struct tx *txs)
     ovs_mutex_lock(&zooroute_mutex);
     housekeep(zoo_now());
     n = n_reports = run_reports(txs, MAX_BATCH, zoo_now());
-    if (n_rx < MAX_RX_BATCH) {
+    if (n_rx < MAX_RX_BATCH && zoo_now() >= next_peer_run()) {
         n += run_peers(&txs[n], MAX_BATCH, zoo_now());
     }
     struct eth_addr backend_id = zooroute_config.backend_id;
@@ -625,9 +646,7 @@ thread_wait(void)
     due = zoo_responder_next_due(zooroute_responder);
     next = MIN(next, MAX(due, (report_credit.left < URGENT_COPIES * SEC
                                ? zoo_now() + MSEC : due)));
-    if (!heap_is_empty(&zooroute_heap)) {
-        next = MIN(next, UINT64_MAX - heap_max(&zooroute_heap)->priority);
-    }
+    next = MIN(next, next_peer_run());
     ovs_mutex_unlock(&zooroute_mutex);
     poll_timer_wait_until((next + MSEC - 1) / MSEC);
     zoo_rx_wait();

@@ -153,6 +153,31 @@ zoo_find_push(const struct nlattr *actions, size_t len)
     return NULL;
 }
 
+/* What a thread last learned of a device's link. */
+struct zoo_carrier {
+    const struct netdev *netdev;
+    long long int until;        /* When it must be asked for again, ms. */
+    bool up;
+};
+
+DEFINE_STATIC_PER_THREAD_DATA(struct zoo_carrier, zoo_carrier,
+                              { NULL, LLONG_MIN, false });
+
+/* Returns true if 'netdev' has carrier, or had it a moment ago: the kernel
+ * takes as long to tell as to send a probe. */
+static bool
+zoo_has_carrier(const struct netdev *netdev)
+{
+    struct zoo_carrier *last = zoo_carrier_get();
+
+    if (netdev != last->netdev || time_msec() >= last->until) {
+        last->netdev = netdev;
+        last->up = netdev_get_carrier(netdev);
+        last->until = time_msec() + 5;
+    }
+    return last->up;
+}
+
 /* Returns true if 'actions' output to a port of 'backer' whose link is
  * down. */
 static bool
@@ -170,7 +195,7 @@ zoo_link_is_down(const struct xlate_cfg *xcfg, struct dpif_backer *backer,
                 = ofport ? xport_lookup(CONST_CAST(struct xlate_cfg *, xcfg),
                                         ofport) : NULL;
 
-            return xport && !netdev_get_carrier(xport->netdev);
+            return xport && !zoo_has_carrier(xport->netdev);
         }
     }
     return false;
