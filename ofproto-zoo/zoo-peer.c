@@ -170,7 +170,7 @@ candidate_timeout(const struct zoo_peer *peer, const struct zoo_params *params,
     long long int us = c->rtt_us + 4LL * c->rttvar_us;
 
     if (!us) {
-        return FIRST_TIMEOUT;
+        return MAX(zoo_peer_timeout(peer, params), FIRST_TIMEOUT);
     }
     return MAX(zoo_peer_timeout(peer, params),
                MIN(MAX_TIMEOUT, us * 1000 + HOLD + TIMEOUT_MARGIN / 2));
@@ -474,7 +474,8 @@ expire_rounds(struct zoo_peer *peer, const struct zoo_params *params,
         }
     }
     if (!peer->answered && peer->state == ZOO_PEER_ACTIVE
-        && peer->n_silent >= 3 && now - peer->active_since >= LEGACY_AFTER) {
+        && peer->n_silent >= 3 && now - peer->active_since >= LEGACY_AFTER
+        && !zoo_peer_healthy(peer)) {
         set_state(peer, ZOO_PEER_LEGACY);
     }
 }

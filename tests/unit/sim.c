@@ -348,6 +348,11 @@ run_peer(struct sim *sim, int i)
         return;
     }
     zoo_peer_request(&s->peer, set, &probe);
+    if (sim->now / (100 * MSEC) != s->burst_slot) {
+        s->burst_slot = sim->now / (100 * MSEC);
+        s->burst = 0;
+    }
+    unit_assert(++s->burst <= 40, "a storm of rounds");
     if (s->can_send) {
         s->n_rounds++;
         for (unsigned int k = 0; k < probe.n_entries; k++) {
@@ -422,6 +427,8 @@ void
 sim_run(struct sim *sim, long long int duration)
 {
     long long int end = sim->now + duration;
+    long long int last = sim->now;
+    unsigned int n = 0;
 
     for (;;) {
         long long int wake[2] = { next_wake(sim, 0), next_wake(sim, 1) };
@@ -442,6 +449,9 @@ sim_run(struct sim *sim, long long int duration)
             return;
         }
         sim->now = MAX(sim->now, next);
+        n = sim->now == last ? n + 1 : 0;
+        last = sim->now;
+        unit_assert(n < 3000, "something always wants to run at once");
         if (p) {
             heap_remove(&sim->in_flight, &p->heap_node);
             deliver(sim, p);

@@ -31,7 +31,8 @@
  * While it runs, the simulator checks what must hold for every change of a
  * map: a bucket moves only away from a candidate that is down and to one on
  * which a probe has arrived that was sent after the loss, or else home.  It
- * knows what has arrived; it does not ask the peer. */
+ * knows what has arrived; it does not ask the peer.  It also checks that no
+ * side sends more than 40 rounds within 100 ms. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -74,6 +75,9 @@ struct sim_side {
     struct ovs_list inbox;
     long long int next_use;
     uint32_t report_salt;
+
+    long long int burst_slot;       /* 100 ms. */
+    unsigned int burst;             /* Rounds in it. */
 
     /* What the simulator has seen. */
     uint64_t n_rounds, n_requests, n_reports;   /* Sent. */
