@@ -253,10 +253,13 @@ format_peer(const struct zooroute_peer *p, long long int now, struct ds *s)
     for (unsigned int i = 0; i < peer->table.n; i++) {
         const struct zoo_candidate *c = &peer->candidates[i];
 
-        ds_put_format(s, "  %5"PRIu16"  %-7s%s %-6s  %7u  %8"PRIu32
+        char state[16];
+
+        snprintf(state, sizeof state, "%s%s", candidate_state(c),
+                 c->health.forced ? "!" : "");
+        ds_put_format(s, "  %5"PRIu16"  %-8s %-6s  %7u  %8"PRIu32
                       "  %8"PRIu32"%8"PRIu32"  %16lld",
-                      peer->table.sport[i], candidate_state(c),
-                      c->health.forced ? "!" : " ",
+                      peer->table.sport[i], state,
                       in_use & (UINT32_C(1) << i) ? "yes" : "no",
                       n_buckets[i], c->rtt_us, c->sent, c->lost,
                       (now - c->health.failure_free) / (1000 * MSEC));
@@ -312,7 +315,7 @@ show_json(struct zooroute_peer **peers, size_t n, long long int now)
                     json_boolean_create(zooroute_is_enabled()));
     json_object_put(object, "peers", array);
 
-    char *s = json_to_string(object, 0);
+    char *s = json_to_string(object, JSSF_SORT);
     json_destroy(object);
     return s;
 }

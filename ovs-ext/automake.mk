@@ -59,11 +59,13 @@ EXTRA_DIST += \
 	ovs-ext/ofproto-dpif-xlate-zoo.c \
 	ovs-ext/tests/zoo.at \
 	ovs-ext/tests/zooroute-action.at \
+	ovs-ext/tests/zooroute-appctl.at \
 	ovs-ext/tests/zooroute-ovsdb.at
 
 TESTSUITE_AT += \
 	ovs-ext/tests/zoo.at \
 	ovs-ext/tests/zooroute-action.at \
+	ovs-ext/tests/zooroute-appctl.at \
 	ovs-ext/tests/zooroute-ovsdb.at
 
 # The libraries alone, for builds that only run unit tests.  The generated
