@@ -294,7 +294,7 @@ suite_unit() {
         for test in "$zoo_repo"/tests/unit/test-*.c; do
             name=unit/$(basename "$test" .c)
             built unit "$name" "$build" || continue
-            run_test unit "$(basename "$name") on $build" 300 \
+            run_test unit "$(basename "$name") on $build" 900 \
                 env CK_VERBOSITY=normal "$(version_dir "$build")/tests/$name"
         done
     done
