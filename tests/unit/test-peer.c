@@ -343,6 +343,36 @@ START_TEST(several_paths_at_once)
 }
 END_TEST
 
+/* Paths of different length, two of which fail at the same moment: what
+ * becomes of the probes on the longer one is known later. */
+START_TEST(long_and_short_paths)
+{
+    for (uint32_t seed = 0; seed < 40; seed++) {
+        unsigned int most;
+
+        setup_with(4, &sim_defaults, seed);
+        for (int path = 0; path < 4; path++) {
+            long long int delay = unit_range(0, 40) * MSEC;
+
+            sim.path[0][path].delay = sim.path[1][path].delay = delay;
+        }
+        sim_use(&sim, 0, seed % 2 ? ZOO_N_BUCKETS : 1);
+        sim_run(&sim, 30 * SEC + random_range(SEC));
+        sim_check_undisturbed(&sim, 0, seed);
+        unit_assert(!sim_lost(&sim, 0), "seed %u", seed);
+
+        sim_set_loss_both(&sim, 0, 1);
+        sim_set_loss_both(&sim, 1, 1);
+        sim_run(&sim, 5 * SEC);
+        unit_assert(sim_longest_silence(&sim, 0) <= 600 * MSEC, "seed %u: "
+                    "%lld ms", seed, sim_longest_silence(&sim, 0) / MSEC);
+        unit_assert(sim_moves(&sim, 0, &most) == 64 && most == 1,
+                    "seed %u: %u moves", seed, sim_moves(&sim, 0, NULL));
+        sim_destroy(&sim);
+    }
+}
+END_TEST
+
 /* What comes back stays where it was sent for the hold-down time. */
 START_TEST(return_after_the_hold_down)
 {
@@ -417,6 +447,7 @@ main(void)
     tcase_add_test(tc, outage_with_a_long_round_trip);
     tcase_add_test(tc, one_path_after_the_other);
     tcase_add_test(tc, several_paths_at_once);
+    tcase_add_test(tc, long_and_short_paths);
 
     tc = unit_case(s, "no more than needed", 300);
     tcase_add_test(tc, one_direction);
