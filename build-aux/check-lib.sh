@@ -295,7 +295,9 @@ suite_unit() {
             name=unit/$(basename "$test" .c)
             built unit "$name" "$build" || continue
             run_test unit "$(basename "$name") on $build" 900 \
-                env CK_VERBOSITY=normal "$(version_dir "$build")/tests/$name"
+                env CK_VERBOSITY=normal \
+                    TSAN_OPTIONS="suppressions=$zoo_repo/tests/unit/tsan-suppressions" \
+                    "$(version_dir "$build")/tests/$name"
         done
     done
 }
