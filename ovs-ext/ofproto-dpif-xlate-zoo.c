@@ -24,7 +24,16 @@
 #include "ovs-ext/zoo-datapath.h"
 #include "ovs-ext/zoo-ofproto.h"
 #include "ovs-ext/zoo-xlate.h"
+#include "tnl-neigh-cache.h"
 #include "tnl-ports.h"
+
+/* Open vSwitch 4.0 can also insert an entry when it finds none. */
+#if __has_include("dpif-offload.h")
+#define zoo_neigh_lookup(BRIDGE, IP, MAC) \
+    tnl_neigh_lookup(BRIDGE, IP, MAC, false)
+#else
+#define zoo_neigh_lookup tnl_neigh_lookup
+#endif
 
 /* Reports in a trace what zoo_xlate_tunnel_push() has decided. */
 static void
@@ -201,6 +210,83 @@ zoo_link_is_down(const struct xlate_cfg *xcfg, struct dpif_backer *backer,
     return false;
 }
 
+/* A translation for which the next hop's Ethernet address lacks asks for it.
+ * Open vSwitch learns it when it translates the answer, which it does only if
+ * there is no datapath flow for answers.  So probes must not ask so often that
+ * they keep such a flow alive: tenants would wait for ever. */
+
+#define ZOO_N_UNREACHABLE 64
+#define ZOO_ASK_AGAIN 500       /* ms, for once. */
+
+/* A destination whose next hop was not known. */
+struct zoo_unreachable {
+    struct in6_addr remote;
+    long long int until;        /* When it may be asked for again, ms. */
+};
+
+struct zoo_unreachables {
+    struct zoo_unreachable at[ZOO_N_UNREACHABLE]; /* By hash of 'remote'. */
+};
+
+DEFINE_STATIC_PER_THREAD_DATA(struct zoo_unreachables, zoo_unreachables,
+                              { .at[0].until = 0 });
+
+static struct zoo_unreachable *
+zoo_find_unreachable(const struct in6_addr *remote)
+{
+    uint32_t hash = hash_bytes(remote, sizeof *remote, 0);
+
+    return &zoo_unreachables_get()->at[hash % ZOO_N_UNREACHABLE];
+}
+
+/* Returns true if the Ethernet address of the next hop to 'dst' is known. */
+static bool
+zoo_next_hop_is_known(const struct xlate_cfg *xcfg,
+                      const struct zoo_tunnel_dst *dst)
+{
+    const struct xlate_ctx ctx = {
+        .xcfg = CONST_CAST(struct xlate_cfg *, xcfg) };
+    struct in6_addr hop, local = dst->local;
+    struct eth_addr mac;
+    struct xport *out;
+    struct flow flow;
+
+    memset(&flow, 0, sizeof flow);
+    flow.pkt_mark = dst->pkt_mark;
+    flow.tunnel.ip_dst = in6_addr_get_mapped_ipv4(&dst->remote);
+    if (!flow.tunnel.ip_dst) {
+        flow.tunnel.ipv6_dst = dst->remote;
+    }
+    return !tnl_route_lookup_flow(&ctx, &flow, &hop, &local, &out)
+           && !zoo_neigh_lookup(out->xbridge->name, &hop, &mac);
+}
+
+/* Returns true if a probe to 'dst' would ask for the next hop too often. */
+static bool
+zoo_must_not_ask(const struct xlate_cfg *xcfg,
+                 const struct zoo_tunnel_dst *dst)
+{
+    const struct zoo_unreachable *u = zoo_find_unreachable(&dst->remote);
+
+    return (time_msec() < u->until
+            && ipv6_addr_equals(&u->remote, &dst->remote)
+            && !zoo_next_hop_is_known(xcfg, dst));
+}
+
+/* A probe to 'remote' has asked for its next hop. */
+static void
+zoo_has_asked(const struct in6_addr *remote)
+{
+    struct zoo_unreachable *u = zoo_find_unreachable(remote);
+    long long int flow_lifetime = ofproto_max_idle + 1000;
+    long long int now = time_msec();
+    bool again = (u->until && now < u->until + flow_lifetime
+                  && ipv6_addr_equals(&u->remote, remote));
+
+    u->remote = *remote;
+    u->until = now + (again ? flow_lifetime : ZOO_ASK_AGAIN);
+}
+
 /* Translates output of 'packet' to 'dst' into datapath actions, with the outer
  * source port 'sport'.  Returns as zoo_xlate_send(). */
 static int
@@ -291,6 +377,8 @@ zoo_xlate_send(const struct zoo_tunnel_dst *dst, struct dp_packet *packet,
 
     if (!xport || !xport->is_tunnel) {
         return ENODEV;
+    } else if (zoo_must_not_ask(xcfg, dst)) {
+        return EHOSTUNREACH;
     }
 
     flow_extract(packet, &flow);
@@ -298,7 +386,9 @@ zoo_xlate_send(const struct zoo_tunnel_dst *dst, struct dp_packet *packet,
     flow.pkt_mark = dst->pkt_mark;
     error = zoo_xlate_probe(xcfg, xbridge, dst, sports[0], packet, &flow, &one,
                             &needs_help);
-    if (!error) {
+    if (error == EHOSTUNREACH) {
+        zoo_has_asked(&dst->remote);
+    } else if (!error) {
         struct ofpbuf all;
 
         ofpbuf_init(&all, n * (one.size + NLA_HDRLEN));
