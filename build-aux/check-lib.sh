@@ -76,10 +76,17 @@ count() {
 }
 
 end_run() {
-    local status=0
+    local status=0 log
     zoo_cleanup
     rm -rf "$scratch"
     give_back
+    # What went wrong, also for those who see nothing but this output.
+    for log in $(sed -n $'s/^fail\t.*see //p' "$results" | sort -u); do
+        test -s "$log" || continue
+        printf '\n%s:\n' "$log"
+        { grep -n -m 5 -i 'error: \|fail' "$log"; echo ...; tail -n 8 "$log"; } \
+            | cut -c 1-160 | sed 's/^/    /'
+    done
     echo
     echo "part           time  passed  failed skipped"
     awk -F '\t' -v OFS='\t' '
@@ -296,7 +303,6 @@ suite_unit() {
             built unit "$name" "$build" || continue
             run_test unit "$(basename "$name") on $build" 900 \
                 env CK_VERBOSITY=normal \
-                    TSAN_OPTIONS="suppressions=$zoo_repo/tests/unit/tsan-suppressions" \
                     "$(version_dir "$build")/tests/$name"
         done
     done

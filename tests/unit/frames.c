@@ -92,18 +92,24 @@ frames_header(struct ovs_action_push_tnl *data, enum zoo_encap encap,
 struct dp_packet *
 frames_tenant(uint16_t tp_src)
 {
-    struct dp_packet *packet = dp_packet_new_with_headroom(64, 128);
-    struct flow flow;
+    struct dp_packet *packet = dp_packet_new_with_headroom(256, 128);
+    struct eth_header *eth = dp_packet_put_zeros(packet, sizeof *eth);
+    struct ip_header *ip = dp_packet_put_zeros(packet, sizeof *ip);
+    struct udp_header *udp = dp_packet_put_zeros(packet, sizeof *udp);
+    const size_t payload = 64;
 
-    memset(&flow, 0, sizeof flow);
-    flow.dl_type = htons(ETH_TYPE_IP);
-    flow.nw_proto = IPPROTO_UDP;
-    flow.nw_ttl = 64;
-    flow.nw_src = htonl(0xc0a80001);
-    flow.nw_dst = htonl(0xc0a80002);
-    flow.tp_src = htons(tp_src);
-    flow.tp_dst = htons(7);
-    flow_compose(packet, &flow, NULL, 64);
+    dp_packet_put_zeros(packet, payload);
+    eth->eth_type = htons(ETH_TYPE_IP);
+    ip->ip_ihl_ver = IP_IHL_VER(5, 4);
+    ip->ip_tot_len = htons(sizeof *ip + sizeof *udp + payload);
+    ip->ip_ttl = 64;
+    ip->ip_proto = IPPROTO_UDP;
+    put_16aligned_be32(&ip->ip_src, htonl(0xc0a80001));
+    put_16aligned_be32(&ip->ip_dst, htonl(0xc0a80002));
+    ip->ip_csum = csum(ip, sizeof *ip);
+    udp->udp_src = htons(tp_src);
+    udp->udp_dst = htons(7);
+    udp->udp_len = htons(sizeof *udp + payload);
     return packet;
 }
 

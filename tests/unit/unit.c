@@ -22,6 +22,37 @@
 
 #include "random.h"
 
+#ifdef __has_feature
+#if __has_feature(thread_sanitizer)
+#define THREAD_SANITIZER
+#endif
+#elif defined __SANITIZE_THREAD__
+#define THREAD_SANITIZER
+#endif
+
+#ifdef THREAD_SANITIZER
+/* What Open vSwitch's own threads, locks and RCU do without locks, knowingly:
+ * flags that only ever become true, where a mutex was locked, the number of
+ * the last grace period.  Only a race in these functions themselves is
+ * ignored, not one in what they call or what calls them. */
+const char *__tsan_default_suppressions(void);
+
+const char *
+__tsan_default_suppressions(void)
+{
+    return ("race_top:forbid_forking\n"
+            "race_top:single_threaded\n"
+            "race_top:ovs_thread_create\n"
+            "race_top:ovsthread_once_start\n"
+            "race_top:ovsthread_once_done\n"
+            "race_top:ovs_mutex_lock_at\n"
+            "race_top:ovs_mutex_trylock_at\n"
+            "race_top:ovs_mutex_unlock\n"
+            "race_top:ovsrcu_quiesce\n"
+            "race_top:ovsrcu_try_quiesce\n");
+}
+#endif
+
 int
 unit_run(Suite *suite)
 {

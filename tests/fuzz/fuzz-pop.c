@@ -1,0 +1,111 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+
+/* Fuzzes what a VTEP does with a packet that comes on a VXLAN or Geneve port,
+ * up to the body of a probe.
+ *
+ * The first byte says which tunnel it is, and whether probes are intercepted;
+ * the rest is the packet as it comes from the device. */
+
+#include <config.h>
+
+#include <stdint.h>
+#include <string.h>
+
+#include "dp-packet.h"
+#include "flow.h"
+#include "netdev-native-tnl.h"
+#include "openvswitch/vlog.h"
+#include "ovs-ext/zoo-datapath.h"
+#include "ofproto-zoo/zoo-probe.h"
+#include "util.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+
+#define GENEVE 0x01
+#define DISABLED 0x02
+
+/* Returns true if 'packet' is one that the datapath would pop.
+ *
+ * Leaves out what says IPv4 in its EtherType and something else in its IP
+ * header: Open vSwitch itself then reads an IPv6 header, which is within the
+ * buffers of its devices, but not within ours. */
+static bool
+is_tunnel_packet(struct dp_packet *packet)
+{
+    const struct ip_header *ip;
+    struct flow flow;
+
+    pkt_metadata_init(&packet->md, 0);
+    flow_extract(packet, &flow);
+    ip = dp_packet_l3(packet);
+    return (flow.nw_proto == IPPROTO_UDP && dp_packet_l4(packet)
+            && !(flow.nw_frag & FLOW_NW_FRAG_LATER)
+            && (IP_VER(ip->ip_ihl_ver) == 4)
+               == (flow.dl_type == htons(ETH_TYPE_IP)));
+}
+
+static void
+check_queue(unsigned int n)
+{
+    static struct zoo_rx rx;
+
+    while (zoo_rx_recv(&rx)) {
+        struct zoo_probe probe;
+        size_t len;
+
+        ovs_assert(n--);
+        ovs_assert(rx.len <= sizeof rx.body);
+        if (!zoo_probe_decode(rx.body, rx.len, &probe, &len)) {
+            ovs_assert(len <= rx.len);
+        }
+    }
+    ovs_assert(!n);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static bool initialized;
+    struct dp_packet *packet;
+
+    if (!initialized) {
+        vlog_set_levels(NULL, VLF_ANY_DESTINATION, VLL_OFF);
+        initialized = true;
+    }
+    if (!size) {
+        return 0;
+    }
+    zoo_pop_enable(!(data[0] & DISABLED));
+    packet = dp_packet_clone_data_with_headroom(data + 1, size - 1, 2);
+    if (is_tunnel_packet(packet)) {
+        packet = (data[0] & GENEVE ? netdev_geneve_pop_header(packet)
+                  : netdev_vxlan_pop_header(packet));
+    }
+
+    unsigned int n = zoo_pop_taken();
+    ovs_assert(n <= 1 && !(n && (packet || data[0] & DISABLED)));
+    check_queue(n);
+    if (packet) {
+        /* It goes on as a tenant's. */
+        struct flow flow;
+
+        flow_extract(packet, &flow);
+        dp_packet_delete(packet);
+    }
+    return 0;
+}
