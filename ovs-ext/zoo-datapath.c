@@ -373,8 +373,8 @@ struct rx_node {
 
 static struct mpsc_queue rx_queue = MPSC_QUEUE_INITIALIZER(&rx_queue);
 static atomic_count rx_count = ATOMIC_COUNT_INIT(0);
-static atomic_bool rx_waiting = ATOMIC_VAR_INIT(false);
-atomic_bool zoo_pop_enabled = ATOMIC_VAR_INIT(false);
+static atomic_bool rx_waiting;
+atomic_bool zoo_pop_enabled;
 
 DEFINE_STATIC_PER_THREAD_DATA(unsigned int, pop_taken, 0);
 

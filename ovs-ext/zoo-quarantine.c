@@ -54,8 +54,8 @@ static struct ovs_list batch = OVS_LIST_INITIALIZER(&batch);
 static enum stage stage = STAGE_EMPTY;
 static struct shash dumps = SHASH_INITIALIZER(&dumps); /* struct dump *. */
 
-static atomic_bool grace_over = ATOMIC_VAR_INIT(false);
-static atomic_bool revalidate = ATOMIC_VAR_INIT(false);
+static atomic_bool grace_over;
+static atomic_bool revalidate;
 
 /* Progress of one datapath. */
 struct dump {
