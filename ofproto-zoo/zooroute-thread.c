@@ -56,6 +56,11 @@ COVERAGE_DEFINE(zooroute_report_sent);
 /* Frames gathered under the mutex and sent without it. */
 #define MAX_BATCH 64
 
+/* Most that the thread lets things wait so as to do them together.  Less than
+ * half of the shortest timeout: an answer must not seem to be late because of
+ * it. */
+#define MAX_TICK (5 * MSEC)
+
 /* Probes received at once before reports get their turn.  Peers get theirs
  * only when none is left: it might be the answer that they wait for. */
 #define MAX_RX_BATCH 512
@@ -83,6 +88,11 @@ static struct credit {
     long long int updated;
 } request_credit, report_credit;
 static long long int next_use, next_expire;
+
+/* Probes are coming in.  The datapath has noted the times of their arrival, so
+ * they are looked for at each tick, until one finds none, without waking up
+ * for each of them. */
+static bool rx_polling;
 static uint32_t report_salt;
 
 /* Stores an unpredictable number into '*challenge'.  Returns false if there is
@@ -581,20 +591,38 @@ housekeep(long long int now) OVS_REQUIRES(zooroute_mutex)
     }
 }
 
-/* Returns when peers are run next.  Those that are due within a small part of
- * the probe interval are run together: to wake up, and to wake up the
- * receiver, takes longer than all that there is to do for one of them. */
+/* Returns the time between two ticks.  What is due within one is done together
+ * at its end: to wake up, and to wake up the receiver, takes longer than all
+ * that there is to do for one peer. */
+static long long int
+get_tick(void) OVS_REQUIRES(zooroute_mutex)
+{
+    return MAX(MIN(zooroute_params.probe_interval / 20, MAX_TICK) / MSEC, 1)
+           * MSEC;
+}
+
+/* Returns the first tick that is not before 'due'. */
+static long long int
+tick_after(long long int due) OVS_REQUIRES(zooroute_mutex)
+{
+    long long int tick = get_tick();
+
+    return due < LLONG_MAX - tick ? DIV_ROUND_UP(due, tick) * tick : due;
+}
+
+/* Returns when peers are run next. */
 static long long int
 next_peer_run(void) OVS_REQUIRES(zooroute_mutex)
 {
-    long long int step = MAX(zooroute_params.probe_interval / 20, MSEC);
-    long long int due;
+    return (heap_is_empty(&zooroute_heap) ? LLONG_MAX
+            : tick_after(UINT64_MAX - heap_max(&zooroute_heap)->priority));
+}
 
-    if (heap_is_empty(&zooroute_heap)) {
-        return LLONG_MAX;
-    }
-    due = UINT64_MAX - heap_max(&zooroute_heap)->priority;
-    return due < LLONG_MAX - step ? DIV_ROUND_UP(due, step) * step : due;
+/* Returns when reports are sent next. */
+static long long int
+next_report(void) OVS_REQUIRES(zooroute_mutex)
+{
+    return tick_after(zoo_responder_next_due(zooroute_responder));
 }
 
 /* Returns true if there may be more to do at once.  'txs' has room for
@@ -609,10 +637,12 @@ thread_run(struct tx *txs)
     ovs_mutex_unlock(&zooroute_mutex);
 
     n_rx = receive(MAX_RX_BATCH, auth);
+    rx_polling = n_rx > 0;
 
     ovs_mutex_lock(&zooroute_mutex);
     housekeep(zoo_now());
-    n = n_reports = run_reports(txs, MAX_BATCH, zoo_now());
+    n = n_reports = (zoo_now() >= next_report()
+                     ? run_reports(txs, MAX_BATCH, zoo_now()) : 0);
     if (n_rx < MAX_RX_BATCH && zoo_now() >= next_peer_run()) {
         n += run_peers(&txs[n], MAX_BATCH, zoo_now());
     }
@@ -642,14 +672,20 @@ thread_wait(void)
     long long int due;
 
     ovs_mutex_lock(&zooroute_mutex);
-    /* Reports that are overdue wait for credit. */
-    due = zoo_responder_next_due(zooroute_responder);
-    next = MIN(next, MAX(due, (report_credit.left < URGENT_COPIES * SEC
-                               ? zoo_now() + MSEC : due)));
-    next = MIN(next, next_peer_run());
+    due = next_report();
+    if (report_credit.left < URGENT_COPIES * SEC) {
+        /* Reports that are overdue wait for credit. */
+        due = MAX(due, zoo_now() + MSEC);
+    }
+    next = MIN(next, MIN(due, next_peer_run()));
+    if (rx_polling) {
+        next = MIN(next, tick_after(zoo_now() + 1));
+    }
     ovs_mutex_unlock(&zooroute_mutex);
     poll_timer_wait_until((next + MSEC - 1) / MSEC);
-    zoo_rx_wait();
+    if (!rx_polling) {
+        zoo_rx_wait();
+    }
 }
 
 static void *

@@ -31,6 +31,8 @@ ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zoo-path-table.h \
 	ofproto-zoo/zoo-peer.c \
 	ofproto-zoo/zoo-peer.h \
+	ofproto-zoo/zoo-port-hash.c \
+	ofproto-zoo/zoo-port-hash.h \
 	ofproto-zoo/zoo-probe.c \
 	ofproto-zoo/zoo-probe.h \
 	ofproto-zoo/zoo-responder.c \

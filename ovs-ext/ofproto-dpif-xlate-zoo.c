@@ -20,10 +20,12 @@
 #include "dpif.h"
 #include "netlink.h"
 #include "odp-util.h"
+#include "ofproto/ofproto-dpif-upcall.h"
 #include "ofproto-zoo/zooroute.h"
 #include "ovs-ext/zoo-datapath.h"
 #include "ovs-ext/zoo-ofproto.h"
 #include "ovs-ext/zoo-xlate.h"
+#include "seq.h"
 #include "tnl-neigh-cache.h"
 #include "tnl-ports.h"
 
@@ -162,41 +164,44 @@ zoo_find_push(const struct nlattr *actions, size_t len)
     return NULL;
 }
 
-/* What a thread last learned of a device's link. */
+/* What was last learned of a device's link. */
 struct zoo_carrier {
     const struct netdev *netdev;
+    uint64_t change_seq;
     long long int until;        /* When it must be asked for again, ms. */
     bool up;
 };
 
-DEFINE_STATIC_PER_THREAD_DATA(struct zoo_carrier, zoo_carrier,
-                              { NULL, LLONG_MIN, false });
+#define ZOO_CARRIER_LIFETIME 100        /* ms */
 
 /* Returns true if 'netdev' has carrier, or had it a moment ago: the kernel
  * takes as long to tell as to send a probe. */
 static bool
 zoo_has_carrier(const struct netdev *netdev)
 {
-    struct zoo_carrier *last = zoo_carrier_get();
+    static struct zoo_carrier last;
+    uint64_t change_seq = netdev_get_change_seq(netdev);
 
-    if (netdev != last->netdev || time_msec() >= last->until) {
-        last->netdev = netdev;
-        last->up = netdev_get_carrier(netdev);
-        last->until = time_msec() + 5;
+    if (netdev != last.netdev || change_seq != last.change_seq
+        || time_msec() >= last.until) {
+        last.netdev = netdev;
+        last.change_seq = change_seq;
+        last.up = netdev_get_carrier(netdev);
+        last.until = time_msec() + ZOO_CARRIER_LIFETIME;
     }
-    return last->up;
+    return last.up;
 }
 
 /* Returns true if 'actions' output to a port of 'backer' whose link is
  * down. */
 static bool
 zoo_link_is_down(const struct xlate_cfg *xcfg, struct dpif_backer *backer,
-                 const struct ofpbuf *actions)
+                 const struct nlattr *actions, size_t actions_len)
 {
     const struct nlattr *a;
     size_t left;
 
-    NL_ATTR_FOR_EACH_UNSAFE (a, left, actions->data, actions->size) {
+    NL_ATTR_FOR_EACH_UNSAFE (a, left, actions, actions_len) {
         if (nl_attr_type(a) == OVS_ACTION_ATTR_OUTPUT) {
             const struct ofport_dpif *ofport
                 = odp_port_to_ofport(backer, nl_attr_get_odp_port(a));
@@ -224,19 +229,13 @@ struct zoo_unreachable {
     long long int until;        /* When it may be asked for again, ms. */
 };
 
-struct zoo_unreachables {
-    struct zoo_unreachable at[ZOO_N_UNREACHABLE]; /* By hash of 'remote'. */
-};
-
-DEFINE_STATIC_PER_THREAD_DATA(struct zoo_unreachables, zoo_unreachables,
-                              { .at[0].until = 0 });
-
 static struct zoo_unreachable *
 zoo_find_unreachable(const struct in6_addr *remote)
 {
+    static struct zoo_unreachable unreachables[ZOO_N_UNREACHABLE];
     uint32_t hash = hash_bytes(remote, sizeof *remote, 0);
 
-    return &zoo_unreachables_get()->at[hash % ZOO_N_UNREACHABLE];
+    return &unreachables[hash % ZOO_N_UNREACHABLE];
 }
 
 /* Returns true if the Ethernet address of the next hop to 'dst' is known. */
@@ -287,10 +286,76 @@ zoo_has_asked(const struct in6_addr *remote)
     u->until = now + (again ? flow_lifetime : ZOO_ASK_AGAIN);
 }
 
+/* Datapath actions that send one probe to a destination.
+ *
+ * They are as good as the actions of a datapath flow, and kept like these:
+ * until the revalidators have been through all flows, which they do at once
+ * when configuration, flow tables, routes or neighbors change, and now and
+ * then in any case. */
+struct zoo_route {
+    struct hmap_node node;      /* In 'zoo_routes'. */
+    struct zoo_tunnel_dst dst;
+    bool needs_help;            /* As in struct dpif_execute. */
+    size_t actions_len;
+    uint64_t actions[];
+};
+
+static struct hmap zoo_routes = HMAP_INITIALIZER(&zoo_routes);
+
+/* What 'zoo_routes' depend on. */
+static const struct xlate_cfg *zoo_routes_xcfg;
+static uint64_t zoo_routes_seq;
+
+/* Forgets all routes if they might be too old. */
+static void
+zoo_check_routes(const struct xlate_cfg *xcfg,
+                 const struct dpif_backer *backer)
+{
+    uint64_t seq = seq_read(udpif_dump_seq(backer->udpif));
+    struct zoo_route *route;
+
+    if (xcfg == zoo_routes_xcfg && seq == zoo_routes_seq) {
+        return;
+    }
+    HMAP_FOR_EACH_POP (route, node, &zoo_routes) {
+        free(route);
+    }
+    zoo_routes_xcfg = xcfg;
+    zoo_routes_seq = seq;
+}
+
+static uint32_t
+zoo_hash_dst(const struct zoo_tunnel_dst *dst)
+{
+    uint32_t hash = hash_bytes(&dst->remote, sizeof dst->remote,
+                               dst->pkt_mark);
+
+    hash = hash_bytes(&dst->local, sizeof dst->local, hash);
+    return hash_int(ofp_to_u16(dst->port.ofp_port), hash);
+}
+
+static struct zoo_route *
+zoo_find_route(const struct zoo_tunnel_dst *dst, uint32_t hash)
+{
+    struct zoo_route *route;
+
+    HMAP_FOR_EACH_WITH_HASH (route, node, hash, &zoo_routes) {
+        if (uuid_equals(&route->dst.port.ofproto, &dst->port.ofproto)
+            && route->dst.port.ofp_port == dst->port.ofp_port
+            && ipv6_addr_equals(&route->dst.local, &dst->local)
+            && ipv6_addr_equals(&route->dst.remote, &dst->remote)
+            && route->dst.tun_id == dst->tun_id
+            && route->dst.pkt_mark == dst->pkt_mark) {
+            return route;
+        }
+    }
+    return NULL;
+}
+
 /* Translates output of 'packet' to 'dst' into datapath actions, with the outer
  * source port 'sport'.  Returns as zoo_xlate_send(). */
 static int
-zoo_xlate_probe(const struct xlate_cfg *xcfg, const struct xbridge *xbridge,
+zoo_xlate_probe(const struct xbridge *xbridge,
                 const struct zoo_tunnel_dst *dst, uint16_t sport,
                 const struct dp_packet *packet, struct flow *flow,
                 struct ofpbuf *odp_actions, bool *needs_help)
@@ -332,9 +397,6 @@ zoo_xlate_probe(const struct xlate_cfg *xcfg, const struct xbridge *xbridge,
     } else if (zoo_push_get_choice(push) != sport) {
         /* Not a tunnel any more that can carry a marked probe. */
         error = ENODEV;
-    } else if (zoo_link_is_down(xcfg, xbridge->ofproto->backer,
-                                odp_actions)) {
-        error = ENETDOWN;
     } else {
         error = 0;
     }
@@ -345,17 +407,59 @@ zoo_xlate_probe(const struct xlate_cfg *xcfg, const struct xbridge *xbridge,
     return error;
 }
 
-/* Appends to 'out' what 'one', the actions that send one probe, do, once for
- * each of the 'n' ports 'sports'. */
+/* Stores into '*routep' how to send 'packet', with the headers in 'flow', to
+ * 'dst'.  Returns as zoo_xlate_send(). */
+static int
+zoo_get_route(const struct xlate_cfg *xcfg, const struct xbridge *xbridge,
+              const struct zoo_tunnel_dst *dst, uint16_t sport,
+              const struct dp_packet *packet, struct flow *flow,
+              struct zoo_route **routep)
+{
+    uint32_t hash = zoo_hash_dst(dst);
+    uint64_t actions_stub[1024 / 8];
+    struct ofpbuf actions = OFPBUF_STUB_INITIALIZER(actions_stub);
+    struct zoo_route *route;
+    bool needs_help;
+    int error;
+
+    zoo_check_routes(xcfg, xbridge->ofproto->backer);
+    *routep = zoo_find_route(dst, hash);
+    if (*routep) {
+        return 0;
+    } else if (zoo_must_not_ask(xcfg, dst)) {
+        return EHOSTUNREACH;
+    }
+
+    error = zoo_xlate_probe(xbridge, dst, sport, packet, flow, &actions,
+                            &needs_help);
+    if (error == EHOSTUNREACH) {
+        zoo_has_asked(&dst->remote);
+    } else if (!error) {
+        route = xmalloc(sizeof *route + actions.size);
+        route->dst = *dst;
+        route->needs_help = needs_help;
+        route->actions_len = actions.size;
+        memcpy(route->actions, actions.data, actions.size);
+        hmap_insert(&zoo_routes, &route->node, hash);
+        *routep = route;
+    }
+    ofpbuf_uninit(&actions);
+    return error;
+}
+
+/* Appends to 'out' what the actions of 'route' do, once for each of the 'n'
+ * ports 'sports'. */
 static void
-zoo_put_round(const struct ofpbuf *one, const uint16_t sports[],
+zoo_put_round(const struct zoo_route *route, const uint16_t sports[],
               unsigned int n, struct ofpbuf *out)
 {
     for (unsigned int i = 0; i < n; i++) {
         size_t clone = nl_msg_start_nested(out, OVS_ACTION_ATTR_CLONE);
-        struct nlattr *copy = ofpbuf_put(out, one->data, one->size);
+        struct nlattr *copy = ofpbuf_put(out, route->actions,
+                                         route->actions_len);
 
-        zoo_push_set_choice(zoo_find_push(copy, one->size), sports[i]);
+        zoo_push_set_choice(zoo_find_push(copy, route->actions_len),
+                            sports[i]);
         nl_msg_end_nested(out, clone);
     }
 }
@@ -369,44 +473,42 @@ zoo_xlate_send(const struct zoo_tunnel_dst *dst, struct dp_packet *packet,
         = xcfg ? xbridge_lookup_by_uuid(xcfg, &dst->port.ofproto) : NULL;
     const struct xport *xport
         = xbridge ? get_ofp_port(xbridge, dst->port.ofp_port) : NULL;
-    uint64_t one_stub[1024 / 8];
-    struct ofpbuf one = OFPBUF_STUB_INITIALIZER(one_stub);
+    uint64_t stub[2048 / 8];
+    struct ofpbuf actions = OFPBUF_STUB_INITIALIZER(stub);
+    struct zoo_route *route;
     struct flow flow;
-    bool needs_help;
     int error;
 
     if (!xport || !xport->is_tunnel) {
         return ENODEV;
-    } else if (zoo_must_not_ask(xcfg, dst)) {
-        return EHOSTUNREACH;
     }
 
     flow_extract(packet, &flow);
     flow.in_port.ofp_port = OFPP_NONE;
     flow.pkt_mark = dst->pkt_mark;
-    error = zoo_xlate_probe(xcfg, xbridge, dst, sports[0], packet, &flow, &one,
-                            &needs_help);
-    if (error == EHOSTUNREACH) {
-        zoo_has_asked(&dst->remote);
-    } else if (!error) {
-        struct ofpbuf all;
-
-        ofpbuf_init(&all, n * (one.size + NLA_HDRLEN));
-        zoo_put_round(&one, sports, n, &all);
-        pkt_metadata_from_flow(&packet->md, &flow);
-        packet->md.in_port.odp_port = ODPP_NONE;
-
-        struct dpif_execute execute = {
-            .actions = all.data,
-            .actions_len = all.size,
-            .packet = packet,
-            .flow = &flow,
-            .needs_help = needs_help,
-        };
-
-        error = dpif_execute(xbridge->ofproto->backer->dpif, &execute);
-        ofpbuf_uninit(&all);
+    error = zoo_get_route(xcfg, xbridge, dst, sports[0], packet, &flow,
+                          &route);
+    if (error) {
+        return error;
+    } else if (zoo_link_is_down(xcfg, xbridge->ofproto->backer,
+                                (const struct nlattr *) route->actions,
+                                route->actions_len)) {
+        return ENETDOWN;
     }
-    ofpbuf_uninit(&one);
+
+    zoo_put_round(route, sports, n, &actions);
+    pkt_metadata_from_flow(&packet->md, &flow);
+    packet->md.in_port.odp_port = ODPP_NONE;
+
+    struct dpif_execute execute = {
+        .actions = actions.data,
+        .actions_len = actions.size,
+        .packet = packet,
+        .flow = &flow,
+        .needs_help = route->needs_help,
+    };
+
+    error = dpif_execute(xbridge->ofproto->backer->dpif, &execute);
+    ofpbuf_uninit(&actions);
     return error;
 }

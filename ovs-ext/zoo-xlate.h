@@ -20,9 +20,9 @@
 /* What ZooRoute asks of flow translation: finding the tunnel port of a probe
  * that was received, and sending probes as the tunnel's own packets.
  *
- * Any thread that is not quiescent (see ovs-rcu.h) may call these functions.
- * Nobody may call zoo_xlate_send() with a lock held that flow translation or
- * ZooRoute takes. */
+ * Any thread that is not quiescent (see ovs-rcu.h) may call
+ * zoo_xlate_find_tunnel(), but only one thread at a time zoo_xlate_send(), and
+ * with no lock held that flow translation or ZooRoute takes. */
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -682,7 +682,11 @@ zooroute_ovsdb_wait(struct ovsdb_idl *idl)
         return;
     }
 
-    zooroute_status_wait(status_seq);
+    /* A change that may not be written yet must not wake up again and again
+     * until it may. */
+    if (zooroute_status_seq() == status_seq) {
+        zooroute_status_wait(status_seq);
+    }
 
     long long int due = status_due();
     if (due != LLONG_MAX) {
