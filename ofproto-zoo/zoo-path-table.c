@@ -22,17 +22,54 @@
 #include "jhash.h"
 #include "openvswitch/util.h"
 #include "util.h"
+#include "zoo-port-hash.h"
 
 BUILD_ASSERT_DECL(ZOO_MAX_CANDIDATES <= 32);
 BUILD_ASSERT_DECL(ZOO_N_BUCKETS >= ZOO_MAX_CANDIDATES);
 
-/* jhash, not hash.h: its result must not depend on the CPU that the program
- * was compiled for, or an upgrade would move every flow. */
-static uint32_t
-port_hash(const void *key, size_t key_len, uint32_t seed, unsigned int try)
+/* Ports that each candidate is chosen from. */
+#define N_DRAWS 16
+
+/* What decides which ports a peer gets.
+ *
+ * 'likeness' is by how much, by each hash, a port of each class is like those
+ * that the table has already. */
+struct choice {
+    struct zoo_port_hash hash;
+    unsigned int likeness[ZOO_PORT_N_HASHES][ZOO_PORT_N_CLASSES];
+};
+
+static unsigned int
+likeness(const struct choice *choice, uint16_t sport)
 {
-    return jhash_words(&(uint32_t) { try }, 1,
-                       jhash_bytes(key, key_len, seed));
+    uint8_t classes[ZOO_PORT_N_HASHES];
+    unsigned int sum = 0;
+
+    zoo_port_hash(&choice->hash, sport, classes);
+    for (unsigned int i = 0; i < ZOO_PORT_N_HASHES; i++) {
+        sum += choice->likeness[i][classes[i]];
+    }
+    return sum;
+}
+
+/* Adds 'sport' to what further ports are compared with.  Each further bit in
+ * which two classes are alike, and by chance half as many would be, counts
+ * twice as much: 1, 3, 7, 15. */
+static void
+add_port(struct choice *choice, struct zoo_path_table *table, uint16_t sport)
+{
+    uint8_t classes[ZOO_PORT_N_HASHES];
+
+    table->sport[table->n++] = sport;
+    zoo_port_hash(&choice->hash, sport, classes);
+    for (unsigned int i = 0; i < ZOO_PORT_N_HASHES; i++) {
+        for (unsigned int c = 0; c < ZOO_PORT_N_CLASSES; c++) {
+            unsigned int differ = c ^ classes[i];
+
+            choice->likeness[i][c] += (differ ? rightmost_1bit(differ)
+                                       : ZOO_PORT_N_CLASSES) - 1;
+        }
+    }
 }
 
 void
@@ -41,22 +78,40 @@ zoo_path_table_init(struct zoo_path_table *table, unsigned int n,
                     const void *key, size_t key_len, uint32_t seed)
 {
     unsigned int range = port_max - port_min + 1;
-    unsigned int try = 0;
+    struct choice choice = { .likeness = { { 0 } } };
+    uint32_t draw = 0;
 
     ovs_assert(n >= 1 && n <= ZOO_MAX_CANDIDATES && range >= n
                && port_min <= port_max);
 
-    memset(table, 0, sizeof *table);
-    while (table->n < n) {
-        uint32_t hash = port_hash(key, key_len, seed, try++);
-        uint16_t sport = port_min + ((uint64_t) hash * range >> 32);
+    /* jhash, not hash.h: its result must not depend on the CPU that the
+     * program was compiled for, or an upgrade would move every flow. */
+    seed = jhash_bytes(key, key_len, seed);
 
-        /* A port that is taken yields the next free one, which ends even if
-         * the range has no more than 'n' ports. */
-        while (zoo_path_table_find(table, sport) >= 0) {
-            sport = sport == port_max ? port_min : sport + 1;
+    memset(table, 0, sizeof *table);
+    zoo_port_hash_init(&choice.hash, port_min, port_max);
+    while (table->n < n) {
+        unsigned int best_likeness = UINT_MAX;
+        uint16_t best = 0;
+
+        for (int i = 0; i < N_DRAWS; i++) {
+            uint32_t hash = jhash_words(&draw, 1, seed);
+            uint16_t sport = port_min + ((uint64_t) hash * range >> 32);
+            unsigned int like;
+
+            /* A port that is taken yields the next free one, which ends even
+             * if the range has no more than 'n' ports. */
+            while (zoo_path_table_find(table, sport) >= 0) {
+                sport = sport == port_max ? port_min : sport + 1;
+            }
+            like = likeness(&choice, sport);
+            if (like < best_likeness) {
+                best_likeness = like;
+                best = sport;
+            }
+            draw++;
         }
-        table->sport[table->n++] = sport;
+        add_port(&choice, table, best);
     }
     for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
         table->owner[b] = zoo_path_table_home(table, b);

@@ -52,7 +52,9 @@ struct zoo_path_table {
 /* Fills 'table' with 'n' distinct ports out of 'port_min'...'port_max' and
  * every bucket at its home.  The ports depend on nothing but 'key' (bytes that
  * identify the peer) and 'seed', so that a restart keeps them and different
- * peers get different ones.  The range must hold at least 'n' ports. */
+ * peers get different ones; with a larger 'n' the first ones stay.  They are
+ * as if drawn at random, but so that the hashes of zoo-port-hash.h spread them
+ * better than by chance.  The range must hold at least 'n' ports. */
 void zoo_path_table_init(struct zoo_path_table *, unsigned int n,
                          uint16_t port_min, uint16_t port_max,
                          const void *key, size_t key_len, uint32_t seed);
