@@ -32,6 +32,9 @@
 #define MAX_TIMEOUT SEC
 #define TIMEOUT_MARGIN (10 * MSEC)
 
+/* What 'rttvar_us' holds. */
+#define MAX_RTTVAR_US ((1 << 24) - 1)
+
 /* How long a responder may wait for stragglers. */
 #define HOLD (2 * MSEC)
 
@@ -134,7 +137,8 @@ static void
 used_lately(const struct zoo_peer *peer, bool used[ZOO_N_BUCKETS])
 {
     for (size_t b = 0; b < ZOO_N_BUCKETS; b++) {
-        used[b] = peer->used[0][b] || peer->used[1][b];
+        used[b] = (bitmap_is_set(peer->used[0], b)
+                   || bitmap_is_set(peer->used[1], b));
     }
 }
 
@@ -529,7 +533,8 @@ zoo_peer_use(struct zoo_peer *peer, const bool used[ZOO_N_BUCKETS],
     }
     for (size_t b = 0; b < ZOO_N_BUCKETS; b++) {
         if (used[b]) {
-            peer->used[0][b] = any = true;
+            bitmap_set1(peer->used[0], b);
+            any = true;
         }
     }
 
@@ -764,11 +769,11 @@ sample_candidate_rtt(struct zoo_candidate *c, uint32_t us)
 {
     if (!c->rtt_us) {
         c->rtt_us = us;
-        c->rttvar_us = us / 2;
+        c->rttvar_us = MIN(us / 2, MAX_RTTVAR_US);
     } else {
         uint32_t error = MAX(c->rtt_us, us) - MIN(c->rtt_us, us);
 
-        c->rttvar_us = (c->rttvar_us * 3ULL + error) / 4;
+        c->rttvar_us = MIN((c->rttvar_us * 3ULL + error) / 4, MAX_RTTVAR_US);
         c->rtt_us = MAX(1, (c->rtt_us * 7ULL + us) / 8);
     }
 }

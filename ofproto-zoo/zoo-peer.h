@@ -46,6 +46,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bitmap.h"
 #include "zoo-health.h"
 #include "zoo-path-table.h"
 #include "zoo-probe.h"
@@ -72,8 +73,9 @@ struct zoo_candidate {
     long long int validated;    /* When the newest probe known to have arrived
                                  * was sent. */
     uint32_t sent, lost;
-    uint32_t rtt_us, rttvar_us; /* Smoothed, 0 if unknown. */
-    uint8_t group;              /* Index of 'backends' plus one, or 0. */
+    uint32_t rtt_us;            /* Smoothed, 0 if unknown. */
+    uint32_t rttvar_us : 24;    /* The same. */
+    uint32_t group : 8;         /* Index of 'backends' plus one, or 0. */
 };
 
 struct zoo_open_round {
@@ -92,6 +94,9 @@ struct zoo_peer {
     struct eth_addr backends[ZOO_PEER_MAX_GROUPS];
     enum zoo_peer_state state;
     bool upstream;              /* The map is all upstream's. */
+    bool answered;              /* Ever. */
+    bool map_changed;           /* 'table' or 'upstream'; the caller clears
+                                 * it. */
 
     /* Wire. */
     uint64_t session;           /* Random, of this peer alone. */
@@ -102,7 +107,6 @@ struct zoo_peer {
     uint32_t round;             /* Last round. */
     uint16_t peer_key;          /* The peer's newest key. */
     uint16_t peer_caps;         /* ZOO_PROBE_CAP_*. */
-    bool answered;              /* Ever. */
     struct zoo_open_round rounds[ZOO_PEER_MAX_ROUNDS]; /* By ID modulo. */
     bool urgent;                /* The last round is urgent. */
     uint32_t probed;            /* Candidates of the last round. */
@@ -127,10 +131,11 @@ struct zoo_peer {
     uint32_t session_backoff;   /* 'backoff' when the session began. */
     uint32_t n_unsent;          /* Rounds in a row that could not be sent. */
     uint32_t backoff;           /* Rounds since LEGACY or EXHAUSTED began. */
-    bool used[2][ZOO_N_BUCKETS]; /* By tenants: this second, the last one. */
+    unsigned long used[2][BITMAP_N_LONGS(ZOO_N_BUCKETS)]; /* Bitmaps: buckets
+                                 * used by tenants this second, and in the
+                                 * last one. */
 
     /* For the caller, who clears them. */
-    bool map_changed;           /* 'table' or 'upstream'. */
     uint32_t went_down, came_up; /* Candidates. */
     uint32_t moved_from;        /* Candidates whose buckets moved away. */
     uint32_t returned;          /* Candidates whose buckets went home. */

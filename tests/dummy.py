@@ -71,15 +71,19 @@ class Dummy:
 
     toggles: functions within which callgrind counts, and nowhere else.
     count: callgrind counts from the start.
+    valgrind: False for a switch that runs by itself.
     """
 
-    def __init__(self, tree, toggles=(), count=True):
+    def __init__(self, tree, toggles=(), count=True, valgrind=True):
         self.tree = tree
         self.valgrind = ["valgrind", "-q", "--tool=callgrind",
                          "--compress-strings=no",
                          "--instr-atstart=" + ("yes" if count else "no"),
                          *("--toggle-collect=" + f for f in toggles)]
         self.dir = tempfile.mkdtemp(prefix="zoo-dummy-")
+        self.valgrind += ["--callgrind-out-file=" + self.path("callgrind")]
+        if not valgrind:
+            self.valgrind = []
         self.env = dict(os.environ, **dict.fromkeys(
             ("OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR", "OVS_SYSCONFDIR"),
             self.dir))
@@ -144,8 +148,7 @@ class Dummy:
         self._daemon([self.tool("ovsdb-server")], 20)
         self.run("ovs-vsctl", "--no-wait", "init")
         self.vswitchd = self._daemon(
-            [*self.valgrind, "--callgrind-out-file=" + self.path("callgrind"),
-             self.tool("ovs-vswitchd")], 120)
+            [*self.valgrind, self.tool("ovs-vswitchd")], 120)
         self.vsctl("set", "Open_vSwitch", ".",
                    "other_config:emc-insert-inv-prob=1",
                    "other_config:n-handler-threads=1",
