@@ -427,10 +427,11 @@ expire_round(struct zoo_peer *peer, const struct zoo_params *params,
     }
 
     if (!r->urged) {
-        long long int half = zoo_peer_timeout(peer, params) / 2;
+        long long int late = (zoo_peer_tick(params)
+                              + zoo_peer_timeout(peer, params) / 2);
 
         r->urged = true;
-        if (now - deadline > half && !r->answered
+        if (now - deadline > late && !r->answered
             && peer->n_forgiven < MAX_FORGIVEN) {
             /* It is this program that ran late, which says nothing about the
              * path: ask again. */

@@ -50,6 +50,7 @@
 #include "zoo-health.h"
 #include "zoo-path-table.h"
 #include "zoo-probe.h"
+#include "util.h"
 
 /* Rounds that may be open at once. */
 #define ZOO_PEER_MAX_ROUNDS 16
@@ -160,6 +161,14 @@ enum zoo_budget {
     ZOO_BUDGET_SCARCE,          /* What carries traffic, and losses. */
     ZOO_BUDGET_AMPLE,
 };
+
+/* Returns how much later than zoo_peer_next() says the caller may call
+ * zoo_peer_run(), so as to run many peers together, ns. */
+static inline long long int
+zoo_peer_tick(const struct zoo_params *params)
+{
+    return MIN(params->probe_interval / 10, 10 * 1000 * 1000);
+}
 
 /* Does what is due at 'now'.  Returns the candidates to probe now, 0 if none:
  * the caller sends them as round 'peer->round' and then calls

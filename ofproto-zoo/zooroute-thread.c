@@ -56,11 +56,6 @@ COVERAGE_DEFINE(zooroute_report_sent);
 /* Frames gathered under the mutex and sent without it. */
 #define MAX_BATCH 64
 
-/* Most that the thread lets things wait so as to do them together.  Less than
- * half of the shortest timeout: an answer must not seem to be late because of
- * it. */
-#define MAX_TICK (5 * MSEC)
-
 /* Probes received at once before reports get their turn.  Peers get theirs
  * only when none is left: it might be the answer that they wait for. */
 #define MAX_RX_BATCH 512
@@ -597,8 +592,7 @@ housekeep(long long int now) OVS_REQUIRES(zooroute_mutex)
 static long long int
 get_tick(void) OVS_REQUIRES(zooroute_mutex)
 {
-    return MAX(MIN(zooroute_params.probe_interval / 20, MAX_TICK) / MSEC, 1)
-           * MSEC;
+    return MAX(zoo_peer_tick(&zooroute_params) / MSEC, 1) * MSEC;
 }
 
 /* Returns the first tick that is not before 'due'. */
