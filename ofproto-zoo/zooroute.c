@@ -30,6 +30,7 @@
 #include "ovs-ext/zoo-quarantine.h"
 #include "ovs-rcu.h"
 #include "seq.h"
+#include "simap.h"
 #include "sset.h"
 #include "timeval.h"
 #include "util.h"
@@ -54,12 +55,12 @@ unsigned int zooroute_n_learned OVS_GUARDED_BY(zooroute_mutex);
  * off. */
 struct xlate_view {
     bool tunnels_all;
-    struct sset on, off;            /* Tunnel ports with an override. */
+    struct sset on, off, unsupported; /* Tunnel ports with an override. */
 };
 static OVSRCU_TYPE(struct xlate_view *) view = OVSRCU_INITIALIZER(NULL);
 
-/* Main thread only: overrides by interface name. */
-static struct smap overrides = SMAP_INITIALIZER(&overrides);
+/* Main thread only: overrides, enum zooroute_iface_mode by interface name. */
+static struct simap overrides = SIMAP_INITIALIZER(&overrides);
 static struct timespec key_file_mtime;
 static long long int next_key_check = LLONG_MIN;
 
@@ -107,6 +108,7 @@ view_destroy(struct xlate_view *v)
 {
     sset_destroy(&v->on);
     sset_destroy(&v->off);
+    sset_destroy(&v->unsupported);
     free(v);
 }
 
@@ -118,15 +120,17 @@ update_view(const struct zooroute_config *config)
     struct xlate_view *new = NULL;
 
     if (config->enabled) {
-        struct smap_node *node;
+        struct simap_node *node;
 
         new = xmalloc(sizeof *new);
         new->tunnels_all = config->tunnels_all;
         sset_init(&new->on);
         sset_init(&new->off);
-        SMAP_FOR_EACH (node, &overrides) {
-            sset_add(!strcmp(node->value, "on") ? &new->on : &new->off,
-                     node->key);
+        sset_init(&new->unsupported);
+        SIMAP_FOR_EACH (node, &overrides) {
+            sset_add((node->data == ZOOROUTE_IFACE_ON ? &new->on
+                      : node->data == ZOOROUTE_IFACE_OFF ? &new->off
+                      : &new->unsupported), node->name);
         }
     }
     ovsrcu_set(&view, new);
@@ -139,17 +143,14 @@ update_view(const struct zooroute_config *config)
 void
 zooroute_set_interface(const char *name, enum zooroute_iface_mode mode)
 {
-    const char *old = smap_get(&overrides, name);
-    const char *new = (mode == ZOOROUTE_IFACE_ON ? "on"
-                       : mode == ZOOROUTE_IFACE_OFF ? "off" : NULL);
-
-    if (nullable_string_is_equal(old, new)) {
+    BUILD_ASSERT(ZOOROUTE_IFACE_DEFAULT == 0);
+    if (simap_get(&overrides, name) == mode) {
         return;
     }
-    if (new) {
-        smap_replace(&overrides, name, new);
+    if (mode != ZOOROUTE_IFACE_DEFAULT) {
+        simap_put(&overrides, name, mode);
     } else {
-        smap_remove(&overrides, name);
+        simap_find_and_delete(&overrides, name);
     }
     ovs_mutex_lock(&zooroute_mutex);
     update_view(&zooroute_config);
@@ -488,6 +489,7 @@ output_is_wanted(const struct zooroute_output *out)
     const struct xlate_view *v = ovsrcu_get(struct xlate_view *, &view);
 
     return (v
+            && !sset_contains(&v->unsupported, out->iface)
             && (out->mode == ZOO_FLOW_ON
                 || (v->tunnels_all
                     ? !sset_contains(&v->off, out->iface)

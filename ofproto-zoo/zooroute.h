@@ -93,6 +93,7 @@ enum zooroute_iface_mode {
     ZOOROUTE_IFACE_DEFAULT,         /* As 'tunnels_all' says. */
     ZOOROUTE_IFACE_ON,
     ZOOROUTE_IFACE_OFF,
+    ZOOROUTE_IFACE_UNSUPPORTED,     /* Off also for the action "zooroute". */
 };
 
 /* Main thread: overrides 'tunnels_all' for the tunnel port 'name'. */

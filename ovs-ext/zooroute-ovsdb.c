@@ -87,8 +87,8 @@ static char *config_error;
 static uint32_t seed;
 static bool have_seed;
 
-/* Names of interfaces whose other_config:zooroute is set, with their enum
- * zooroute_iface_mode. */
+/* Names of interfaces whose other_config:zooroute is set or that cannot have
+ * it, with their enum zooroute_iface_mode. */
 static struct simap iface_modes = SIMAP_INITIALIZER(&iface_modes);
 
 /* Progress of writing status. */
@@ -318,8 +318,25 @@ set_config_error(char *error)
     config_error = error;
 }
 
+/* Returns true if IPsec encrypts what 'iface' sends: the underlay sees no outer
+ * source port then. */
+static bool
+iface_is_ipsec(const struct ovsrec_interface *iface)
+{
+    static const char *const options[] = {
+        "psk", "remote_cert", "remote_name",
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+        if (smap_get(&iface->options, options[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Passes on other_config:zooroute of each interface of 'cfg' where it has
- * changed. */
+ * changed, and which ones cannot have it. */
 static void
 reconfigure_interfaces(const struct ovsrec_open_vswitch *cfg)
 {
@@ -336,7 +353,10 @@ reconfigure_interfaces(const struct ovsrec_open_vswitch *cfg)
                 const struct ovsrec_interface *iface = port->interfaces[k];
                 const char *s = smap_get(&iface->other_config, "zooroute");
 
-                if (!s) {
+                if (iface_is_ipsec(iface)) {
+                    simap_put(&new_modes, iface->name,
+                              ZOOROUTE_IFACE_UNSUPPORTED);
+                } else if (!s) {
                     continue;
                 } else if (!strcmp(s, "true")) {
                     simap_put(&new_modes, iface->name, ZOOROUTE_IFACE_ON);
@@ -422,6 +442,8 @@ zooroute_ovsdb_unixctl_config(struct unixctl_conn *conn, int argc OVS_UNUSED,
         ds_put_format(&s, "interface %s: %s\n", nodes[i]->name,
                       nodes[i]->data == ZOOROUTE_IFACE_ON ? "true"
                       : nodes[i]->data == ZOOROUTE_IFACE_OFF ? "false"
+                      : nodes[i]->data == ZOOROUTE_IFACE_UNSUPPORTED
+                      ? "unsupported"
                       : "default");
     }
     free(nodes);
@@ -705,22 +727,17 @@ zooroute_ovsdb_iface_status(const struct ovsrec_interface *iface,
                             const struct ofproto *ofproto,
                             struct smap *status)
 {
-    static const char *const ipsec_options[] = {
-        "psk", "certificate", "remote_cert", "remote_name",
-    };
+    const char *wanted = smap_get_def(&iface->other_config, "zooroute", "");
     const char *reason;
 
-    if (!config.enabled
-        || simap_get(&iface_modes, iface->name) == ZOOROUTE_IFACE_OFF
+    if (!config.enabled || !strcmp(wanted, "false")
         || (strcmp(iface->type, "vxlan") && strcmp(iface->type, "geneve"))) {
         return;
     }
 
     reason = zoo_ofproto_unsupported(ofproto, NULL);
-    for (size_t i = 0; !reason && i < ARRAY_SIZE(ipsec_options); i++) {
-        if (smap_get(&iface->options, ipsec_options[i])) {
-            reason = "IPsec";
-        }
+    if (!reason && iface_is_ipsec(iface)) {
+        reason = "IPsec";
     }
     if (reason) {
         smap_add_format(status, "zooroute", "unsupported (%s)", reason);
