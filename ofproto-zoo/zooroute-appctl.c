@@ -92,6 +92,18 @@ filter_matches(const struct peer_filter *f, const struct zooroute_key *key)
                 && (!f->dst_port || f->dst_port == ntohs(key->dst_port))));
 }
 
+/* Returns an error, which the caller must free, about 's', which names no
+ * peer. */
+static char *
+no_such_peer(const char *s)
+{
+    return (zooroute_is_enabled()
+            ? xasprintf("%s: no such peer: \"zooroute/show\" lists those with "
+                        "tenant traffic", s)
+            : xasprintf("%s: no such peer: ZooRoute is off, \"ovs-vsctl create "
+                        "ZooRoute\" turns it on", s));
+}
+
 /* Returns the one peer that 's' names.  Otherwise returns NULL and replies to
  * 'conn' with an error. */
 static struct zooroute_peer *
@@ -114,8 +126,7 @@ find_one_peer(struct unixctl_conn *conn, const char *s)
             }
         }
         if (!found) {
-            error = xasprintf("%s: no such peer: \"zooroute/show\" lists "
-                              "those with tenant traffic", s);
+            error = no_such_peer(s);
         }
     }
     if (error) {
@@ -342,32 +353,43 @@ zooroute_show(struct unixctl_conn *conn, int argc, const char *argv[],
               void *aux OVS_UNUSED)
 {
     struct peer_filter filter = { .any = true };
+    struct zooroute_peer **peers = NULL;
+    const char *name = NULL;
     bool json = false;
     char *error = NULL;
+    size_t n = 0;
 
     for (int i = 1; i < argc && !error; i++) {
         if (!strcmp(argv[i], "--json")) {
             json = true;
+        } else if (name) {
+            error = xasprintf("%s: a second peer: give one, or none for all",
+                              argv[i]);
         } else {
-            error = parse_filter(argv[i], &filter);
+            name = argv[i];
+            error = parse_filter(name, &filter);
+        }
+    }
+    if (!error) {
+        peers = get_peers(&filter, &n);
+        if (name && !n) {
+            error = no_such_peer(name);
         }
     }
     if (error) {
         unixctl_command_reply_error(conn, error);
         free(error);
-        return;
-    }
+    } else {
+        char *reply = (json ? show_json(peers, n, zoo_now())
+                       : show_text(peers, n, zoo_now()));
 
-    size_t n;
-    struct zooroute_peer **peers = get_peers(&filter, &n);
-    char *reply = (json ? show_json(peers, n, zoo_now())
-                   : show_text(peers, n, zoo_now()));
+        unixctl_command_reply(conn, reply);
+        free(reply);
+    }
     for (size_t i = 0; i < n; i++) {
         free(peers[i]);
     }
     free(peers);
-    unixctl_command_reply(conn, reply);
-    free(reply);
 }
 
 static void
