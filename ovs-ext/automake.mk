@@ -62,12 +62,14 @@ EXTRA_DIST += \
 	ovs-ext/tests/zoo.at \
 	ovs-ext/tests/zooroute-action.at \
 	ovs-ext/tests/zooroute-appctl.at \
+	ovs-ext/tests/zooroute-datapath.at \
 	ovs-ext/tests/zooroute-ovsdb.at
 
 TESTSUITE_AT += \
 	ovs-ext/tests/zoo.at \
 	ovs-ext/tests/zooroute-action.at \
 	ovs-ext/tests/zooroute-appctl.at \
+	ovs-ext/tests/zooroute-datapath.at \
 	ovs-ext/tests/zooroute-ovsdb.at
 
 # The libraries alone, for builds that only run unit tests.  The generated
