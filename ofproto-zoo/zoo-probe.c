@@ -42,6 +42,8 @@ struct probe_header {
     ovs_be16 newest_key;
 };
 BUILD_ASSERT_DECL(sizeof(struct probe_header) == 48);
+BUILD_ASSERT_DECL(offsetof(struct probe_header, version) == 0);
+BUILD_ASSERT_DECL(offsetof(struct probe_header, type) == 1);
 BUILD_ASSERT_DECL(offsetof(struct probe_header, key_id) == 10);
 BUILD_ASSERT_DECL(offsetof(struct probe_header, session) == 16);
 BUILD_ASSERT_DECL(offsetof(struct probe_header, backend_id) == 40);

@@ -159,6 +159,15 @@ size_t zoo_probe_size(unsigned int n);
  * zeros for the HMAC, and returns the size in bytes. */
 size_t zoo_probe_encode(const struct zoo_probe *probe, uint8_t *buf);
 
+/* Returns true if the 'len' bytes at 'buf', which may be anything, say of
+ * themselves to be a report.  It is a cheap look ahead of decoding. */
+static inline bool
+zoo_probe_says_report(const uint8_t *buf, size_t len)
+{
+    return (len >= 2 && buf[0] == ZOO_PROBE_VERSION
+            && buf[1] == ZOO_PROBE_REPORT);
+}
+
 /* Decodes the 'len' bytes at 'buf', which may be anything, into '*probe'.
  * Trailing bytes (Ethernet padding) are ignored; '*lenp' gets the probe's own
  * length.  Does not verify the HMAC. */

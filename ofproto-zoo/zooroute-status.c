@@ -191,6 +191,12 @@ get_statistics(struct smap *statistics) OVS_REQUIRES(zooroute_mutex)
     ADD("rate_limited", stats->rate_limited);
     ADD("no_slot", stats->no_slot);
     ADD("too_many_peers", stats->too_many_peers);
+    if (zoo_rx_dropped(ZOO_RX_REQUESTS)) {
+        ADD("rx_request_queue_full", zoo_rx_dropped(ZOO_RX_REQUESTS));
+    }
+    if (zoo_rx_dropped(ZOO_RX_REPORTS)) {
+        ADD("rx_report_queue_full", zoo_rx_dropped(ZOO_RX_REPORTS));
+    }
 #undef ADD
     for (int i = ZOO_PROBE_OK + 1; i < ZOO_PROBE_N_ERRORS; i++) {
         if (stats->rx_errors[i]) {

@@ -25,6 +25,7 @@
 #include "flow.h"
 #include "mpsc-queue.h"
 #include "netdev-native-tnl.h"
+#include "ofproto-zoo/zoo-probe.h"
 #include "openvswitch/geneve.h"
 #include "odp-netlink.h"
 #include "openvswitch/vlog.h"
@@ -49,7 +50,8 @@ VLOG_DEFINE_THIS_MODULE(zoo_datapath);
 
 COVERAGE_DEFINE(zooroute_push_stale_slot);
 COVERAGE_DEFINE(zooroute_rx);
-COVERAGE_DEFINE(zooroute_rx_queue_full);
+COVERAGE_DEFINE(zooroute_rx_request_queue_full);
+COVERAGE_DEFINE(zooroute_rx_report_queue_full);
 
 /* Push. */
 
@@ -363,16 +365,31 @@ zoo_slot_take_used(uint16_t id, bool used[ZOO_N_BUCKETS])
 
 /* Pop. */
 
-/* Probes that may wait for the reader.  A round of a hundred peers fits. */
-#define RX_QUEUE_MAX 8192
-
 struct rx_node {
     struct mpsc_queue_node node;
     struct zoo_rx rx;
 };
 
-static struct mpsc_queue rx_queue = MPSC_QUEUE_INITIALIZER(&rx_queue);
-static atomic_count rx_count = ATOMIC_COUNT_INIT(0);
+struct rx_queue {
+    struct mpsc_queue queue;    /* Of struct rx_node. */
+    atomic_count n;             /* In 'queue', or about to be. */
+    atomic_count dropped;
+    unsigned int max;           /* Bound of 'n'. */
+};
+
+#define RX_QUEUE_INITIALIZER(QUEUE, MAX) {                  \
+    .queue = MPSC_QUEUE_INITIALIZER(&(QUEUE)->queue),       \
+    .n = ATOMIC_COUNT_INIT(0),                              \
+    .dropped = ATOMIC_COUNT_INIT(0),                        \
+    .max = MAX,                                             \
+}
+
+static struct rx_queue rx_queues[ZOO_RX_N_QUEUES] = {
+    [ZOO_RX_REQUESTS] = RX_QUEUE_INITIALIZER(&rx_queues[ZOO_RX_REQUESTS],
+                                             ZOO_RX_MAX_REQUESTS),
+    [ZOO_RX_REPORTS] = RX_QUEUE_INITIALIZER(&rx_queues[ZOO_RX_REPORTS],
+                                            ZOO_RX_MAX_REPORTS),
+};
 static atomic_bool rx_waiting;
 atomic_bool zoo_pop_enabled;
 
@@ -416,6 +433,28 @@ zoo_pop_enable(bool enable)
     atomic_store_relaxed(&zoo_pop_enabled, enable);
 }
 
+/* Returns the queue for a probe with the 'len' bytes at 'body', with room made
+ * for it, or NULL if the queue is full. */
+static struct rx_queue *
+rx_reserve(const uint8_t *body, size_t len)
+{
+    bool report = zoo_probe_says_report(body, len);
+    struct rx_queue *q = &rx_queues[report ? ZOO_RX_REPORTS
+                                    : ZOO_RX_REQUESTS];
+
+    if (OVS_LIKELY(atomic_count_inc(&q->n) < q->max)) {
+        return q;
+    }
+    atomic_count_dec(&q->n);
+    atomic_count_inc(&q->dropped);
+    if (report) {
+        COVERAGE_INC(zooroute_rx_report_queue_full);
+    } else {
+        COVERAGE_INC(zooroute_rx_request_queue_full);
+    }
+    return NULL;
+}
+
 /* Queues the probe whose inner Ethernet header is 'inner', in 'packet'.
  * Returns false if there is none. */
 static bool
@@ -425,6 +464,7 @@ pop_probe(const struct dp_packet *packet, enum zoo_encap encap,
     const struct flow_tnl *tnl = &packet->md.tunnel;
     const uint8_t *body = (const uint8_t *) (inner + 1);
     const uint8_t *end = dp_packet_tail(packet);
+    struct rx_queue *q;
     bool waiting;
 
     if (end < body
@@ -435,9 +475,8 @@ pop_probe(const struct dp_packet *packet, enum zoo_encap encap,
     }
 
     ++*pop_taken_get();
-    if (atomic_count_inc(&rx_count) >= RX_QUEUE_MAX) {
-        atomic_count_dec(&rx_count);
-        COVERAGE_INC(zooroute_rx_queue_full);
+    q = rx_reserve(body, end - body);
+    if (!q) {
         return true;
     }
 
@@ -453,7 +492,7 @@ pop_probe(const struct dp_packet *packet, enum zoo_encap encap,
     rx->when = zoo_now();
     rx->len = MIN(end - body, ZOO_PROBE_MAX_LEN);
     memcpy(rx->body, body, rx->len);
-    mpsc_queue_insert(&rx_queue, &n->node);
+    mpsc_queue_insert(&q->queue, &n->node);
     COVERAGE_INC(zooroute_rx);
 
     atomic_thread_fence(memory_order_seq_cst); /* Pairs with zoo_rx_wait(). */
@@ -505,15 +544,18 @@ zoo_pop_geneve(struct dp_packet *packet)
                              inner_frame(udp)));
 }
 
-bool
-zoo_rx_recv(struct zoo_rx *rx)
+static bool
+rx_pop(struct rx_queue *q, struct zoo_rx *rx)
 {
     struct mpsc_queue_node *node;
     struct rx_node *n;
 
-    mpsc_queue_acquire(&rx_queue);
-    node = mpsc_queue_pop(&rx_queue);
-    mpsc_queue_release(&rx_queue);
+    if (!atomic_count_get(&q->n)) {
+        return false;
+    }
+    mpsc_queue_acquire(&q->queue);
+    node = mpsc_queue_pop(&q->queue);
+    mpsc_queue_release(&q->queue);
     if (!node) {
         return false;
     }
@@ -521,8 +563,22 @@ zoo_rx_recv(struct zoo_rx *rx)
     n = CONTAINER_OF(node, struct rx_node, node);
     *rx = n->rx;
     free(n);
-    atomic_count_dec(&rx_count);
+    atomic_count_dec(&q->n);
     return true;
+}
+
+bool
+zoo_rx_recv(struct zoo_rx *rx)
+{
+    static enum zoo_rx_queue turn;
+
+    turn = (turn + 1) % ZOO_RX_N_QUEUES;
+    for (int i = 0; i < ZOO_RX_N_QUEUES; i++) {
+        if (rx_pop(&rx_queues[(turn + i) % ZOO_RX_N_QUEUES], rx)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void
@@ -533,9 +589,17 @@ zoo_rx_wait(void)
     /* A probe that arrives from here on sees that somebody waits. */
     atomic_store(&rx_waiting, true);
     atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_count_get(&rx_count)) {
-        poll_immediate_wake();
-    } else {
-        seq_wait(rx_seq(), seq);
+    for (int i = 0; i < ZOO_RX_N_QUEUES; i++) {
+        if (atomic_count_get(&rx_queues[i].n)) {
+            poll_immediate_wake();
+            return;
+        }
     }
+    seq_wait(rx_seq(), seq);
+}
+
+unsigned int
+zoo_rx_dropped(enum zoo_rx_queue queue)
+{
+    return atomic_count_get(&rx_queues[queue].dropped);
 }

@@ -35,7 +35,9 @@
  * touching a datapath flow.
  *
  * Pop: a well-marked probe (see zoo-probe.h) never becomes a packet of the
- * tunnel: it is copied to a bounded queue that one thread reads.
+ * tunnel: it is copied to one of two bounded queues that one thread reads.
+ * Reports have a queue of their own, so that a flood of requests, whoever sends
+ * them, does not displace the answers to this switch's own.
  *
  * Thread-safety: the push and pop functions may be called by any thread that
  * is not quiescent (see ovs-rcu.h).  The others say who may call them. */
@@ -184,12 +186,29 @@ unsigned int zoo_pop_taken(void);
  * taken. */
 void zoo_pop_enable(bool);
 
-/* Receives the next probe into '*rx'.  Returns false if there is none.  Only
- * one thread may call this and the next function. */
+/* What waits in a queue of its own. */
+enum zoo_rx_queue {
+    ZOO_RX_REQUESTS,            /* And whatever else is no report. */
+    ZOO_RX_REPORTS,
+    ZOO_RX_N_QUEUES
+};
+
+/* Probes that may wait in each.  Requests are one per candidate of a round,
+ * and a round of a hundred peers fits; reports are one to three per round. */
+#define ZOO_RX_MAX_REQUESTS 6144
+#define ZOO_RX_MAX_REPORTS 2048
+
+/* Receives the next probe into '*rx', from the queues by turns while there is
+ * something in both.  Returns false if there is none.  Only one thread may call
+ * this and the next function. */
 bool zoo_rx_recv(struct zoo_rx *rx);
 
 /* Wakes up poll_block() when a probe can be received. */
 void zoo_rx_wait(void);
+
+/* Returns how many probes were dropped because the queue was full.  Any
+ * thread. */
+unsigned int zoo_rx_dropped(enum zoo_rx_queue);
 
 /* Returns the monotonic clock, ns.  Follows time/stop and time/warp. */
 long long int zoo_now(void);

@@ -28,6 +28,7 @@
 #include "frames.h"
 #include "latch.h"
 #include "netdev-native-tnl.h"
+#include "ofproto-zoo/zoo-probe.h"
 #include "openvswitch/poll-loop.h"
 #include "ovs-atomic.h"
 #include "ovs-ext/zoo-datapath.h"
@@ -172,19 +173,28 @@ END_TEST
 
 /* Pop. */
 
+/* The last producer's probes are reports, which have a queue of their own. */
 struct body {
-    uint32_t producer, seq;
+    uint8_t version, type;
+    uint16_t producer;
+    uint32_t seq;
 };
 
-/* All of them together fit into the queue. */
-#define N_PROBES 2500
+/* All of them together fit into the queues. */
+#define N_PROBES 2000
 
 static atomic_count n_taken = ATOMIC_COUNT_INIT(0);
 
 static void
 pop_one(uint32_t producer, uint32_t seq)
 {
-    struct body body = { producer, seq };
+    struct body body = {
+        .version = ZOO_PROBE_VERSION,
+        .type = (producer == N_THREADS - 1 ? ZOO_PROBE_REPORT
+                 : ZOO_PROBE_REQUEST),
+        .producer = producer,
+        .seq = seq,
+    };
     struct ovs_action_push_tnl data;
 
     frames_header(&data, ZOO_ENCAP_VXLAN, false, 7);

@@ -27,6 +27,7 @@
 #include "frames.h"
 #include "netdev-native-tnl.h"
 #include "odp-netlink.h"
+#include "ofproto-zoo/zoo-probe.h"
 #include "ovs-ext/zoo-datapath.h"
 #include "random.h"
 #include "unaligned.h"
@@ -501,31 +502,93 @@ START_TEST(others_are_not_taken)
 }
 END_TEST
 
-/* Nobody reads: the queue is bounded, and what does not fit is no drop of a
- * tenant's packet. */
-START_TEST(queue_is_bounded)
+/* What the datapath looks at in a probe, and a number. */
+struct body {
+    uint8_t version, type;
+    uint16_t number;
+};
+
+/* Lets the datapath take 'n' probes of 'type', numbered from 'first'. */
+static void
+take(uint8_t type, uint16_t first, unsigned int n)
 {
     struct ovs_action_push_tnl data;
-    struct zoo_rx rx;
-    uint32_t n = 0;
 
-    zoo_pop_enable(true);
     frames_header(&data, ZOO_ENCAP_VXLAN, false, 7);
     zoo_push_set_probe(&data);
-    for (uint32_t i = 0; i < 10000; i++) {
+    for (unsigned int i = 0; i < n; i++) {
+        struct body body = { ZOO_PROBE_VERSION, type, first + i };
+
         ck_assert_ptr_null(pop(ZOO_ENCAP_VXLAN,
-                               frames_probe(&data, 50000, &i, sizeof i)));
+                               frames_probe(&data, 50000, &body,
+                                            sizeof body)));
     }
-    ck_assert_uint_eq(zoo_pop_taken(), 10000);
-    while (zoo_rx_recv(&rx)) {
-        ck_assert_mem_eq(rx.body, &n, sizeof n);
-        n++;
+    /* What does not fit is no drop of a tenant's packet. */
+    ck_assert_uint_eq(zoo_pop_taken(), n);
+}
+
+/* Receives the next probe, which must be number 'number' of 'type'. */
+static void
+receive(uint8_t type, uint16_t number)
+{
+    struct body body;
+    struct zoo_rx rx;
+
+    ck_assert(zoo_rx_recv(&rx));
+    ck_assert_uint_eq(rx.len, sizeof body);
+    memcpy(&body, rx.body, sizeof body);
+    ck_assert_uint_eq(body.type, type);
+    ck_assert_uint_eq(body.number, number);
+}
+
+/* Nobody reads: each queue is bounded, and neither takes the other's room. */
+START_TEST(queues_are_bounded)
+{
+    const uint8_t other[][2] = {
+        { ZOO_PROBE_VERSION, 0 },
+        { ZOO_PROBE_VERSION, ZOO_PROBE_REPORT + 1 },
+        { ZOO_PROBE_VERSION + 1, ZOO_PROBE_REPORT },
+    };
+    struct ovs_action_push_tnl data;
+    struct zoo_rx rx;
+
+    zoo_pop_enable(true);
+    take(ZOO_PROBE_REQUEST, 0, 10000);
+    ck_assert_uint_eq(zoo_rx_dropped(ZOO_RX_REQUESTS), 10000 - 6144);
+    ck_assert_uint_eq(zoo_rx_dropped(ZOO_RX_REPORTS), 0);
+
+    /* Neither do those that say to be something else, or are too short to
+     * say. */
+    frames_header(&data, ZOO_ENCAP_VXLAN, false, 7);
+    zoo_push_set_probe(&data);
+    for (size_t i = 0; i < ARRAY_SIZE(other); i++) {
+        pop(ZOO_ENCAP_VXLAN, frames_probe(&data, 50000, other[i], 2));
     }
-    ck_assert_uint_eq(n, 8192);
+    pop(ZOO_ENCAP_VXLAN, frames_probe(&data, 50000, other[0], 1));
+    pop(ZOO_ENCAP_VXLAN, frames_probe(&data, 50000, other[0], 0));
+    ck_assert_uint_eq(zoo_rx_dropped(ZOO_RX_REQUESTS), 10005 - 6144);
+    ck_assert_uint_eq(zoo_pop_taken(), 5);
+
+    take(ZOO_PROBE_REPORT, 0, 3000);
+    ck_assert_uint_eq(zoo_rx_dropped(ZOO_RX_REQUESTS), 10005 - 6144);
+    ck_assert_uint_eq(zoo_rx_dropped(ZOO_RX_REPORTS), 3000 - 2048);
+
+    /* Both make progress. */
+    for (int i = 0; i < 2048; i++) {
+        receive(ZOO_PROBE_REPORT, i);
+        receive(ZOO_PROBE_REQUEST, i);
+    }
+    for (int i = 2048; i < 6144; i++) {
+        receive(ZOO_PROBE_REQUEST, i);
+    }
+    ck_assert(!zoo_rx_recv(&rx));
 
     /* There is room again. */
-    pop(ZOO_ENCAP_VXLAN, frames_probe(&data, 50000, &n, sizeof n));
-    ck_assert(zoo_rx_recv(&rx));
+    take(ZOO_PROBE_REQUEST, 7, 1);
+    receive(ZOO_PROBE_REQUEST, 7);
+    take(ZOO_PROBE_REPORT, 8, 1);
+    receive(ZOO_PROBE_REPORT, 8);
+    ck_assert(!zoo_rx_recv(&rx));
 }
 END_TEST
 
@@ -551,7 +614,7 @@ main(void)
     tcase_add_test(tc, probes_are_taken);
     tcase_add_test(tc, long_probes);
     tcase_add_test(tc, others_are_not_taken);
-    tcase_add_test(tc, queue_is_bounded);
+    tcase_add_test(tc, queues_are_bounded);
 
     return unit_run(s);
 }
