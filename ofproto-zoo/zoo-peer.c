@@ -512,6 +512,7 @@ fall_asleep(struct zoo_peer *peer)
     FOR_EACH_OPEN_ROUND (r, peer) {
         r->open = 0;
     }
+    memset(peer->used, 0, sizeof peer->used);
     set_state(peer, ZOO_PEER_IDLE);
     peer->next_full = peer->next_fast = peer->next_urgent = LLONG_MAX;
 }
@@ -523,6 +524,9 @@ zoo_peer_use(struct zoo_peer *peer, const bool used[ZOO_N_BUCKETS],
     long long int periods = (now - peer->used_rotated) / USE_PERIOD;
     bool any = false;
 
+    if (!used && peer->state == ZOO_PEER_IDLE) {
+        return;
+    }
     if (periods > 0) {
         if (periods == 1) {
             memcpy(peer->used[1], peer->used[0], sizeof peer->used[1]);
@@ -532,7 +536,7 @@ zoo_peer_use(struct zoo_peer *peer, const bool used[ZOO_N_BUCKETS],
         memset(peer->used[0], 0, sizeof peer->used[0]);
         peer->used_rotated = now;
     }
-    for (size_t b = 0; b < ZOO_N_BUCKETS; b++) {
+    for (size_t b = 0; used && b < ZOO_N_BUCKETS; b++) {
         if (used[b]) {
             bitmap_set1(peer->used[0], b);
             any = true;

@@ -151,7 +151,8 @@ void zoo_peer_init(struct zoo_peer *peer, const struct zoo_params *,
                    const void *key, size_t key_len, uint32_t seed,
                    uint64_t session, long long int now);
 
-/* Tenant traffic has used the buckets marked in 'used'. */
+/* Tenant traffic has used the buckets marked in 'used', or none if it is
+ * NULL. */
 void zoo_peer_use(struct zoo_peer *, const bool used[ZOO_N_BUCKETS],
                   const struct zoo_params *, long long int now);
 

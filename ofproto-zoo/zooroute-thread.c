@@ -559,10 +559,10 @@ poll_use(long long int now) OVS_REQUIRES(zooroute_mutex)
 
     CMAP_FOR_EACH (peer, cmap_node, &zooroute_peers) {
         enum zoo_peer_state before = peer->peer.state;
-        bool used[ZOO_N_BUCKETS] = { false };
+        bool used[ZOO_N_BUCKETS];
+        bool any = zoo_slot_take_used(peer->slot, used);
 
-        zoo_slot_take_used(peer->slot, used);
-        zoo_peer_use(&peer->peer, used, &zooroute_params, now);
+        zoo_peer_use(&peer->peer, any ? used : NULL, &zooroute_params, now);
         zooroute_publish(peer);
         zooroute_log_events(peer, before);
         if (peer->peer.state != before) {

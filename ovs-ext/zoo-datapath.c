@@ -67,6 +67,7 @@ struct zoo_slot {
     /* Set by datapath threads, only where it is not set yet, so that they
      * share the cache lines in the steady state; cleared by the reader. */
     atomic_bool used[ZOO_N_BUCKETS];
+    atomic_bool any_used;       /* Set after 'used', cleared before it. */
 };
 
 static OVSRCU_TYPE(struct zoo_slot *) slots[ZOO_SLOT_MAX + 1];
@@ -276,6 +277,13 @@ zoo_push_udp_src(struct dp_packet *packet, struct udp_header *udp)
     atomic_read_relaxed(&slot->used[b], &used);
     if (OVS_UNLIKELY(!used)) {
         atomic_store_relaxed(&slot->used[b], true);
+        /* Pairs with the one in zoo_slot_take_used(): either that one finds
+         * the bucket, or this one finds that it must say so. */
+        atomic_thread_fence(memory_order_seq_cst);
+        atomic_read_relaxed(&slot->any_used, &used);
+        if (!used) {
+            atomic_store_relaxed(&slot->any_used, true);
+        }
     }
 
     map = ovsrcu_get(struct zoo_map *, &slot->map);
@@ -307,6 +315,7 @@ zoo_slot_alloc(uint32_t salt)
     for (size_t b = 0; b < ZOO_N_BUCKETS; b++) {
         atomic_init(&slot->used[b], false);
     }
+    atomic_init(&slot->any_used, false);
     ovsrcu_init(&slot->map, xzalloc(sizeof(struct zoo_map)));
     ovsrcu_set(&slots[id], slot);
     return id;
@@ -351,16 +360,22 @@ zoo_slot_take_used(uint16_t id, bool used[ZOO_N_BUCKETS])
     struct zoo_slot *slot = ovsrcu_get(struct zoo_slot *, &slots[id]);
     bool any = false;
 
-    for (size_t b = 0; slot && b < ZOO_N_BUCKETS; b++) {
-        bool u;
+    if (slot) {
+        atomic_read_relaxed(&slot->any_used, &any);
+    }
+    if (!any) {
+        return false;
+    }
 
-        atomic_read_relaxed(&slot->used[b], &u);
-        if (u) {
+    atomic_store_relaxed(&slot->any_used, false);
+    atomic_thread_fence(memory_order_seq_cst);
+    for (size_t b = 0; b < ZOO_N_BUCKETS; b++) {
+        atomic_read_relaxed(&slot->used[b], &used[b]);
+        if (used[b]) {
             atomic_store_relaxed(&slot->used[b], false);
-            used[b] = any = true;
         }
     }
-    return any;
+    return true;
 }
 
 /* Pop. */

@@ -129,9 +129,9 @@ void zoo_slot_free(uint16_t slot);
 /* Returns the number of slots allocated. */
 unsigned int zoo_slot_count(void);
 
-/* Marks in 'used' the buckets of 'slot' that packets have used since the
- * previous call, leaving others in 'used' as they are.  Returns true if there
- * was any.  Safe beside the datapath threads. */
+/* Stores into 'used' which buckets of 'slot' packets have used since the
+ * previous call, and returns true; or returns false, which costs no more than
+ * to look, if there was none.  Safe beside the datapath threads. */
 bool zoo_slot_take_used(uint16_t slot, bool used[ZOO_N_BUCKETS]);
 
 /* Returns the part of the hash below the tunnel that depends on the remote

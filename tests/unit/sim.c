@@ -376,7 +376,10 @@ run_side(struct sim *sim, int i)
     if (sim->now >= s->next_use) {
         s->next_use = sim->now + USE_INTERVAL;
         if (s->active) {
-            zoo_peer_use(&s->peer, s->in_use, &s->params, sim->now);
+            bool any = memchr(s->in_use, true, sizeof s->in_use);
+
+            zoo_peer_use(&s->peer, any ? s->in_use : NULL, &s->params,
+                         sim->now);
             publish(sim, i);
         }
         for (unsigned int k = 0; k < s->n_instances; k++) {

@@ -401,6 +401,8 @@ START_TEST(reports_for_nobody)
     /* An idle peer asks for nothing. */
     sim_use(&sim, 0, 0);
     sim_run(&sim, 100 * SEC);
+    ck_assert_int_eq(s->peer.state, ZOO_PEER_IDLE);
+    ck_assert_uint_eq(zoo_peer_in_use(&s->peer), 0);
     report.round = s->peer.round;
     ck_assert_int_eq(zoo_peer_report(&s->peer, &s->params, &report, sim.now),
                      ZOO_PROBE_UNEXPECTED);
