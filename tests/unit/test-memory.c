@@ -30,6 +30,7 @@
 
 #define N_PEERS 2000
 
+/* A sanitizer's allocator keeps no such books. */
 #if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
 #define OWN_ALLOCATOR 1
 #elif defined __has_feature
@@ -38,6 +39,7 @@
 #endif
 #endif
 
+#ifndef OWN_ALLOCATOR
 /* A tenant's first packet to peer 'i'. */
 static uint16_t
 choose(unsigned int i)
@@ -56,7 +58,6 @@ choose(unsigned int i)
     return out.choice;
 }
 
-#ifndef OWN_ALLOCATOR
 START_TEST(memory_of_a_peer)
 {
     struct zooroute_config config = ZOOROUTE_CONFIG_DEFAULT;
@@ -90,7 +91,6 @@ main(void)
     TCase *tc = tcase_create("memory");
 
 #ifndef OWN_ALLOCATOR
-    /* A sanitizer's allocator keeps no such books. */
     tcase_add_test(tc, memory_of_a_peer);
 #endif
     suite_add_tcase(suite, tc);
