@@ -507,11 +507,17 @@ wake_up(struct zoo_peer *peer, long long int now)
 }
 
 static void
-fall_asleep(struct zoo_peer *peer)
+close_rounds(struct zoo_peer *peer)
 {
     FOR_EACH_OPEN_ROUND (r, peer) {
         r->open = 0;
     }
+}
+
+static void
+fall_asleep(struct zoo_peer *peer)
+{
+    close_rounds(peer);
     memset(peer->used, 0, sizeof peer->used);
     set_state(peer, ZOO_PEER_IDLE);
     peer->next_full = peer->next_fast = peer->next_urgent = LLONG_MAX;
@@ -710,6 +716,13 @@ zoo_peer_sent(struct zoo_peer *peer, bool ok, long long int now)
         peer->next_full = MAX(peer->next_full, now + wait);
         peer->next_urgent = LLONG_MAX;
     }
+}
+
+void
+zoo_peer_link_down(struct zoo_peer *peer)
+{
+    close_rounds(peer);
+    peer->n_silent = peer->n_forgiven = 0;
 }
 
 long long int

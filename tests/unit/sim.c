@@ -360,6 +360,9 @@ run_peer(struct sim *sim, int i)
             send_probe(sim, i, probe.entries[k].sport, &probe);
         }
     }
+    if (!s->can_send && s->link_down) {
+        zoo_peer_link_down(&s->peer);
+    }
     zoo_peer_sent(&s->peer, s->can_send, sim->now);
 }
 

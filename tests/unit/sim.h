@@ -68,6 +68,7 @@ struct sim_side {
     bool active;                    /* Runs 'peer'. */
     bool patched;                   /* Answers probes. */
     bool can_send;
+    bool link_down;                 /* It is because of this that it cannot. */
     bool in_use[ZOO_N_BUCKETS];     /* By tenants. */
     long long int stalled_until;    /* The thread does not run. */
     unsigned int n_instances;       /* Behind this side's address. */

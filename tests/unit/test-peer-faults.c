@@ -80,6 +80,37 @@ START_TEST(what_cannot_be_sent_is_not_lost)
 }
 END_TEST
 
+/* Rounds that were sent just before the local link went down, or before it was
+ * known to be, are lost through no fault of a path. */
+START_TEST(a_link_that_goes_down_blames_nobody)
+{
+    for (uint32_t seed = 0; seed < 40; seed++) {
+        setup_traffic(seed);
+        for (int i = 0; i < 10; i++) {
+            sim_set_loss_both(&sim, SIM_ALL_PATHS, 1);
+            sim_run(&sim, random_range(10 * MSEC));
+            sim.side[0].can_send = false;
+            sim.side[0].link_down = true;
+            sim_run(&sim, unit_range(100, 3000) * MSEC);
+            sim_set_loss_both(&sim, SIM_ALL_PATHS, 0);
+            sim.side[0].can_send = true;
+            sim_run(&sim, 5 * SEC + random_range(SEC));
+        }
+        sim_check_undisturbed(&sim, 0, seed);
+        unit_assert(!sim_lost(&sim, 0), "seed %u: %u lost", seed,
+                    sim_lost(&sim, 0));
+
+        /* Failures are noticed as ever. */
+        sim_forget_silence(&sim);
+        sim_set_loss_both(&sim, 2, 1);
+        sim_run(&sim, SEC);
+        unit_assert(sim_longest_silence(&sim, 0) <= 200 * MSEC, "seed %u",
+                    seed);
+        sim_destroy(&sim);
+    }
+}
+END_TEST
+
 START_TEST(a_late_prober_blames_nobody)
 {
     for (uint32_t seed = 0; seed < 40; seed++) {
@@ -545,6 +576,7 @@ main(void)
 
     tc = unit_case(s, "no failures", 300);
     tcase_add_test(tc, what_cannot_be_sent_is_not_lost);
+    tcase_add_test(tc, a_link_that_goes_down_blames_nobody);
     tcase_add_test(tc, a_late_prober_blames_nobody);
     tcase_add_test(tc, a_late_responder_is_awaited);
     tcase_add_test(tc, jitter_and_reordering);
