@@ -955,6 +955,17 @@ zoo_peer_force(struct zoo_peer *peer, const struct zoo_params *params,
     settle(peer, params, now);
 }
 
+bool
+zoo_peer_is_forced(const struct zoo_peer *peer)
+{
+    for (unsigned int i = 0; i < peer->table.n; i++) {
+        if (peer->candidates[i].health.forced) {
+            return true;
+        }
+    }
+    return false;
+}
+
 unsigned int
 zoo_peer_report_ports(const struct zoo_peer *peer, uint32_t salt,
                       uint16_t sports[], unsigned int n)

@@ -227,6 +227,9 @@ void zoo_peer_force(struct zoo_peer *, const struct zoo_params *,
                     unsigned int i, enum zoo_health_forced,
                     long long int now);
 
+/* Returns true if an operator has set a candidate up or down. */
+bool zoo_peer_is_forced(const struct zoo_peer *);
+
 /* Fills the request for round 'peer->round' on candidates 'set', all but
  * transmit time and keys. */
 void zoo_peer_request(const struct zoo_peer *, uint32_t set,

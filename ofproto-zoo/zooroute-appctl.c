@@ -392,6 +392,29 @@ zooroute_show(struct unixctl_conn *conn, int argc, const char *argv[],
     free(peers);
 }
 
+/* Returns NULL if candidates of 'p' may be set up or down, otherwise an error,
+ * which the caller must free.  Such peers are kept while they are without
+ * traffic, so others must have room beside them. */
+static char *
+check_room_for_forced(const struct zooroute_peer *p, const char *name)
+    OVS_REQUIRES(zooroute_mutex)
+{
+    unsigned int max = MAX(zooroute_config.max_peers / 2, 1);
+    struct zooroute_peer *peer;
+    unsigned int n = 0;
+
+    if (!p->learned || zoo_peer_is_forced(&p->peer)) {
+        return NULL;
+    }
+    CMAP_FOR_EACH (peer, cmap_node, &zooroute_peers) {
+        n += peer->learned && zoo_peer_is_forced(&peer->peer);
+    }
+    return (n < max ? NULL
+            : xasprintf("%s: too many peers have candidates set up or down: "
+                        "set those of one of the other %u to auto, or raise "
+                        "other_config:max-peers of ZooRoute", name, n));
+}
+
 static void
 zooroute_set_candidate(struct unixctl_conn *conn, int argc OVS_UNUSED,
                        const char *argv[], void *aux OVS_UNUSED)
@@ -421,7 +444,12 @@ zooroute_set_candidate(struct unixctl_conn *conn, int argc OVS_UNUSED,
         if (str_to_uint(argv[2], 10, &sport) && sport <= UINT16_MAX) {
             i = zoo_path_table_find(&p->peer.table, sport);
         }
-        if (i >= 0) {
+        char *error = (i < 0
+                       ? xasprintf("%s: not a candidate of peer %s: "
+                                   "\"zooroute/show %s\" lists them",
+                                   argv[2], argv[1], argv[1])
+                       : forced ? check_room_for_forced(p, argv[1]) : NULL);
+        if (!error) {
             enum zoo_peer_state before = p->peer.state;
 
             zoo_peer_force(&p->peer, &zooroute_params, i, forced, zoo_now());
@@ -431,9 +459,6 @@ zooroute_set_candidate(struct unixctl_conn *conn, int argc OVS_UNUSED,
             zooroute_thread_wake();
             unixctl_command_reply(conn, NULL);
         } else {
-            char *error = xasprintf("%s: not a candidate of peer %s: "
-                                    "\"zooroute/show %s\" lists them",
-                                    argv[2], argv[1], argv[1]);
             unixctl_command_reply_error(conn, error);
             free(error);
         }

@@ -512,6 +512,19 @@ note_sent(struct tx *tx) OVS_REQUIRES(zooroute_mutex)
 
 /* Housekeeping. */
 
+/* Returns true if 'peer' must be kept, however long it is without traffic,
+ * because it would forget what an operator has set.  Where its tunnel port is
+ * gone there is nothing to keep it for. */
+static bool
+is_kept(const struct zooroute_peer *peer) OVS_REQUIRES(zooroute_mutex)
+{
+    bool lost_port;
+
+    atomic_read_relaxed(&CONST_CAST(struct zooroute_peer *, peer)->lost_port,
+                        &lost_port);
+    return !lost_port && zoo_peer_is_forced(&peer->peer);
+}
+
 /* Retires the learned peer that has been without traffic for longest, only
  * among idle ones if 'idle_only'.  Returns false if there is none. */
 static bool
@@ -520,7 +533,7 @@ evict_peer(bool idle_only) OVS_REQUIRES(zooroute_mutex)
     struct zooroute_peer *peer, *oldest = NULL;
 
     CMAP_FOR_EACH (peer, cmap_node, &zooroute_peers) {
-        if (peer->learned
+        if (peer->learned && !is_kept(peer)
             && (!idle_only || peer->peer.state == ZOO_PEER_IDLE)
             && (!oldest || peer->peer.last_used < oldest->peer.last_used)) {
             oldest = peer;
@@ -533,26 +546,30 @@ evict_peer(bool idle_only) OVS_REQUIRES(zooroute_mutex)
 }
 
 /* Retires peers that have been idle for so long that they are not worth their
- * memory, and makes room for new ones before it is needed. */
+ * memory, and makes room for new ones: idle ones go before it is needed, others
+ * only where a new one has found none. */
 static void
 expire_peers(long long int now) OVS_REQUIRES(zooroute_mutex)
 {
     unsigned int max = zooroute_config.max_peers;
     long long int idle = 10 * zooroute_params.peer_idle;
+    static uint64_t last_too_many;
     struct zooroute_peer *peer;
     int n_evictions = 0;
 
     CMAP_FOR_EACH (peer, cmap_node, &zooroute_peers) {
         if (peer->peer.state == ZOO_PEER_IDLE
-            && now - peer->peer.last_used > idle) {
+            && now - peer->peer.last_used > idle
+            && !is_kept(peer)) {
             zooroute_retire(peer);
         }
     }
-    while (zooroute_n_learned > max - max / 10
+    while (zooroute_n_learned > max - MAX(max / 10, 1)
            && n_evictions++ < MAX_EVICTIONS
-           && evict_peer(zooroute_n_learned < max)) {
+           && evict_peer(zooroute_stats.too_many_peers == last_too_many)) {
         continue;
     }
+    last_too_many = zooroute_stats.too_many_peers;
 }
 
 static void
