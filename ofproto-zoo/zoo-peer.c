@@ -15,7 +15,7 @@
  */
 
 #include <config.h>
-#include "zoo-peer.h"
+#include "zoo-peer-private.h"
 
 #include <limits.h>
 #include <string.h>
@@ -23,24 +23,18 @@
 #include "bitmap.h"
 #include "util.h"
 
-#define MSEC (1000 * 1000LL)
-#define SEC (1000 * MSEC)
-
 /* Bounds of the timeout of a round. */
 #define MIN_TIMEOUT (20 * MSEC)
 #define FIRST_TIMEOUT (400 * MSEC)
 #define MAX_TIMEOUT SEC
 #define TIMEOUT_MARGIN (10 * MSEC)
 
-/* What 'rttvar_us' holds. */
-#define MAX_RTTVAR_US ((1 << 24) - 1)
+/* Silence this much longer than the timeout is failure of every candidate in
+ * the round. */
+#define SILENCE (300 * MSEC)
 
 /* How long a responder may wait for stragglers. */
 #define HOLD (2 * MSEC)
-
-/* Rounds in a row that this program may run late without drawing a
- * conclusion. */
-#define MAX_FORGIVEN 2
 
 /* A peer of which nothing answers tries a new session after so many rounds. */
 #define SESSION_ROUNDS_EXHAUSTED 32
@@ -48,38 +42,13 @@
 /* Rounds of one session. */
 #define MAX_ROUND (UINT32_MAX / 2)
 
-/* Silence this much longer than the timeout is failure of every candidate in
- * the round. */
-#define SILENCE (300 * MSEC)
-
-/* A peer that has been asked for this long without an answer is legacy. */
-#define LEGACY_AFTER SEC
+/* How seldom, and how little, peers without a choice of paths are asked. */
 #define LEGACY_MAX_BACKOFF (60 * SEC)
 #define LEGACY_CANDIDATES 4
 #define EXHAUSTED_MAX_BACKOFF SEC
 
 /* A bucket counts as used for one to two of these. */
 #define USE_PERIOD SEC
-
-/* Reports of rewritten ports in a row that are believed. */
-#define REWRITTEN_REPORTS 3
-
-static uint32_t
-bit(unsigned int i)
-{
-    return UINT32_C(1) << i;
-}
-
-static uint32_t
-all_candidates(const struct zoo_peer *peer)
-{
-    return peer->table.n == 32 ? UINT32_MAX : bit(peer->table.n) - 1;
-}
-
-#define FOR_EACH_CANDIDATE(I, SET)                              \
-    for (uint32_t set__ = (SET), I = 0;                         \
-         set__ && (I = raw_ctz(set__), true);                   \
-         set__ = zero_rightmost_1bit(set__))
 
 const char *
 zoo_peer_state_to_string(enum zoo_peer_state state)
@@ -163,12 +132,9 @@ zoo_peer_timeout(const struct zoo_peer *peer,
                    peer->srtt + MAX(TIMEOUT_MARGIN, 4 * peer->rttvar)));
 }
 
-/* Returns how long the answer to a probe of candidate 'i' may take.  A report
- * tells of the fastest candidates first, and the paths of others may be
- * longer. */
-static long long int
-candidate_timeout(const struct zoo_peer *peer, const struct zoo_params *params,
-                  unsigned int i)
+long long int
+zoo_peer_candidate_timeout(const struct zoo_peer *peer,
+                           const struct zoo_params *params, unsigned int i)
 {
     const struct zoo_candidate *c = &peer->candidates[i];
     long long int us = c->rtt_us + 4LL * c->rttvar_us;
@@ -180,16 +146,17 @@ candidate_timeout(const struct zoo_peer *peer, const struct zoo_params *params,
                MIN(MAX_TIMEOUT, us * 1000 + HOLD + TIMEOUT_MARGIN / 2));
 }
 
-static long long int
-silence_timeout(const struct zoo_peer *peer, const struct zoo_params *params)
+long long int
+zoo_peer_silence_timeout(const struct zoo_peer *peer,
+                         const struct zoo_params *params)
 {
     long long int timeout = zoo_peer_timeout(peer, params);
 
     return MAX(4 * timeout, timeout + SILENCE);
 }
 
-static void
-set_state(struct zoo_peer *peer, enum zoo_peer_state state)
+void
+zoo_peer_set_state(struct zoo_peer *peer, enum zoo_peer_state state)
 {
     bool upstream = (state == ZOO_PEER_LEGACY || state == ZOO_PEER_EXHAUSTED
                      || state == ZOO_PEER_UNSUPPORTED);
@@ -303,18 +270,17 @@ forget_failures(struct zoo_peer *peer)
     }
 }
 
-/* Does what follows from changes of candidates' health. */
-static void
-settle(struct zoo_peer *peer, const struct zoo_params *params,
-       long long int now)
+void
+zoo_peer_settle(struct zoo_peer *peer, const struct zoo_params *params,
+                long long int now)
 {
     if (candidates_in_state(peer, ZOO_HEALTH_DOWN) == all_candidates(peer)) {
         for (unsigned int i = 0; i < peer->table.n; i++) {
             zoo_health_set_collective(&peer->candidates[i].health);
         }
         if (peer->state == ZOO_PEER_ACTIVE) {
-            set_state(peer, (peer->answered ? ZOO_PEER_EXHAUSTED
-                             : ZOO_PEER_LEGACY));
+            zoo_peer_set_state(peer, (peer->answered ? ZOO_PEER_EXHAUSTED
+                                      : ZOO_PEER_LEGACY));
             peer->next_full = now;
             peer->all_failed |= peer->answered;
         }
@@ -327,162 +293,11 @@ settle(struct zoo_peer *peer, const struct zoo_params *params,
         if (peer->state == ZOO_PEER_LEGACY) {
             forget_failures(peer);
         }
-        set_state(peer, ZOO_PEER_ACTIVE);
+        zoo_peer_set_state(peer, ZOO_PEER_ACTIVE);
         peer->next_fast = peer->next_full = now;
     }
     return_home(peer, params, now);
     evacuate(peer, now);
-}
-
-/* Rounds. */
-
-static void
-request_urgent(struct zoo_peer *peer, const struct zoo_params *params,
-               long long int now)
-{
-    /* Each round that meets silence doubles the distance to the next.  A round
-     * must still be among the open ones when its silence becomes failure. */
-    long long int gap = MAX((zoo_peer_timeout(peer, params)
-                             << MIN(peer->n_silent, 3)) / 2,
-                            silence_timeout(peer, params)
-                            / (ZOO_PEER_MAX_ROUNDS / 2 - 2));
-
-    peer->next_urgent = MIN(peer->next_urgent,
-                            MAX(now, peer->last_urgent + gap));
-}
-
-static void
-candidate_arrived(struct zoo_peer *peer, const struct zoo_params *params,
-                  struct zoo_open_round *r, unsigned int i, long long int now)
-{
-    struct zoo_candidate *c = &peer->candidates[i];
-    bool was_down = c->health.state == ZOO_HEALTH_DOWN;
-
-    r->open &= ~bit(i);
-    c->validated = MAX(c->validated, r->sent);
-    if (zoo_health_success(&c->health, params, now) && was_down) {
-        peer->came_up |= bit(i);
-    }
-}
-
-static void
-candidate_failed(struct zoo_peer *peer, const struct zoo_params *params,
-                 struct zoo_open_round *r, unsigned int i, long long int now)
-{
-    struct zoo_candidate *c = &peer->candidates[i];
-    bool was_down = c->health.state == ZOO_HEALTH_DOWN;
-
-    r->open &= ~bit(i);
-    r->failed |= bit(i);
-    c->lost++;
-    if (c->validated > r->sent && params->fail_threshold > 1) {
-        /* A later one has arrived, so this failure is not one of several in a
-         * row, and the path is good again. */
-        c->health.failure_free = now;
-        return;
-    }
-    if (zoo_health_failure(&c->health, params, r->sent, now)) {
-        peer->went_down |= bit(i);
-        if (!peer->answered) {
-            zoo_health_set_collective(&c->health);
-        }
-    }
-    if (!was_down && zoo_path_table_owners(&peer->table, NULL) & bit(i)) {
-        /* Either a second probe is needed to confirm the loss, or an answer of
-         * the others since, to have a place for the buckets. */
-        request_urgent(peer, params, now);
-    }
-}
-
-/* Returns those of the open candidates of 'r' that are not down: their fate
- * matters. */
-static uint32_t
-open_and_not_down(const struct zoo_peer *peer, const struct zoo_open_round *r)
-{
-    uint32_t set = 0;
-
-    FOR_EACH_CANDIDATE (i, r->open) {
-        if (peer->candidates[i].health.state != ZOO_HEALTH_DOWN) {
-            set |= bit(i);
-        }
-    }
-    return set;
-}
-
-/* The time of 'r' is over: fails what is known to be absent, and deals with
- * silence. */
-static void
-expire_round(struct zoo_peer *peer, const struct zoo_params *params,
-             struct zoo_open_round *r, long long int now)
-{
-    long long int deadline = r->sent + zoo_peer_timeout(peer, params);
-
-    FOR_EACH_CANDIDATE (i, r->open & r->absent) {
-        if (now >= r->sent + candidate_timeout(peer, params, i)) {
-            candidate_failed(peer, params, r, i, now);
-        }
-    }
-    if (!(r->open & ~r->absent)) {
-        return;
-    }
-
-    if (!r->urged) {
-        long long int late = (zoo_peer_tick(params)
-                              + zoo_peer_timeout(peer, params) / 2);
-
-        r->urged = true;
-        if (now - deadline > late && !r->answered
-            && peer->n_forgiven < MAX_FORGIVEN) {
-            /* It is this program that ran late, which says nothing about the
-             * path: ask again. */
-            peer->n_forgiven++;
-            r->open = 0;
-            request_urgent(peer, params, now);
-        } else if (!r->answered) {
-            peer->n_silent++;
-        }
-    } else if (now >= r->sent + silence_timeout(peer, params)) {
-        FOR_EACH_CANDIDATE (i, r->open) {
-            candidate_failed(peer, params, r, i, now);
-        }
-    }
-    if (open_and_not_down(peer, r)) {
-        peer->overdue = true;
-        request_urgent(peer, params, now);
-    }
-}
-
-/* Calls for each of the open rounds in ascending order: a candidate's results
- * must be counted in the order of its probes. */
-#define FOR_EACH_ROUND(R, PEER)                                             \
-    for (uint32_t id__ = (PEER)->round > ZOO_PEER_MAX_ROUNDS                \
-                         ? (PEER)->round - ZOO_PEER_MAX_ROUNDS + 1 : 1;     \
-         id__ <= (PEER)->round; id__++)                                     \
-        for (struct zoo_open_round *R                                       \
-                 = &(PEER)->rounds[id__ % ZOO_PEER_MAX_ROUNDS];             \
-             R && R->id == id__; R = NULL)
-
-#define FOR_EACH_OPEN_ROUND(R, PEER)            \
-    FOR_EACH_ROUND (R, PEER)                    \
-        if (R->open)
-
-static void
-expire_rounds(struct zoo_peer *peer, const struct zoo_params *params,
-              long long int now)
-{
-    long long int timeout = zoo_peer_timeout(peer, params);
-
-    peer->overdue = false;
-    FOR_EACH_OPEN_ROUND (r, peer) {
-        if (now >= r->sent + timeout) {
-            expire_round(peer, params, r, now);
-        }
-    }
-    if (!peer->answered && peer->state == ZOO_PEER_ACTIVE
-        && peer->n_silent >= 3 && now - peer->active_since >= LEGACY_AFTER
-        && !zoo_peer_healthy(peer)) {
-        set_state(peer, ZOO_PEER_LEGACY);
-    }
 }
 
 /* Schedule. */
@@ -491,11 +306,11 @@ expire_rounds(struct zoo_peer *peer, const struct zoo_params *params,
 static void
 wake_up(struct zoo_peer *peer, long long int now)
 {
-    set_state(peer, (peer->n_rewritten >= REWRITTEN_REPORTS
-                     ? ZOO_PEER_UNSUPPORTED
-                     : !peer->upstream ? ZOO_PEER_ACTIVE
-                     : peer->answered ? ZOO_PEER_EXHAUSTED
-                     : ZOO_PEER_LEGACY));
+    zoo_peer_set_state(peer, (peer->n_rewritten >= REWRITTEN_REPORTS
+                              ? ZOO_PEER_UNSUPPORTED
+                              : !peer->upstream ? ZOO_PEER_ACTIVE
+                              : peer->answered ? ZOO_PEER_EXHAUSTED
+                              : ZOO_PEER_LEGACY));
     peer->active_since = now;
     peer->n_silent = peer->n_forgiven = 0;
     for (unsigned int i = 0; i < peer->table.n; i++) {
@@ -519,7 +334,7 @@ fall_asleep(struct zoo_peer *peer)
 {
     close_rounds(peer);
     memset(peer->used, 0, sizeof peer->used);
-    set_state(peer, ZOO_PEER_IDLE);
+    zoo_peer_set_state(peer, ZOO_PEER_IDLE);
     peer->next_full = peer->next_fast = peer->next_urgent = LLONG_MAX;
 }
 
@@ -628,8 +443,8 @@ zoo_peer_run_within(struct zoo_peer *peer, const struct zoo_params *params,
     if (peer->state == ZOO_PEER_IDLE) {
         return 0;
     }
-    expire_rounds(peer, params, now);
-    settle(peer, params, now);
+    zoo_peer_expire_rounds(peer, params, now);
+    zoo_peer_settle(peer, params, now);
     set = (budget == ZOO_BUDGET_NONE ? 0
            : peer->state == ZOO_PEER_ACTIVE
            ? run_active(peer, params, budget, now)
@@ -740,188 +555,17 @@ zoo_peer_next(const struct zoo_peer *peer, const struct zoo_params *params)
     }
     FOR_EACH_OPEN_ROUND (r, CONST_CAST(struct zoo_peer *, peer)) {
         FOR_EACH_CANDIDATE (i, r->open & r->absent) {
-            next = MIN(next, r->sent + candidate_timeout(peer, params, i));
+            next = MIN(next, (r->sent
+                              + zoo_peer_candidate_timeout(peer, params, i)));
         }
         if (r->open & ~r->absent) {
-            next = MIN(next, r->sent + (r->urged
-                                        ? silence_timeout(peer, params)
-                                        : zoo_peer_timeout(peer, params)));
+            next = MIN(next,
+                       r->sent + (r->urged
+                                  ? zoo_peer_silence_timeout(peer, params)
+                                  : zoo_peer_timeout(peer, params)));
         }
     }
     return next;
-}
-
-/* Reports. */
-
-static uint8_t
-backend_group(struct zoo_peer *peer, struct eth_addr backend)
-{
-    if (eth_addr_is_zero(backend)) {
-        return 0;
-    }
-    for (unsigned int g = 0; g < ZOO_PEER_MAX_GROUPS; g++) {
-        if (eth_addr_is_zero(peer->backends[g])) {
-            peer->backends[g] = backend;
-        }
-        if (eth_addr_equals(peer->backends[g], backend)) {
-            return g + 1;
-        }
-    }
-    return 0;
-}
-
-static void
-sample_rtt(struct zoo_peer *peer, long long int rtt)
-{
-    if (!peer->srtt) {
-        peer->srtt = MAX(rtt, 1);
-        peer->rttvar = rtt / 2;
-    } else {
-        peer->rttvar += (llabs(peer->srtt - rtt) - peer->rttvar) / 4;
-        peer->srtt = MAX(peer->srtt + (rtt - peer->srtt) / 8, 1);
-    }
-}
-
-static void
-sample_candidate_rtt(struct zoo_candidate *c, uint32_t us)
-{
-    if (!c->rtt_us) {
-        c->rtt_us = us;
-        c->rttvar_us = MIN(us / 2, MAX_RTTVAR_US);
-    } else {
-        uint32_t error = MAX(c->rtt_us, us) - MIN(c->rtt_us, us);
-
-        c->rttvar_us = MIN((c->rttvar_us * 3ULL + error) / 4, MAX_RTTVAR_US);
-        c->rtt_us = MAX(1, (c->rtt_us * 7ULL + us) / 8);
-    }
-}
-
-/* Returns true if 'e' says that round 'id' arrived. */
-static bool
-entry_has_round(const struct zoo_probe_entry *e, uint32_t id)
-{
-    return (e->last == id
-            || (e->last > id && e->last - id <= 16
-                && e->history & (1u << (e->last - id - 1))));
-}
-
-/* Learns from what 'report' says about candidate 'i'.  'continuous' is false
- * if the responder may have forgotten what arrived earlier. */
-static void
-learn_entry(struct zoo_peer *peer, const struct zoo_params *params,
-            const struct zoo_probe *report, const struct zoo_probe_entry *e,
-            unsigned int i, uint8_t group, bool continuous, long long int now)
-{
-    struct zoo_candidate *c = &peer->candidates[i];
-    /* One of several instances behind one address knows only of what reached
-     * itself. */
-    bool knows = (!(report->flags & ZOO_PROBE_F_CHALLENGE)
-                  && (!c->group || c->group == group));
-    long long int timeout = candidate_timeout(peer, params, i);
-
-    FOR_EACH_ROUND (r, peer) {
-        if (!((r->open | r->failed) & bit(i)) || r->id > report->round) {
-            continue;
-        } else if (entry_has_round(e, r->id)) {
-            if (r->failed & bit(i)) {
-                /* It was only slow. */
-                r->failed &= ~bit(i);
-                c->lost--;
-            }
-            if (r->id == e->last) {
-                long long int rtt = now - r->sent - e->age_us * 1000LL;
-
-                sample_candidate_rtt(c, MAX(1, MIN(rtt / 1000, INT32_MAX)));
-                c->group = group;
-            }
-            candidate_arrived(peer, params, r, i, now);
-        } else if (!knows || !(r->open & bit(i))) {
-            continue;
-        } else if (!continuous && r->id != report->round) {
-            /* Nobody will ever know. */
-            r->open &= ~bit(i);
-        } else {
-            if (now >= r->sent + timeout) {
-                candidate_failed(peer, params, r, i, now);
-            } else {
-                r->absent |= bit(i);
-            }
-        }
-    }
-}
-
-/* Notes whether the peer sees other outer source ports than were sent. */
-static void
-learn_rewriting(struct zoo_peer *peer, const struct zoo_probe *report)
-{
-    bool arrived = false;
-
-    for (unsigned int k = 0; k < report->n_entries; k++) {
-        arrived |= report->entries[k].last == report->round;
-    }
-    if (!(report->flags & ZOO_PROBE_F_REWRITTEN) || arrived) {
-        peer->n_rewritten = 0;
-        if (peer->state == ZOO_PEER_UNSUPPORTED) {
-            set_state(peer, ZOO_PEER_ACTIVE);
-            peer->next_full = 0;
-        }
-    } else if (++peer->n_rewritten >= REWRITTEN_REPORTS) {
-        set_state(peer, ZOO_PEER_UNSUPPORTED);
-    }
-}
-
-enum zoo_probe_error
-zoo_peer_report(struct zoo_peer *peer, const struct zoo_params *params,
-                const struct zoo_probe *report, long long int now)
-{
-    struct zoo_open_round *r
-        = &peer->rounds[report->round % ZOO_PEER_MAX_ROUNDS];
-    bool first = r->id == report->round && !r->answered;
-    bool continuous;
-    uint8_t group;
-
-    if (report->session != peer->session || report->round > peer->round
-        || peer->state == ZOO_PEER_IDLE) {
-        return ZOO_PROBE_UNEXPECTED;
-    }
-    if (peer->round - report->round >= ZOO_PEER_MAX_ROUNDS) {
-        return ZOO_PROBE_REPLAYED;
-    }
-    for (unsigned int k = 0; k < report->n_entries; k++) {
-        if (report->entries[k].last > peer->round) {
-            return ZOO_PROBE_UNEXPECTED;
-        }
-    }
-
-    peer->answered = true;
-    peer->n_silent = peer->n_forgiven = 0;
-    if (report->round == peer->round) {
-        peer->peer_key = report->newest_key;
-        peer->peer_caps = report->caps;
-    }
-    if (first) {
-        r->answered = true;
-        sample_rtt(peer, now - r->sent);
-        learn_rewriting(peer, report);
-    }
-    if (report->flags & ZOO_PROBE_F_CHALLENGE) {
-        peer->challenge = report->challenge;
-        request_urgent(peer, params, now);
-    }
-
-    group = backend_group(peer, report->backend_id);
-    continuous = report->challenge == peer->memory[group];
-    peer->memory[group] = report->challenge;
-    for (unsigned int k = 0; k < report->n_entries; k++) {
-        const struct zoo_probe_entry *e = &report->entries[k];
-        int i = zoo_path_table_find(&peer->table, e->sport);
-
-        if (i >= 0) {
-            learn_entry(peer, params, report, e, i, group, continuous, now);
-        }
-    }
-    settle(peer, params, now);
-    return ZOO_PROBE_OK;
 }
 
 void
@@ -952,7 +596,7 @@ zoo_peer_force(struct zoo_peer *peer, const struct zoo_params *params,
          * do. */
         h->first_fail = now - 2 * params->full_interval;
     }
-    settle(peer, params, now);
+    zoo_peer_settle(peer, params, now);
 }
 
 bool

@@ -29,6 +29,8 @@ ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zoo-health.h \
 	ofproto-zoo/zoo-path-table.c \
 	ofproto-zoo/zoo-path-table.h \
+	ofproto-zoo/zoo-peer-private.h \
+	ofproto-zoo/zoo-peer-rounds.c \
 	ofproto-zoo/zoo-peer.c \
 	ofproto-zoo/zoo-peer.h \
 	ofproto-zoo/zoo-port-hash.c \

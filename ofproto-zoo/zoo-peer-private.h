@@ -1,0 +1,85 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#ifndef ZOO_PEER_PRIVATE_H
+#define ZOO_PEER_PRIVATE_H 1
+
+/* What zoo-peer.c (states, buckets, schedule) and zoo-peer-rounds.c (what
+ * reports, and their absence, teach) share. */
+
+#include "util.h"
+#include "zoo-peer.h"
+
+#define MSEC (1000 * 1000LL)
+#define SEC (1000 * MSEC)
+
+/* Reports of rewritten ports in a row that are believed. */
+#define REWRITTEN_REPORTS 3
+
+static inline uint32_t
+bit(unsigned int i)
+{
+    return UINT32_C(1) << i;
+}
+
+static inline uint32_t
+all_candidates(const struct zoo_peer *peer)
+{
+    return peer->table.n == 32 ? UINT32_MAX : bit(peer->table.n) - 1;
+}
+
+#define FOR_EACH_CANDIDATE(I, SET)                              \
+    for (uint32_t set__ = (SET), I = 0;                         \
+         set__ && (I = raw_ctz(set__), true);                   \
+         set__ = zero_rightmost_1bit(set__))
+
+/* Calls for each of the open rounds in ascending order: a candidate's results
+ * must be counted in the order of its probes. */
+#define FOR_EACH_ROUND(R, PEER)                                             \
+    for (uint32_t id__ = (PEER)->round > ZOO_PEER_MAX_ROUNDS                \
+                         ? (PEER)->round - ZOO_PEER_MAX_ROUNDS + 1 : 1;     \
+         id__ <= (PEER)->round; id__++)                                     \
+        for (struct zoo_open_round *R                                       \
+                 = &(PEER)->rounds[id__ % ZOO_PEER_MAX_ROUNDS];             \
+             R && R->id == id__; R = NULL)
+
+#define FOR_EACH_OPEN_ROUND(R, PEER)            \
+    FOR_EACH_ROUND (R, PEER)                    \
+        if (R->open)
+
+/* Returns how long the answer to a probe of candidate 'i' may take.  A report
+ * tells of the fastest candidates first, and the paths of others may be
+ * longer, ns. */
+long long int zoo_peer_candidate_timeout(const struct zoo_peer *,
+                                         const struct zoo_params *,
+                                         unsigned int i);
+
+/* Returns how long the silence about a round lasts that is failure, ns. */
+long long int zoo_peer_silence_timeout(const struct zoo_peer *,
+                                       const struct zoo_params *);
+
+/* Makes the peer's state 'state', with the map that belongs to it. */
+void zoo_peer_set_state(struct zoo_peer *, enum zoo_peer_state state);
+
+/* Does what follows from changes of candidates' health. */
+void zoo_peer_settle(struct zoo_peer *, const struct zoo_params *,
+                     long long int now);
+
+/* Draws the conclusions from rounds whose time is over at 'now'. */
+void zoo_peer_expire_rounds(struct zoo_peer *, const struct zoo_params *,
+                            long long int now);
+
+#endif /* zoo-peer-private.h */
