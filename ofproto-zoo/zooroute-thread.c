@@ -657,7 +657,10 @@ thread_run(struct tx *txs)
     housekeep(zoo_now());
     n = n_reports = (zoo_now() >= next_report()
                      ? run_reports(txs, MAX_BATCH, zoo_now()) : 0);
-    if (n_rx < MAX_RX_BATCH && zoo_now() >= next_peer_run()) {
+    /* Peers wait for what has come in to be read, but not for ever: somebody
+     * might send more and more. */
+    long long int wait = n_rx < MAX_RX_BATCH ? 0 : get_tick();
+    if (zoo_now() - wait >= next_peer_run()) {
         n += run_peers(&txs[n], MAX_BATCH, zoo_now());
     }
     struct eth_addr backend_id = zooroute_config.backend_id;
