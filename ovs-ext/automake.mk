@@ -18,6 +18,10 @@
 # tests/zoo.at.
 
 lib_libopenvswitch_la_SOURCES += \
+	ovs-ext/vtrace-digest.c \
+	ovs-ext/vtrace-digest.h \
+	ovs-ext/vtrace-reasons.h \
+	ovs-ext/vtrace-record.h \
 	ovs-ext/zoo-datapath.c \
 	ovs-ext/zoo-datapath.h \
 	ovs-ext/zoo-flow.h

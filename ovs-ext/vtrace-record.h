@@ -93,10 +93,10 @@ enum vtrace_link {
 /* What is at the other side of the port: decides whether a packet sent there
  * was delivered or left the domain.
  *
- * Interface other_config:vtrace-port ("access" or "external") decides.  Without
- * it a tunnel port is TUNNEL, a patch port PATCH, a port whose external_ids
- * have "iface-id" or "attached-mac", an internal, tap or vhost-user port and a
- * veth are ACCESS, anything else is EXTERNAL. */
+ * Interface other_config:vtrace-port ("access" or "external") decides.
+ * Without it a tunnel port is TUNNEL, a patch port PATCH, a port whose
+ * external_ids have "iface-id" or "attached-mac", an internal, tap or
+ * vhost-user port and a veth are ACCESS, anything else is EXTERNAL. */
 enum vtrace_port_class {
     VTRACE_PORT_UNKNOWN = 0,
     VTRACE_PORT_ACCESS = 1,     /* A tenant's machine. */
@@ -123,7 +123,8 @@ enum {
 /* How a member is carried. */
 enum vtrace_field_type {
     VTRACE_T_UINT,              /* Unsigned, big endian, as long as here. */
-    VTRACE_T_TIME,              /* dateTimeNanoseconds: vtrace_time_to_ntp(). */
+    VTRACE_T_TIME,              /* dateTimeNanoseconds, see
+                                 * vtrace_time_to_ntp(). */
     VTRACE_T_IPV6,              /* 16 bytes.  IPv4 as ::ffff:a.b.c.d. */
     VTRACE_T_STRING,            /* VTRACE_NAME_LEN bytes, padded with zeros. */
 };
@@ -178,7 +179,7 @@ struct vtrace_record {
     uint64_t time;              /* ns since 1970, CLOCK_REALTIME, from the
                                  * datapath. */
     uint64_t digest;            /* P. Same at every point: vtrace-digest.h. */
-    uint64_t cookie;            /* Of the rule that decided: VTRACE_F_COOKIE. */
+    uint64_t cookie;            /* Of the deciding rule: VTRACE_F_COOKIE. */
     uint64_t tun_id;            /* VNI or key of the tunnel. */
     struct in6_addr src, dst;   /* P. As seen at this point. */
     struct in6_addr tun_src;    /* Outer addresses: in records at tunnel */
@@ -276,8 +277,8 @@ BUILD_ASSERT_DECL(sizeof(struct vtrace_endpoint) == 24);
  * section 6.1.9). */
 #define VTRACE_NTP_OFFSET 2208988800ULL
 
-/* Returns 'ns' since 1970 as dateTimeNanoseconds, host byte order.  Rounded up,
- * so that vtrace_time_from_ntp() gives back the same. */
+/* Returns 'ns' since 1970 as dateTimeNanoseconds, in host byte order.  Rounded
+ * up, so that vtrace_time_from_ntp() gives back the same. */
 static inline uint64_t
 vtrace_time_to_ntp(uint64_t ns)
 {
