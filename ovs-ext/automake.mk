@@ -24,7 +24,9 @@ lib_libopenvswitch_la_SOURCES += \
 	ovs-ext/vtrace-record.h \
 	ovs-ext/zoo-datapath.c \
 	ovs-ext/zoo-datapath.h \
-	ovs-ext/zoo-flow.h
+	ovs-ext/zoo-flow.h \
+	ovs-ext/zoo-gbp.c \
+	ovs-ext/zoo-gbp.h
 
 ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zoo-auth.c \
@@ -62,12 +64,14 @@ EXTRA_DIST += \
 	ovs-ext/ofp-actions-zoo.c \
 	ovs-ext/ofproto-dpif-xlate-zoo.c \
 	ovs-ext/tests/zoo.at \
+	ovs-ext/tests/zoo-gbp.at \
 	ovs-ext/tests/zooroute-action.at \
 	ovs-ext/tests/zooroute-appctl.at \
 	ovs-ext/tests/zooroute-ovsdb.at
 
 TESTSUITE_AT += \
 	ovs-ext/tests/zoo.at \
+	ovs-ext/tests/zoo-gbp.at \
 	ovs-ext/tests/zooroute-action.at \
 	ovs-ext/tests/zooroute-appctl.at \
 	ovs-ext/tests/zooroute-ovsdb.at

@@ -35,6 +35,20 @@
 #define zoo_neigh_lookup tnl_neigh_lookup
 #endif
 
+/* Matches the group policy of the packet of 'ctx', if it came from a tunnel,
+ * where it goes out by tunnel port 'cfg' with that policy.  Elsewhere packets
+ * of one datapath flow may differ in it. */
+static void
+zoo_xlate_match_gbp(struct xlate_ctx *ctx,
+                    const struct netdev_tunnel_config *cfg)
+{
+    if (cfg && cfg->exts & (1 << OVS_VXLAN_EXT_GBP)
+        && flow_tnl_dst_is_set(&ctx->xin->upcall_flow->tunnel)) {
+        ctx->wc->masks.tunnel.gbp_id = OVS_BE16_MAX;
+        ctx->wc->masks.tunnel.gbp_flags = UINT8_MAX;
+    }
+}
+
 /* Reports in a trace what zoo_xlate_tunnel_push() has decided. */
 static void
 zoo_xlate_report(struct xlate_ctx *ctx, const struct zooroute_output *out)
@@ -57,10 +71,12 @@ zoo_xlate_tunnel_push(struct xlate_ctx *ctx, const struct xport *xport,
                       struct ovs_action_push_tnl *data)
 {
     const struct flow *flow = &ctx->xin->flow;
-    const struct netdev_tunnel_config *cfg;
+    const struct netdev_tunnel_config *cfg
+        = netdev_get_tunnel_config(xport->netdev);
     struct zooroute_output out;
     uint16_t choice;
 
+    zoo_xlate_match_gbp(ctx, cfg);
     memset(&out, 0, sizeof out);
     out.mode = zoo_flow_get(&flow->tunnel, &choice);
     if (out.mode == ZOO_FLOW_SPORT) {
@@ -73,7 +89,6 @@ zoo_xlate_tunnel_push(struct xlate_ctx *ctx, const struct xport *xport,
                && !zoo_ofproto_unsupported(&ctx->xbridge->ofproto->up, NULL)
                && (data->tnl_type == OVS_VPORT_TYPE_VXLAN
                    || data->tnl_type == OVS_VPORT_TYPE_GENEVE)) {
-        cfg = netdev_get_tunnel_config(xport->netdev);
         out.key.local = *local;
         out.key.remote = flow_tnl_dst(&flow->tunnel);
         out.key.dst_port = flow->tunnel.tp_dst;
