@@ -233,7 +233,7 @@ vtrace_store_list(struct vtrace_store *store, const char *tenant,
 /* Nodes. */
 
 void
-vtrace_nodes_destroy(struct vtrace_node *nodes, size_t n)
+vtrace_store_nodes_destroy(struct vtrace_store_node *nodes, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         free(nodes[i].name);
@@ -326,7 +326,7 @@ vtrace_store_remove_node(struct vtrace_store *store, const char *name)
 
 char *
 vtrace_store_nodes(struct vtrace_store *store, const char *name,
-                   struct vtrace_node **nodesp, size_t *n)
+                   struct vtrace_store_node **nodesp, size_t *n)
 {
     size_t allocated = 0;
     sqlite3_stmt *stmt;
@@ -342,7 +342,7 @@ vtrace_store_nodes(struct vtrace_store *store, const char *name,
         if (*n >= allocated) {
             *nodesp = x2nrealloc(*nodesp, &allocated, sizeof **nodesp);
         }
-        (*nodesp)[(*n)++] = (struct vtrace_node) {
+        (*nodesp)[(*n)++] = (struct vtrace_store_node) {
             .name = xstrdup(vtrace_sql_text(stmt, 0)),
             .target = xstrdup(vtrace_sql_text(stmt, 1)),
             .domain = xstrdup(vtrace_sql_text(stmt, 2)),
@@ -351,7 +351,7 @@ vtrace_store_nodes(struct vtrace_store *store, const char *name,
     }
     if (rc != SQLITE_DONE) {
         error = vtrace_sql_error(store);
-        vtrace_nodes_destroy(*nodesp, *n);
+        vtrace_store_nodes_destroy(*nodesp, *n);
         *nodesp = NULL;
         *n = 0;
     }

@@ -118,8 +118,14 @@ check_name(const char *what, const char *name)
 static char *
 check_match(const struct vtrace_match *match)
 {
-    if (IN6_IS_ADDR_V4MAPPED(&match->src)
-        != IN6_IS_ADDR_V4MAPPED(&match->dst)) {
+    bool any_src = ipv6_addr_equals(&match->src, &in6addr_any);
+    bool any_dst = ipv6_addr_equals(&match->dst, &in6addr_any);
+
+    if (any_src && any_dst) {
+        return xstrdup("src and dst: at least one must be given");
+    } else if (!any_src && !any_dst
+               && IN6_IS_ADDR_V4MAPPED(&match->src)
+                  != IN6_IS_ADDR_V4MAPPED(&match->dst)) {
         return xstrdup("src and dst: one is IPv4, the other IPv6");
     } else if ((match->sport || match->dport)
                && match->proto != IPPROTO_TCP && match->proto != IPPROTO_UDP
@@ -183,7 +189,9 @@ check_overlap(struct vtrace_store *store, const struct vtrace_entry *entry,
     error = vtrace_sql_int(
         store, 0, &overlaps,
         "SELECT 1 FROM rules WHERE state < 4 AND node = ? AND bridge = ? "
-        "AND port = ? AND src = ? AND dst = ? "
+        "AND port = ? "
+        "AND (src = ?4 OR src = '::' OR ?4 = '::') "
+        "AND (dst = ?5 OR dst = '::' OR ?5 = '::') "
         "AND (proto = ?6 OR proto = 0 OR ?6 = 0) "
         "AND (sport = ?7 OR sport = 0 OR ?7 = 0) "
         "AND (dport = ?8 OR dport = 0 OR ?8 = 0) "
@@ -340,7 +348,7 @@ forget_old_tasks(struct vtrace_store *store, const char *tenant, int max_kept)
 static char *
 node_domain(struct vtrace_store *store, const char *name, char **domain)
 {
-    struct vtrace_node *nodes;
+    struct vtrace_store_node *nodes;
     char *error;
     size_t n;
 
@@ -355,7 +363,7 @@ node_domain(struct vtrace_store *store, const char *name, char **domain)
         error = xasprintf("node %s: no such node; \"vtrace nodes\" lists them",
                           name);
     }
-    vtrace_nodes_destroy(nodes, n);
+    vtrace_store_nodes_destroy(nodes, n);
     return error;
 }
 

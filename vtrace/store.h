@@ -110,7 +110,8 @@ struct vtrace_entry {
     char port[VTRACE_STORE_MAX_NAME + 1];
 };
 
-/* Which packets.  IPv4 addresses are mapped into IPv6. */
+/* Which packets.  IPv4 addresses are mapped into IPv6; one of the addresses
+ * may be in6addr_any, for all. */
 struct vtrace_match {
     uint8_t proto;              /* IPPROTO_*, or 0 for all. */
     struct in6_addr src, dst;
@@ -255,14 +256,14 @@ char *vtrace_store_list(struct vtrace_store *, const char *tenant,
  * of ovs-ofctl, with "%b" for the bridge's name.  Colors are unique within a
  * domain. */
 
-struct vtrace_node {
+struct vtrace_store_node {
     char *name;
     char *target;
     char *domain;
     bool from_file;
 };
 
-void vtrace_nodes_destroy(struct vtrace_node *, size_t n);
+void vtrace_store_nodes_destroy(struct vtrace_store_node *, size_t n);
 
 /* Adds or changes a node. */
 char *vtrace_store_add_node(struct vtrace_store *, const char *name,
@@ -274,9 +275,9 @@ char *vtrace_store_remove_node(struct vtrace_store *, const char *name)
     OVS_WARN_UNUSED_RESULT;
 
 /* Sets '*nodesp' to an array of all nodes by name, or of the node 'name' if it
- * is not NULL, for vtrace_nodes_destroy(). */
+ * is not NULL, for vtrace_store_nodes_destroy(). */
 char *vtrace_store_nodes(struct vtrace_store *, const char *name,
-                         struct vtrace_node **nodesp, size_t *n)
+                         struct vtrace_store_node **nodesp, size_t *n)
     OVS_WARN_UNUSED_RESULT;
 
 /* Checks everything that has to be true of the tables between steps.  For

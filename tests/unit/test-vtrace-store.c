@@ -467,7 +467,7 @@ END_TEST
 
 START_TEST(nodes)
 {
-    struct vtrace_node *list;
+    struct vtrace_store_node *list;
     int64_t id;
     size_t n;
 
@@ -476,7 +476,7 @@ START_TEST(nodes)
     ck_assert_str_eq(list[0].name, "h1");
     ck_assert_str_eq(list[1].target, "tcp:192.0.2.2:6653");
     ck_assert_str_eq(list[2].domain, "other");
-    vtrace_nodes_destroy(list, n);
+    vtrace_store_nodes_destroy(list, n);
 
     id = store_create("red", "h1", 80);
     store_check_error(vtrace_store_remove_node(store, "h1"), "1 tasks use it");
@@ -492,7 +492,7 @@ START_TEST(nodes)
     ck_assert_int_eq(n, 1);
     ck_assert_str_eq(list[0].target, "ssl:192.0.2.2:6653");
     ck_assert(list[0].from_file);
-    vtrace_nodes_destroy(list, n);
+    vtrace_store_nodes_destroy(list, n);
 }
 END_TEST
 
