@@ -119,11 +119,9 @@ verdict_to_json(const struct vtrace_analysis *an, bool tenant)
                              v.has_cookie, v.cookie);
     }
     if (v.edge[0] && !tenant) {
-        struct json *ends[2] = {
-            json_string_create(v.edge[0]), json_string_create(v.edge[1])
-        };
-
-        json_object_put(json, "edge", json_array_create(ends, 2));
+        json_object_put(json, "edge",
+                        json_array_create_2(json_string_create(v.edge[0]),
+                                            json_string_create(v.edge[1])));
         put_integer(json, "sport", v.sport);
     } else {
         json_object_put(json, "edge", json_null_create());

@@ -199,8 +199,7 @@ struct flow_state {
     struct flow_node **nodes;   /* By index of node, NULL if not seen. */
     size_t n_nodes;             /* Elements of 'nodes'. */
 
-    uint64_t rule_count;
-    bool has_rule_count;
+    uint64_t rule_count;        /* Packets that should have left records. */
 
     uint64_t seen;              /* Packets judged. */
     uint64_t delivered, left;

@@ -443,8 +443,11 @@ judge_nothing(const struct flow_state *flow, struct vtrace_verdict *v)
 {
     const struct vtrace_exporter *entry = flow->entry;
 
+    /* Of a few packets, sampling may have taken none. */
     set_reason(v, (!entry || !entry->watermark ? VTRACE_REASON_NODE_SILENT
-                   : flow->rule_count ? VTRACE_REASON_CONTRADICTION
+                   : flow->rule_count >= MIN_DELIVERED
+                   ? VTRACE_REASON_CONTRADICTION
+                   : flow->rule_count ? VTRACE_REASON_TOO_FEW
                    : VTRACE_REASON_NO_PACKETS));
     if (entry) {
         v->node = entry->name;

@@ -401,7 +401,6 @@ vtrace_analysis_set_rule_count(struct vtrace_analysis *an,
                                uint64_t packets)
 {
     an->flows[direction].rule_count = packets;
-    an->flows[direction].has_rule_count = true;
 }
 
 void

@@ -147,7 +147,8 @@ void vtrace_analyzer_clock_offset(struct vtrace_analyzer *,
  * several times a second at best. */
 void vtrace_analyzer_run(struct vtrace_analyzer *, uint64_t now);
 
-/* Says how many packets the switch counted for the rule of 'direction'. */
+/* Says how many packets of 'direction' should have left records at the entry:
+ * those that the switch counted for the rule, divided by 4^exp. */
 void vtrace_analysis_set_rule_count(struct vtrace_analysis *,
                                     enum vtrace_direction direction,
                                     uint64_t packets);

@@ -27,6 +27,7 @@
 #include "openvswitch/json.h"
 #include "packets.h"
 #include "util.h"
+#include "vtrace/vtrace-json.h"
 
 /* What one fault is to give in each scenario: "KIND PLACE REASON", where PLACE
  * is NODE, NODE/BRIDGE, [FROM,TO] or "-". */
@@ -209,9 +210,21 @@ START_TEST(test_no_traffic)
 {
     struct sim_options o = { .scenario = _i, .fault = SIM_NONE, .both = true,
                              .n_packets = 100, .no_entry = true };
+    struct vtrace_analysis *an;
     struct vtrace_verdict v;
 
     check_verdict(&o, "no-traffic h1 no-packets", &v);
+
+    /* The rule's own count says otherwise. */
+    struct vtrace_analyzer *az = sim_run(&o, &an);
+    vtrace_analysis_set_rule_count(an, VTRACE_FORWARD, 9);
+    vtrace_analysis_verdict(an, &v);
+    ck_assert_int_eq(v.reason, VTRACE_REASON_TOO_FEW);
+    vtrace_analysis_set_rule_count(an, VTRACE_FORWARD, 10);
+    vtrace_analysis_verdict(an, &v);
+    ck_assert_int_eq(v.kind, VTRACE_VERDICT_INCONCLUSIVE);
+    ck_assert_int_eq(v.reason, VTRACE_REASON_CONTRADICTION);
+    vtrace_analyzer_destroy(az);
 }
 END_TEST
 
@@ -328,11 +341,11 @@ START_TEST(test_json)
     ck_assert_str_eq(json_string(member(member(json, "verdict"), "kind")),
                      "none");
 
-    const struct json_array *hops = json_array(member(json, "hops"));
+    const struct json *hops = member(json, "hops");
     static const char *const roles[] = { "in", "out", "in", "out" };
-    ck_assert_uint_eq(hops->n, 8);
+    ck_assert_uint_eq(json_array_size(hops), 8);
     for (int i = 0; i < 4; i++) {
-        const struct json *hop = hops->elems[i];
+        const struct json *hop = json_array_at(hops, i);
 
         ck_assert_str_eq(json_string(member(hop, "node")),
                          i < 2 ? "h1" : "gw1");
@@ -344,10 +357,10 @@ START_TEST(test_json)
         ck_assert(!i || json_boolean(member(hop, "nat")) == (i == 3));
     }
 
-    const struct json_array *edges = json_array(member(json, "edges"));
-    ck_assert_uint_eq(edges->n, 2);
+    const struct json *edges = member(json, "edges");
+    ck_assert_uint_eq(json_array_size(edges), 2);
     for (int i = 0; i < 2; i++) {
-        const struct json *edge = edges->elems[i];
+        const struct json *edge = json_array_at(edges, i);
         const struct json *delay = member(edge, "delay");
 
         ck_assert_int_eq(json_integer(member(edge, "sent")), 200);
@@ -371,6 +384,42 @@ START_TEST(test_json)
 }
 END_TEST
 
+/* An edge, and a rule, in the verdict. */
+START_TEST(test_json_verdict)
+{
+    struct sim_options o = { .scenario = SIM_VPC, .fault = SIM_SPINE_SILENT,
+                             .n_packets = 50 };
+    struct vtrace_analysis *an;
+    struct vtrace_analyzer *az = sim_run(&o, &an);
+    struct json *json = vtrace_analysis_to_json(an, false);
+    const struct json *verdict = member(json, "verdict");
+    const struct json *edge = member(verdict, "edge");
+
+    ck_assert_str_eq(json_string(member(verdict, "kind")), "underlay-loss");
+    ck_assert_uint_eq(json_array_size(edge), 2);
+    ck_assert_str_eq(json_string(json_array_at(edge, 0)), "h1");
+    ck_assert_str_eq(json_string(json_array_at(edge, 1)), "h2");
+    ck_assert_int_eq(json_integer(member(verdict, "sport")), 40001);
+    ck_assert_int_eq(json_integer(member(verdict, "lost")), 50);
+    ck_assert_int_eq(json_integer(member(verdict, "seen")), 50);
+    ck_assert(json_string(member(verdict, "suggestion"))[0]);
+    json_destroy(json);
+    vtrace_analyzer_destroy(az);
+
+    o.fault = SIM_ACL;
+    az = sim_run(&o, &an);
+    json = vtrace_analysis_to_json(an, false);
+    verdict = member(json, "verdict");
+    ck_assert_str_eq(json_string(member(verdict, "kind")), "drop");
+    ck_assert_str_eq(json_string(member(verdict, "reason")), "acl-deny");
+    ck_assert_str_eq(json_string(member(verdict, "bridge")), "br-int");
+    ck_assert_str_eq(json_string(member(verdict, "cookie")), "0x2a");
+    ck_assert_int_eq(json_integer(member(verdict, "table")), 3);
+    json_destroy(json);
+    vtrace_analyzer_destroy(az);
+}
+END_TEST
+
 /* Probes know the clocks when only one direction is traced. */
 START_TEST(test_clock_offset)
 {
@@ -389,7 +438,7 @@ START_TEST(test_clock_offset)
             vtrace_analyzer_clock_offset(az, h1, h2, 50 * MSEC + 100000);
         }
         struct json *json = vtrace_analysis_to_json(an, false);
-        const struct json *edge = json_array(member(json, "edges"))->elems[0];
+        const struct json *edge = json_array_at(member(json, "edges"), 0);
         const struct json *p50 = member(member(edge, "delay"), "p50_us");
         if (!i) {
             ck_assert_int_eq(p50->type, JSON_NULL);
@@ -578,6 +627,7 @@ suite(void)
     tcase_add_test(tc, test_too_few);
     tcase_add_loop_test(tc, test_lost_messages, 0, 8);
     tcase_add_loop_test(tc, test_json, 0, 2);
+    tcase_add_test(tc, test_json_verdict);
     tcase_add_test(tc, test_clock_offset);
     tcase_add_test(tc, test_exit);
     tcase_add_test(tc, test_listen);
