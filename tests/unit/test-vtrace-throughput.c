@@ -38,12 +38,12 @@
 
 #define PACKETS_PER_S 125000
 #define RECORDS_PER_PACKET 4
-#ifdef __has_feature
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define SANITIZER
+#elif defined __has_feature
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define SANITIZER
 #endif
-#elif defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-#define SANITIZER
 #endif
 
 /* KiB.  Sanitizers keep what was freed for a while. */
