@@ -52,9 +52,15 @@ struct vtrace_ipfix {
 #define VTRACE_IE_TYPE_IPV6(SIZE) FB_IP6_ADDR
 #define VTRACE_IE_TYPE_STRING(SIZE) FB_STRING
 
+/* Which of them have a byte order. */
+#define VTRACE_IE_FLAGS_UINT FB_IE_F_ENDIAN
+#define VTRACE_IE_FLAGS_TIME FB_IE_F_ENDIAN
+#define VTRACE_IE_FLAGS_IPV6 0
+#define VTRACE_IE_FLAGS_STRING 0
+
 #define ELEMENT__(STRUCT, MEMBER, TYPE, PEN, ELEMENT, NAME)                   \
     FB_IE_INIT_FULL(#NAME, PEN, ELEMENT, MEMBER_SIZEOF(STRUCT, MEMBER),       \
-                    FB_IE_F_ENDIAN, 0, 0,                                     \
+                    VTRACE_IE_FLAGS_##TYPE, 0, 0,                             \
                     VTRACE_IE_TYPE_##TYPE(MEMBER_SIZEOF(STRUCT, MEMBER)),     \
                     NULL),
 #define SPEC__(STRUCT, MEMBER, NAME)                                          \
@@ -146,12 +152,14 @@ static void
 add_template(fbSession_t *session, enum kind kind, fbInfoElementSpec_t *spec)
 {
     fbTemplate_t *template = fbTemplateAlloc(info_model());
+    GError *error = NULL;
 
     /* These cannot fail but by an error in the lists. */
-    if (!fbTemplateAppendSpecArray(template, spec, UINT32_MAX, NULL)
-        || !fbSessionAddTemplate(session, TRUE, kind, template, NULL)) {
-        VLOG_ABORT("internal template %d", kind);
+    if (!fbTemplateAppendSpecArray(template, spec, UINT32_MAX, &error)
+        || !fbSessionAddTemplate(session, TRUE, kind, template, &error)) {
+        VLOG_ABORT("internal template %d: %s", kind, error->message);
     }
+    g_clear_error(&error);
 }
 
 struct vtrace_ipfix *

@@ -44,8 +44,9 @@ void vtrace_tasks_wait(struct vtrace_tasks *);
 /* Says that something changed that tasks may be waiting for. */
 void vtrace_tasks_kick(struct vtrace_tasks *);
 
-/* Stops task 'id' of 'tenant' (NULL: of any): ends it now, with a verdict if it
- * was running.  Returns NULL or an error message that the caller must free. */
+/* Stops task 'id' of 'tenant' (NULL: of any): ends it now, with a verdict if
+ * it was running.  Returns NULL or an error message that the caller must
+ * free. */
 char *vtrace_tasks_stop(struct vtrace_tasks *, const char *tenant, int64_t id)
     OVS_WARN_UNUSED_RESULT;
 
