@@ -77,9 +77,7 @@ enum {
 
 /* s. */
 #define VTRACE_TASK_DEFAULT_DURATION 10
-
-/* A rule's hard timeout is 16 bits. */
-#define VTRACE_TASK_MAX_DURATION 65535
+#define VTRACE_TASK_MAX_DURATION (VTRACE_STORE_MAX_DURATION / 1000)
 
 #define VTRACE_TASK_MAX_INJECT 1000     /* Packets per second. */
 

@@ -101,6 +101,7 @@ init_match(const struct vtrace_flow *flow, struct match *match)
     bool v4 = IN6_IS_ADDR_V4MAPPED(is_any(&m->src) ? &m->dst : &m->src);
 
     match_init_catchall(match);
+    match_set_default_packet_type(match);
     match_set_tun_gbp_id(match, htons(0));
     if (flow->in_port != OFPP_NONE) {
         match_set_in_port(match, flow->in_port);

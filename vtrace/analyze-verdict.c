@@ -444,7 +444,8 @@ judge_nothing(const struct flow_state *flow, struct vtrace_verdict *v)
     const struct vtrace_exporter *entry = flow->entry;
 
     /* Of a few packets, sampling may have taken none. */
-    set_reason(v, (!entry || !entry->watermark ? VTRACE_REASON_NODE_SILENT
+    set_reason(v, (!entry || !vtrace_flow_complete(flow, entry)
+                   ? VTRACE_REASON_NODE_SILENT
                    : flow->rule_count >= MIN_DELIVERED
                    ? VTRACE_REASON_CONTRADICTION
                    : flow->rule_count ? VTRACE_REASON_TOO_FEW
@@ -535,7 +536,7 @@ vtrace_analysis_verdict(const struct vtrace_analysis *an,
         set_reason(v, VTRACE_REASON_NONE);
         set_place(forward, f.exit ? f.exit : r.exit, v);
     } else if (reverse->started && reverse->entry
-               && !reverse->entry->watermark) {
+               && !vtrace_flow_complete(reverse, reverse->entry)) {
         set_reason(v, VTRACE_REASON_NODE_SILENT);
         v->direction = VTRACE_REVERSE;
         v->node = reverse->entry->name;
