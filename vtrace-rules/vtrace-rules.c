@@ -194,6 +194,9 @@ parse_port(const char *s, ofp_port_t *port, struct ofputil_port_map *map)
 
     if (!strcmp(s, "LOCAL")) {
         *port = OFPP_LOCAL;
+    } else if (s[strcspn(s, ",()[]{}\"'\\")]) {
+        return xasprintf("--at: port %s: ovs-ofctl does not take this name in "
+                         "a flow, give the OpenFlow port number", s);
     } else if (s[strspn(s, "0123456789")]) {
         *port = OFP_PORT_C(1);
         ofputil_port_map_put(map, *port, s);
