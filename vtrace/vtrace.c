@@ -35,6 +35,7 @@
 #include "vtrace-rules/task-options.h"
 #include "vtrace/control.h"
 #include "vtrace/draw.h"
+#include "vtrace/report.h"
 #include "vtrace/task-json.h"
 #include "vtrace/vtrace-json.h"
 
@@ -44,6 +45,7 @@
 static char *socket_path;
 static bool as_json;            /* --json. */
 static bool until_end;          /* --wait. */
+static const char *output;      /* -o. */
 static struct vtrace_request request;
 static bool has_task_options;   /* One for "start" was given. */
 static struct jsonrpc *rpc;
@@ -60,6 +62,7 @@ usage(void)
            "  list                    list tasks\n"
            "  show ID                 show a task's path and verdict\n"
            "  stop ID                 end a task now\n"
+           "  report ID -o FILE       write a page about a task\n"
            "  nodes                   list nodes\n"
            "  nodes add NAME TARGET [DOMAIN]\n"
            "                          add or change a node, whose bridges\n"
@@ -78,6 +81,7 @@ usage(void)
            "  --inject PPS            make packets if the flow is silent\n"
            "\nOptions:\n"
            "  --json                  print JSON\n"
+           "  -o, --output=FILE       report: where to\n"
            "  --wait                  start, show: wait until the task ends\n"
            "  --socket=PATH           vtraced's (default: %s)\n"
            "  -t, --timeout=SECS      give up after SECS seconds\n"
@@ -111,6 +115,7 @@ parse_options(int argc, char *argv[])
         {"json", no_argument, NULL, OPT_JSON},
         {"wait", no_argument, NULL, OPT_WAIT},
         {"socket", required_argument, NULL, OPT_SOCKET},
+        {"output", required_argument, NULL, 'o'},
         {"timeout", required_argument, NULL, 't'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
@@ -140,6 +145,9 @@ parse_options(int argc, char *argv[])
         case OPT_SOCKET:
             free(socket_path);
             socket_path = xstrdup(optarg);
+            break;
+        case 'o':
+            output = optarg;
             break;
         case 't':
             if (!str_to_uint(optarg, 10, &timeout) || !timeout) {
@@ -317,6 +325,26 @@ cmd_stop(struct ovs_cmdl_context *ctx)
 }
 
 static void
+cmd_report(struct ovs_cmdl_context *ctx)
+{
+    struct ds page = DS_EMPTY_INITIALIZER;
+    struct json *task;
+    FILE *file;
+
+    if (!output) {
+        ovs_fatal(0, "report: -o FILE is missing");
+    }
+    task = call("show", id_params(parse_id(ctx->argv[1])));
+    vtrace_report(task, &page);
+    file = !strcmp(output, "-") ? stdout : fopen(output, "w");
+    if (!file || fputs(ds_cstr(&page), file) == EOF || fclose(file)) {
+        ovs_fatal(errno, "%s", output);
+    }
+    ds_destroy(&page);
+    json_destroy(task);
+}
+
+static void
 nodes_add(struct ovs_cmdl_context *ctx)
 {
     struct json *params = json_object_create();
@@ -355,6 +383,7 @@ get_commands(void)
         { "list", "", 0, 0, cmd_list, OVS_RO },
         { "show", "ID", 1, 1, cmd_show, OVS_RO },
         { "stop", "ID", 1, 1, cmd_stop, OVS_RW },
+        { "report", "ID -o FILE", 1, 1, cmd_report, OVS_RO },
         { "nodes", "[add NAME TARGET [DOMAIN] | del NAME]", 0, 4, cmd_nodes,
           OVS_RW },
         { NULL, NULL, 0, 0, NULL, OVS_RO },
