@@ -102,10 +102,8 @@ find_visits(struct packet *p)
     }
 }
 
-/* Returns true if 'in' can be the other end of the tunnel to which 'out'
- * sends. */
-static bool
-is_tunnel(const struct point_key *out, const struct point_key *in)
+bool
+vtrace_is_tunnel(const struct point_key *out, const struct point_key *in)
 {
     return (in->role == VTRACE_ROLE_IN
             && out->node != in->node
@@ -119,7 +117,7 @@ is_tunnel(const struct point_key *out, const struct point_key *in)
 static bool
 is_other_end(const struct observation *out, const struct observation *in)
 {
-    return (is_tunnel(&out->point->key, &in->point->key)
+    return (vtrace_is_tunnel(&out->point->key, &in->point->key)
             && (!out->sport || !in->sport || out->sport == in->sport));
 }
 
@@ -172,6 +170,7 @@ edge_lost(struct edge *edge, const struct observation *out)
     edge->first_lost = MIN(edge->first_lost, out->time);
     edge->last_lost = MAX(edge->last_lost, out->time);
     edge->since_lost = 0;
+    edge->lost_payload += out->payload;
     edge->lost_by_len[MIN(out->len / EDGE_LEN, EDGE_N_LENS - 1)]++;
 }
 
@@ -536,7 +535,8 @@ match_from(struct run *base, struct run *runs, size_t n_runs,
         for (size_t j = 0; run->point->edge && j < n_runs; j++) {
             struct run *in = &runs[j];
 
-            if (!in->done && is_tunnel(&run->point->key, &in->point->key)) {
+            if (!in->done
+                && vtrace_is_tunnel(&run->point->key, &in->point->key)) {
                 match_run(in, run, get_bias(in, run, max_delay), max_delay,
                           free_list);
                 match_from(in, runs, n_runs, max_delay, free_list);
@@ -643,6 +643,8 @@ judge_match(struct vtrace_analyzer *az, struct flow_state *flow,
         }
         if (orphans) {
             flow->orphans++;
+            o->point->orphans++;
+            o->point->orphan_payload += o->payload;
         }
         vtrace_observation_free(az, o);
     }

@@ -67,10 +67,10 @@ struct observation {
     struct observation *next;
     struct point *point;
     uint64_t time;
-    uint32_t len;               /* IP length. */
+    uint16_t len;               /* IP length. */
+    uint16_t payload;           /* Bytes behind the transport header. */
     uint16_t sport;             /* Outer source port. */
     uint8_t flags;              /* OBS_*. */
-    uint8_t hop;                /* Scratch: 1 + place in the packet. */
 };
 
 enum {
@@ -103,6 +103,7 @@ struct edge {
     uint64_t since_lost;        /* Received since the last lost packet. */
     uint64_t healed;            /* Lost in runs that ended with a success. */
     uint64_t first_lost, last_lost, last_received;      /* Times. */
+    uint64_t lost_payload;      /* Bytes. */
     uint32_t max_received_len;
     uint32_t lost_by_len[EDGE_N_LENS];  /* By 'len' / EDGE_LEN. */
     uint16_t last_sport;
@@ -155,6 +156,8 @@ struct point {
 
     uint64_t packets;           /* Judged packets that were here. */
     uint64_t place;             /* Sum of their places in the path. */
+    uint64_t orphans;           /* Observations that belong to no entry. */
+    uint64_t orphan_payload;    /* Bytes in them. */
     int64_t bias;               /* "in": how much later than the sender's "out"
                                  * by the clocks, if 'has_bias'. */
     bool has_bias;
@@ -275,6 +278,10 @@ void vtrace_observation_free(struct vtrace_analyzer *, struct observation *);
  * 'group' and judges them.  Updates 'first' and 'n' of 'group'. */
 void vtrace_group_judge(struct vtrace_analyzer *, struct flow_state *,
                         struct group *, uint64_t until);
+
+/* Returns true if 'in' can be the other end of the tunnel to which 'out'
+ * sends. */
+bool vtrace_is_tunnel(const struct point_key *out, const struct point_key *in);
 
 /* analyze-verdict.c */
 

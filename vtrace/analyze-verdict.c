@@ -272,6 +272,39 @@ vtrace_edge_delay(const struct flow_state *flow, const struct point *point,
     return how;
 }
 
+/* Segmentation. */
+
+enum segmentation {
+    NOT_SEGMENTED,              /* A loss is a loss. */
+    SEGMENTED_ALL,              /* What looks lost arrived in other pieces. */
+    SEGMENTED_UNKNOWN,
+};
+
+/* Packets that were cut or joined on the way have other digests than before.
+ * Compares the bytes of TCP that seem not to have arrived at the end of the
+ * edge with those that arrived there in packets that nobody sent. */
+static enum segmentation
+get_segmentation(const struct flow_state *flow, const struct point *point)
+{
+    uint64_t orphans = 0, payload = 0;
+    const struct point *in;
+
+    if (!flow->super || !point->edge) {
+        return NOT_SEGMENTED;
+    }
+    HMAP_FOR_EACH (in, node, &flow->points) {
+        if (in->orphans && vtrace_is_tunnel(&point->key, &in->key)) {
+            orphans += in->orphans;
+            payload += in->orphan_payload;
+        }
+    }
+    return (!orphans ? NOT_SEGMENTED
+            : (point->protocol == IPPROTO_TCP
+               && payload * 100 >= point->edge->lost_payload * 99)
+            ? SEGMENTED_ALL
+            : SEGMENTED_UNKNOWN);
+}
+
 /* Causes. */
 
 static void
@@ -295,12 +328,25 @@ struct summary {
                                  * explained by lost records. */
     bool records_lost;          /* There are some that these explain. */
     const struct point *doubtful_point;
+    const struct point *segmented;      /* Loss or segmentation? */
+    uint64_t delivered;         /* In other pieces than they were sent. */
 };
 
 static void
 summarize_vanished(const struct flow_state *flow, const struct point *point,
                    struct summary *s)
 {
+    switch (get_segmentation(flow, point)) {
+    case SEGMENTED_ALL:
+        s->delivered += point->vanished;
+        return;
+    case SEGMENTED_UNKNOWN:
+        s->segmented = point;
+        return;
+    case NOT_SEGMENTED:
+        break;
+    }
+
     if (!is_significant(flow, point)) {
         double expected = get_excuse(flow, point).expected;
 
@@ -328,10 +374,17 @@ summarize_vanished(const struct flow_state *flow, const struct point *point,
     }
 }
 
+/* Returns how many packets left at 'point', segments included. */
 static uint64_t
 exits(const struct point *point)
 {
-    return point ? point->delivered + point->left : 0;
+    if (!point) {
+        return 0;
+    }
+    return (point->delivered + point->left
+            + (point->key.role == VTRACE_ROLE_OUT && !point->edge
+               && point->key.port_class != VTRACE_PORT_PATCH
+               ? point->orphans : 0));
 }
 
 static void
@@ -405,9 +458,6 @@ judge_cause(const struct flow_state *flow, const struct summary *s,
     set_place(flow, s->worst.point, v);
     if (v->kind == VTRACE_VERDICT_DROP) {
         v->edge[0] = v->edge[1] = NULL;
-    } else if (flow->super && flow->orphans
-               && s->worst.reason != VTRACE_REASON_LOST_IN_SWITCH) {
-        set_reason(v, VTRACE_REASON_SEGMENTATION);
     }
     return true;
 }
@@ -421,6 +471,11 @@ judge_doubt(const struct flow_state *flow, const struct summary *s,
         && (s->silent->unheard + flow->seen) < s->silent->unheard * 100) {
         set_reason(v, VTRACE_REASON_NODE_SILENT);
         set_place(flow, s->silent, v);
+        return true;
+    }
+    if (s->segmented) {
+        set_reason(v, VTRACE_REASON_SEGMENTATION);
+        set_place(flow, s->segmented, v);
         return true;
     }
     if (s->doubtful && s->doubtful * NEGLIGIBLE > flow->seen) {
@@ -462,7 +517,7 @@ judge_exit(const struct flow_state *flow, const struct summary *s,
            bool expected, struct vtrace_verdict *v)
 {
     bool left = flow->left > flow->delivered;
-    uint64_t n = flow->delivered + flow->left;
+    uint64_t n = flow->delivered + flow->left + s->delivered;
 
     if (s->exit) {
         set_place(flow, s->exit, v);

@@ -648,7 +648,8 @@ vtrace_analyzer_record(struct vtrace_analyzer *az,
     struct observation *o = observation_alloc(az);
     o->point = point;
     o->time = r->time;
-    o->len = r->ip_len;
+    o->len = MIN(r->ip_len, UINT16_MAX);
+    o->payload = MIN(r->payload_len, UINT16_MAX);
     o->sport = r->tun_sport;
     o->flags = observation_flags(r);
     o->next = group->observations;

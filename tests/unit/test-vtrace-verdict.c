@@ -248,6 +248,22 @@ START_TEST(test_silent_node)
 }
 END_TEST
 
+/* TCP that is segmented on the way arrives in packets that nobody sent: bytes
+ * say whether something is lost. */
+START_TEST(test_segments)
+{
+    struct sim_options o = { .scenario = SIM_VPC, .fault = SIM_NONE,
+                             .n_packets = 100, .segments = true };
+    struct vtrace_verdict v;
+
+    check_verdict(&o, "none h2 none", &v);
+    o.fault = SIM_SPINE_SILENT;
+    check_verdict(&o, "underlay-loss [h1,h2] underlay-silent", &v);
+    o.fault = SIM_SPINE_LOSSY;
+    check_verdict(&o, "inconclusive [h1,h2] segmentation", &v);
+}
+END_TEST
+
 START_TEST(test_too_few)
 {
     struct sim_options o = { .scenario = SIM_VPC, .fault = SIM_NONE,
@@ -624,6 +640,7 @@ suite(void)
     tcase_add_loop_test(tc, test_one_way, 0, SIM_N_SCENARIOS);
     tcase_add_loop_test(tc, test_no_traffic, 0, SIM_N_SCENARIOS);
     tcase_add_loop_test(tc, test_silent_node, 0, SIM_N_SCENARIOS);
+    tcase_add_test(tc, test_segments);
     tcase_add_test(tc, test_too_few);
     tcase_add_loop_test(tc, test_lost_messages, 0, 8);
     tcase_add_loop_test(tc, test_json, 0, 2);

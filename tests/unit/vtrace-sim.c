@@ -112,6 +112,8 @@ set_address(struct in6_addr *addr, uint8_t a, uint8_t b, uint8_t c, uint8_t d)
                                          | c << 8 | d));
 }
 
+#define HEADERS 40              /* Bytes before the payload. */
+
 /* A packet on its way. */
 struct trip {
     struct sim *sim;
@@ -140,10 +142,11 @@ emit(struct trip *trip, int node, enum vtrace_role role, const char *bridge,
     r->link = VTRACE_LINK_UP;
     r->port_class = port_class;
     r->ip_version = 4;
-    r->protocol = IPPROTO_UDP;
+    r->protocol = sim->o->segments ? IPPROTO_TCP : IPPROTO_UDP;
     r->ip_len = trip->len;
+    r->payload_len = trip->len - HEADERS;
     r->mtu = 9000;
-    r->flags = 0;
+    r->flags = sim->o->segments && !node ? VTRACE_F_SUPER : 0;
     ovs_strlcpy(r->bridge, bridge, sizeof r->bridge);
     ovs_strlcpy(r->port, port, sizeof r->port);
 
@@ -297,6 +300,23 @@ in_underlay(struct trip *trip, int from, int to, unsigned int i)
     return true;
 }
 
+/* Makes what was just received in 'trip' the first half of what was sent, and
+ * 'other' the second one. */
+static void
+segment(struct trip *trip, struct trip *other)
+{
+    struct sim *sim = trip->sim;
+    struct vtrace_record *r = &sim->events[sim->n_events - 1].r;
+
+    trip->digest ^= 1ULL << 62;
+    trip->len = (trip->len - HEADERS) / 2 + HEADERS;
+    *other = *trip;
+    other->digest ^= 1ULL << 61;
+    r->digest = trip->digest;
+    r->ip_len = trip->len;
+    r->payload_len = trip->len - HEADERS;
+}
+
 /* Sends packet 'i' of 'direction'.  Returns true if it reaches the end. */
 static bool
 send_packet(struct sim *sim, enum vtrace_direction direction, unsigned int i,
@@ -314,6 +334,7 @@ send_packet(struct sim *sim, enum vtrace_direction direction, unsigned int i,
         .len = i & 1 ? 1450 : 100,
     };
     bool external = is_external(sim->o->scenario);
+    struct trip other = { .sim = NULL };
 
     emit(&trip, first, VTRACE_ROLE_IN, "br-int",
          direction ? "port2" : "vm1",
@@ -324,6 +345,17 @@ send_packet(struct sim *sim, enum vtrace_direction direction, unsigned int i,
             || !in_underlay(&trip, node, node + step, i)) {
             return false;
         }
+        if (sim->o->segments && !node) {
+            segment(&trip, &other);
+        }
+    }
+    if (other.sim && (sim->o->fault != SIM_SPINE_LOSSY || i % 10)) {
+        /* The other half takes the same way from there on. */
+        struct vtrace_record *r = emit(&other, 1, VTRACE_ROLE_IN, "br-int",
+                                       "vxlan0", VTRACE_PORT_TUNNEL);
+        set_tunnel(r, 0, 1, 40001);
+        emit(&other, last, VTRACE_ROLE_OUT, "br-int", "port2",
+             VTRACE_PORT_ACCESS);
     }
     if (!in_switch(&trip, last, i)) {
         return false;

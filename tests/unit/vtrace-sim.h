@@ -63,6 +63,8 @@ struct sim_options {
     bool no_entry;              /* No packet matches the rule. */
     bool silent_node;           /* The node before the fault, at which packets
                                  * arrive, exports nothing. */
+    bool segments;              /* The entry's packets are TCP's, and cut into
+                                 * two between the first two nodes. */
     unsigned int n_packets;
     int64_t clock_ahead;        /* ns, of every second node. */
     double drop_messages;       /* Share of messages of ten records that do
