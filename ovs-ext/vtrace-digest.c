@@ -22,7 +22,6 @@
 #include <netinet/ip6.h>
 #include <string.h>
 
-#include "byte-order.h"
 #include "ovs-ext/vtrace-record.h"
 #include "packets.h"
 #include "unaligned.h"
@@ -78,7 +77,12 @@ vtrace_siphash128(const struct vtrace_digest_key *key,
     size_t left = n;
 
     for (; left >= 8; p += 8, left -= 8) {
-        uint64_t m = get_le64(p, 8);
+        uint64_t m;
+
+        memcpy(&m, p, sizeof m);
+#ifdef WORDS_BIGENDIAN
+        m = __builtin_bswap64(m);
+#endif
 
         v[3] ^= m;
         sip_rounds(v, 2);
