@@ -158,7 +158,7 @@ static bool
 parse_ipv4(struct vtrace_record *r, const uint8_t *p, size_t size,
            struct transport *l4)
 {
-    const struct ip_header *ip = (const struct ip_header *) p;
+    const struct ip_header *ip = ALIGNED_CAST(const struct ip_header *, p);
 
     if (size < IP_HEADER_LEN) {
         return false;
@@ -204,7 +204,8 @@ skip_extensions(struct vtrace_record *r, uint8_t next, struct transport *l4)
             uint16_t offset = p[2] << 8 | p[3];
 
             len = 8;
-            r->ip_id = ntohl(get_unaligned_be32((const ovs_be32 *) (p + 4)));
+            r->ip_id = ntohl(get_unaligned_be32(
+                                 ALIGNED_CAST(const ovs_be32 *, p + 4)));
             r->frag_offset = offset & 0xfff8;
             if (offset & 0xfff9) {
                 r->flags |= VTRACE_F_FRAGMENT;
@@ -234,7 +235,7 @@ parse_ipv6(struct vtrace_record *r, const uint8_t *p, size_t size,
            struct transport *l4)
 {
     const struct ovs_16aligned_ip6_hdr *ip6
-        = (const struct ovs_16aligned_ip6_hdr *) p;
+        = ALIGNED_CAST(const struct ovs_16aligned_ip6_hdr *, p);
 
     if (size < IPV6_HEADER_LEN) {
         return false;
@@ -293,7 +294,8 @@ put_tsval(struct input *in, const uint8_t *p, size_t n)
 static size_t
 put_tcp(struct vtrace_record *r, const struct transport *l4, struct input *in)
 {
-    const struct tcp_header *tcp = (const struct tcp_header *) l4->data;
+    const struct tcp_header *tcp
+        = ALIGNED_CAST(const struct tcp_header *, l4->data);
     size_t header_len = TCP_OFFSET(tcp->tcp_ctl) * 4;
 
     if (header_len < TCP_HEADER_LEN || header_len > l4->size) {

@@ -80,7 +80,8 @@ void vtrace_siphash128(const struct vtrace_digest_key *,
 
 /* Sets in '*record' the digest and the members that come from the packet
  * (those marked "P" in vtrace-record.h), from the IPv4 or IPv6 packet at 'ip',
- * of which 'size' bytes are there.  Those bytes can be anything.  The other
+ * of which 'size' bytes are there.  'ip' must be even, as a packet's network
+ * header is; the bytes can be anything.  The other
  * members, and other bits of 'flags', keep their values.
  *
  * Stores in '*sample' the bits by which vtrace_is_sampled() decides.
