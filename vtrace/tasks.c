@@ -343,6 +343,19 @@ find_reverse(struct vtrace_tasks *tasks, struct live *live,
     return true;
 }
 
+/* Tells the analysis how many packets of 'direction' the switch must have
+ * recorded. */
+static void
+set_rule_count(struct vtrace_tasks *tasks, struct live *live,
+               const struct vtrace_task *task, enum vtrace_direction direction)
+{
+    uint64_t packets = vtrace_deployer_packets(tasks->deployer,
+                                               task->rules[direction].cookie);
+
+    vtrace_analysis_set_rule_count(live->analysis, direction,
+                                   packets >> (2 * task->request.exp));
+}
+
 static bool
 run_reverse(struct vtrace_tasks *tasks, struct live *live,
             const struct vtrace_task *task)
@@ -359,9 +372,7 @@ run_reverse(struct vtrace_tasks *tasks, struct live *live,
     } else if (rule->state == VTRACE_RULE_SENT) {
         return check_installed(tasks, live, task, rule);
     }
-    vtrace_analysis_set_rule_count(live->analysis, VTRACE_REVERSE,
-                                   vtrace_deployer_packets(tasks->deployer,
-                                                           rule->cookie));
+    set_rule_count(tasks, live, task, VTRACE_REVERSE);
     return false;
 }
 
@@ -423,9 +434,7 @@ run_running(struct vtrace_tasks *tasks, const struct vtrace_task *task)
     if (live->stopped) {
         return run_stopping(tasks, live, task);
     }
-    vtrace_analysis_set_rule_count(live->analysis, VTRACE_FORWARD,
-                                   vtrace_deployer_packets(tasks->deployer,
-                                                           rule->cookie));
+    set_rule_count(tasks, live, task, VTRACE_FORWARD);
     if (live->stop || time_wall_msec() >= task->ends) {
         return run_stopping(tasks, live, task);
     }
