@@ -51,6 +51,8 @@ ofproto_libofproto_la_SOURCES += \
 	ovs-ext/zoo-ofproto.h \
 	ovs-ext/zoo-quarantine.c \
 	ovs-ext/zoo-quarantine.h \
+	ovs-ext/zoo-vtrace.c \
+	ovs-ext/zoo-vtrace.h \
 	ovs-ext/zoo-xlate.h
 
 vswitchd_ovs_vswitchd_SOURCES += \
@@ -65,6 +67,7 @@ EXTRA_DIST += \
 	ovs-ext/ofproto-dpif-xlate-zoo.c \
 	ovs-ext/tests/zoo.at \
 	ovs-ext/tests/zoo-gbp.at \
+	ovs-ext/tests/zoo-vtrace-action.at \
 	ovs-ext/tests/zooroute-action.at \
 	ovs-ext/tests/zooroute-appctl.at \
 	ovs-ext/tests/zooroute-ovsdb.at
@@ -72,6 +75,7 @@ EXTRA_DIST += \
 TESTSUITE_AT += \
 	ovs-ext/tests/zoo.at \
 	ovs-ext/tests/zoo-gbp.at \
+	ovs-ext/tests/zoo-vtrace-action.at \
 	ovs-ext/tests/zooroute-action.at \
 	ovs-ext/tests/zooroute-appctl.at \
 	ovs-ext/tests/zooroute-ovsdb.at

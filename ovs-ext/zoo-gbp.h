@@ -35,14 +35,21 @@
  * As in the kernel, whether a port takes the extension depends on the UDP port
  * that a packet arrives at, since the VXLAN header says which tunnel it is:
  * tunnels with and without the extension cannot share a UDP port, which
- * options:dst_port is refused for. */
+ * options:dst_port is refused for.
+ *
+ * The color of a traced packet travels as a policy, too.  Once VTrace has been
+ * on, colors are accepted on every UDP port, and they go out by every VXLAN
+ * tunnel whose other end accepts them. */
 
 #include <stdbool.h>
 
 #include "openvswitch/types.h"
+#include "packets.h"
 
+struct dp_packet;
 struct flow_tnl;
 struct netdev_tunnel_config;
+struct ovs_action_push_tnl;
 struct vxlanhdr;
 
 /* Bits of the first word of the VXLAN header. */
@@ -57,16 +64,34 @@ struct vxlanhdr;
 
 /* Returns the first word of the VXLAN header for a packet with tunnel metadata
  * 'tnl' that leaves by a tunnel with configuration 'cfg': without the extension
- * and without a policy just the flag that marks a VNI.  Any thread. */
+ * (unless there is a color) and without a policy just the flag that marks a
+ * VNI.  Any thread. */
 ovs_be32 zoo_gbp_build(const struct netdev_tunnel_config *cfg,
                        const struct flow_tnl *tnl);
 
-/* Returns true if a packet whose VXLAN header is 'vxh', to the UDP port
- * 'tnl->tp_dst', differs from one without extension only in what group policy
- * uses, and a tunnel on that port has options:exts=gbp.  Then stores the
- * policy, if there is one, in 'tnl'.  Otherwise leaves 'tnl' alone.  Any thread
- * that is not quiescent (see ovs-rcu.h). */
-bool zoo_gbp_pop(const struct vxlanhdr *vxh, struct flow_tnl *tnl);
+/* Takes the color out of 'data', a prebuilt VXLAN header that has one. */
+void zoo_gbp_remove_color(struct ovs_action_push_tnl *data);
+
+/* Returns true if a packet whose VXLAN header begins with 'flags' must be given
+ * to zoo_gbp_pop(): it differs from one without extension, and in nothing but
+ * what group policy uses. */
+static inline bool
+zoo_gbp_takes(ovs_be32 flags)
+{
+    return ((flags & htonl(~ZOO_VXLAN_GBP_USED_BITS)) == htonl(VXLAN_FLAGS)
+            && flags != htonl(VXLAN_FLAGS));
+}
+
+/* Takes 'packet' out of its VXLAN tunnel, with the policy that it has, if a
+ * tunnel on its UDP port has options:exts=gbp, or if VTrace has been on and the
+ * policy may be a color.  Outer addresses and UDP ports must be in its metadata
+ * already.  Returns 'packet', or NULL if it was dropped.  Any thread that is
+ * not quiescent (see ovs-rcu.h). */
+struct dp_packet *zoo_gbp_pop(struct dp_packet *packet);
+
+/* Has the datapath accept colors on every UDP port from now on.  That cannot be
+ * taken back, since the other ends need time to learn of it.  Any thread. */
+void zoo_gbp_accept_colors(void);
 
 /* A VXLAN tunnel's configuration changes from 'old' to 'new', where NULL stands
  * for no tunnel.  Any thread. */
