@@ -290,7 +290,7 @@ built() {
     dir=$(version_dir "$3")
     test -x "$dir/tests/$2" && return 0
     case $2 in
-    */test-vtrace-*) part=vtrace ;;
+    */test-vtrace-* | */fuzz-vtraced-*) part=vtrace ;;
     esac
     why=$(sed -n "s/^BUILD_${part^^} = //p" "$dir/Makefile")
     test "$why" != yes || why=$(sed -n "s/^BUILD_${1^^} = //p" "$dir/Makefile")

@@ -41,6 +41,7 @@ struct vtrace_ipfix {
     struct vtrace_ipfix_sink sink;
     fBuf_t *fbuf;               /* Owns the session. */
     size_t n_templates;
+    bool has_empty_template;
     uint64_t n_invalid;
 };
 
@@ -139,13 +140,19 @@ has_element(fbTemplate_t *template, const char *name)
 
 static void
 new_template(fbSession_t *session OVS_UNUSED, uint16_t tid OVS_UNUSED,
-             fbTemplate_t *template OVS_UNUSED, void *ipfix_,
+             fbTemplate_t *template, void *ipfix_,
              void **ctx OVS_UNUSED,
              fbTemplateCtxFree_fn *ctx_free OVS_UNUSED)
 {
     struct vtrace_ipfix *ipfix = ipfix_;
+    size_t len = 0;
 
+    for (uint32_t i = 0; i < fbTemplateCountElements(template); i++) {
+        len += fbTemplateGetIndexedIE(template, i)->len;
+    }
     ipfix->n_templates++;
+    /* libfixbuf would find such records in a set without end. */
+    ipfix->has_empty_template |= !len;
 }
 
 static void
@@ -297,6 +304,9 @@ vtrace_ipfix_decode(struct vtrace_ipfix *ipfix, const void *msg, size_t len)
         if (ipfix->n_templates > VTRACE_IPFIX_MAX_TEMPLATES) {
             s = xasprintf("more than %d templates",
                           VTRACE_IPFIX_MAX_TEMPLATES);
+            break;
+        } else if (ipfix->has_empty_template) {
+            s = xstrdup("a template for records without any byte");
             break;
         }
         if (!template || !decode_next(ipfix, template, &error)) {

@@ -394,6 +394,29 @@ START_TEST(too_many_templates)
 }
 END_TEST
 
+/* Of records without any byte there would be no end. */
+START_TEST(empty_template)
+{
+    char *error;
+    size_t start;
+
+    begin_message();
+    start = begin_set(2);
+    put16(300);
+    put16(1);
+    put_element(VTRACE_IPFIX_PEN, 14, 0);
+    end_set(start);
+    start = begin_set(300);
+    put32(1);
+    end_set(start);
+    end_message();
+    error = vtrace_ipfix_decode(ipfix, msg.data, msg.size);
+    ck_assert_ptr_nonnull(error);
+    ck_assert_ptr_nonnull(strstr(error, "template"));
+    free(error);
+}
+END_TEST
+
 START_TEST(headers)
 {
     uint8_t h[VTRACE_IPFIX_HEADER_LEN] = { 0, 10, 0, 16 };
@@ -468,6 +491,7 @@ main(void)
     tcase_add_test(tc, out_of_range);
     tcase_add_test(tc, foreign);
     tcase_add_test(tc, too_many_templates);
+    tcase_add_test(tc, empty_template);
     tcase_add_test(tc, headers);
     tcase_add_test(tc, damaged);
     return unit_run(suite);
