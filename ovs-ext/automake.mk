@@ -59,9 +59,10 @@ vswitchd_ovs_vswitchd_SOURCES += \
 	ovs-ext/zooroute-ovsdb.c \
 	ovs-ext/zooroute-ovsdb.h
 
-man_MANS += ovs-ext/ovs-zooroute.7
+man_MANS += ovs-ext/ovs-vtrace.7 ovs-ext/ovs-zooroute.7
 
 EXTRA_DIST += \
+	ovs-ext/ovs-vtrace.7 \
 	ovs-ext/ovs-zooroute.7 \
 	ovs-ext/ofp-actions-zoo.c \
 	ovs-ext/ofproto-dpif-xlate-zoo.c \
