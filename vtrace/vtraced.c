@@ -345,7 +345,6 @@ main(int argc, char *argv[])
 
     ovs_cmdl_proctitle_init(argc, argv);
     set_program_name(argv[0]);
-    service_start(&argc, &argv);
     store_file = xasprintf("%s/vtrace.db", ovs_dbdir());
     control_path = vtrace_control_default_path();
     parse_options(argc, argv);
