@@ -37,6 +37,9 @@
 #define MAX_SAMPLES 512         /* Delays kept per edge. */
 #define MAX_GROUP 8192          /* Observations with one digest. */
 
+/* Later times are not believed, so that times can be added and subtracted. */
+#define MAX_TIME (INT64_MAX / 4)
+
 /* Classes of packets' lengths on an edge. */
 #define EDGE_LEN 32
 #define EDGE_N_LENS 320
@@ -210,7 +213,8 @@ struct flow_state {
     uint64_t orphans;           /* Observations that belong to no entry. */
     uint64_t repeats;           /* Packets with the digest of another. */
     uint64_t super;             /* Packets that are to be segmented. */
-    uint64_t overflow;          /* Records beyond MAX_POINTS. */
+    uint64_t overflow;          /* Records beyond MAX_POINTS, MAX_TIME, or
+                                 * what memory allows. */
 };
 
 struct vtrace_analysis {

@@ -300,7 +300,7 @@ get_segmentation(const struct flow_state *flow, const struct point *point)
     }
     return (!orphans ? NOT_SEGMENTED
             : (point->protocol == IPPROTO_TCP
-               && payload * 100 >= point->edge->lost_payload * 99)
+               && payload * 1000 >= point->edge->lost_payload * 999)
             ? SEGMENTED_ALL
             : SEGMENTED_UNKNOWN);
 }

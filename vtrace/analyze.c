@@ -634,7 +634,7 @@ vtrace_analyzer_record(struct vtrace_analyzer *az,
     }
 
     struct point *point = get_point(flow, fn, r);
-    if (!point || !make_room(az, flow)) {
+    if (!point || r->time > MAX_TIME || !make_room(az, flow)) {
         flow->overflow++;
         return true;
     }
@@ -663,6 +663,9 @@ vtrace_analyzer_watermark(struct vtrace_analyzer *az OVS_UNUSED,
                           struct vtrace_exporter *node,
                           const struct vtrace_watermark *w, uint64_t now)
 {
+    if (w->time > MAX_TIME) {
+        return;
+    }
     node->heard = now;
     node->connected = true;
     if (!w->color) {

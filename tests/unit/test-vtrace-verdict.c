@@ -26,6 +26,7 @@
 
 #include "openvswitch/json.h"
 #include "packets.h"
+#include "random.h"
 #include "util.h"
 #include "vtrace/vtrace-json.h"
 
@@ -256,6 +257,7 @@ START_TEST(test_segments)
                              .n_packets = 100, .segments = true };
     struct vtrace_verdict v;
 
+    unit_seed(_i);
     check_verdict(&o, "none h2 none", &v);
     o.fault = SIM_SPINE_SILENT;
     check_verdict(&o, "underlay-loss [h1,h2] underlay-silent", &v);
@@ -550,6 +552,12 @@ START_TEST(test_any)
 
         memset(&r, 0, sizeof r);
         r.time = now + unit_range(0, 2000000000);
+        if (unit_chance(.01)) {
+            r.time = random_uint64() >> unit_range(0, 63);
+        }
+        r.ip_len = random_uint32() >> unit_range(0, 31);
+        r.payload_len = random_uint32() >> unit_range(0, 31);
+        r.mtu = unit_range(0, 9000);
         r.digest = unit_range(0, _i & 1 ? 3 : 10000);
         r.color = unit_range(1, 2);
         r.role = unit_range(0, 5);
@@ -573,6 +581,11 @@ START_TEST(test_any)
                 .lost = unit_range(0, 10),
             };
             struct vtrace_endpoint endpoint = { .time = now };
+
+            if (unit_chance(.01)) {
+                w.time = random_uint64() >> unit_range(0, 63);
+                w.written = random_uint64();
+            }
 
             endpoint.address.s6_addr[15] = unit_range(0, 3);
             vtrace_analyzer_watermark(az, node, &w, now);
@@ -640,7 +653,7 @@ suite(void)
     tcase_add_loop_test(tc, test_one_way, 0, SIM_N_SCENARIOS);
     tcase_add_loop_test(tc, test_no_traffic, 0, SIM_N_SCENARIOS);
     tcase_add_loop_test(tc, test_silent_node, 0, SIM_N_SCENARIOS);
-    tcase_add_test(tc, test_segments);
+    tcase_add_loop_test(tc, test_segments, 0, 5);
     tcase_add_test(tc, test_too_few);
     tcase_add_loop_test(tc, test_lost_messages, 0, 8);
     tcase_add_loop_test(tc, test_json, 0, 2);

@@ -349,7 +349,7 @@ send_packet(struct sim *sim, enum vtrace_direction direction, unsigned int i,
             segment(&trip, &other);
         }
     }
-    if (other.sim && (sim->o->fault != SIM_SPINE_LOSSY || i % 10)) {
+    if (other.sim && (sim->o->fault != SIM_SPINE_LOSSY || i % 10 != 5)) {
         /* The other half takes the same way from there on. */
         struct vtrace_record *r = emit(&other, 1, VTRACE_ROLE_IN, "br-int",
                                        "vxlan0", VTRACE_PORT_TUNNEL);
