@@ -84,7 +84,8 @@ enum zoo_probe_type {
  * something on the way rewrites ports. */
 #define ZOO_PROBE_F_REWRITTEN 0x0004
 
-/* The sender accepts VXLAN with a group policy ID. */
+/* The sender accepts VXLAN with the color of a traced packet as group policy
+ * ID, on every port. */
 #define ZOO_PROBE_CAP_GBP 0x0001
 
 #define ZOO_PROBE_HMAC_LEN 16

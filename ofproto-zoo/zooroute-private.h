@@ -42,6 +42,10 @@ struct zooroute_peer {
      * put another one there. */
     atomic_bool lost_port;
 
+    /* The last probe from there said so.  Set by the thread, with 'zooroute_mutex'
+     * held. */
+    atomic_bool takes_colors;
+
     /* Guarded by 'zooroute_mutex'. */
     bool retired;                   /* No longer in 'zooroute_peers'. */
     struct heap_node heap_node;     /* In 'zooroute_heap'. */

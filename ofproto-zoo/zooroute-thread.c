@@ -28,6 +28,7 @@
 #include "openvswitch/poll-loop.h"
 #include "openvswitch/vlog.h"
 #include "ovs-ext/zoo-quarantine.h"
+#include "ovs-ext/zoo-vtrace.h"
 #include "ovs-rcu.h"
 #include "timeval.h"
 #include "util.h"
@@ -138,6 +139,21 @@ find_by_session(uint64_t session) OVS_REQUIRES(zooroute_mutex)
     return NULL;
 }
 
+/* Has flow translation know what 'peer' last said about colors, in a report or
+ * a request. */
+static void
+learn_capabilities(struct zooroute_peer *peer) OVS_REQUIRES(zooroute_mutex)
+{
+    bool takes = (peer->peer.peer_caps & ZOO_PROBE_CAP_GBP) != 0;
+    bool took;
+
+    atomic_read_relaxed(&peer->takes_colors, &took);
+    if (takes != took) {
+        atomic_store_relaxed(&peer->takes_colors, takes);
+        zoo_quarantine_revalidate();
+    }
+}
+
 static enum zoo_probe_error
 receive_request(const struct zoo_rx *rx, const struct zoo_probe *probe,
                 long long int now) OVS_REQUIRES(zooroute_mutex)
@@ -183,6 +199,10 @@ receive_request(const struct zoo_rx *rx, const struct zoo_probe *probe,
         struct zooroute_peer *peer = find_by_sender(&key);
 
         zooroute_stats.rx_requests++;
+        if (peer) {
+            peer->peer.peer_caps = probe->caps;
+            learn_capabilities(peer);
+        }
         if (peer && zoo_peer_hint(&peer->peer, &zooroute_params, now)) {
             zooroute_schedule(peer, zoo_peer_next(&peer->peer,
                                                   &zooroute_params));
@@ -207,6 +227,7 @@ receive_report(const struct zoo_rx *rx, const struct zoo_probe *probe)
     if (!error) {
         peer->n_reports++;
         zooroute_stats.rx_reports++;
+        learn_capabilities(peer);
         zooroute_publish(peer);
         zooroute_log_events(peer, before);
         zooroute_schedule(peer, zoo_peer_next(&peer->peer, &zooroute_params));
@@ -455,6 +476,7 @@ transmit(struct tx *tx, const struct zoo_auth *auth, uint16_t newest_key,
     tx->probe.tx_time = tx->when;
     tx->probe.key_id = tx->key_id;
     tx->probe.newest_key = newest_key;
+    tx->probe.caps = zoo_vtrace_is_enabled() ? ZOO_PROBE_CAP_GBP : 0;
     if (!tx->peer) {
         tx->probe.backend_id = backend_id;
     }

@@ -437,6 +437,7 @@ create_peer(const struct zooroute_output *out) OVS_REQUIRES(zooroute_mutex)
     peer->dst.remote = out->key.remote;
     peer->dst.pkt_mark = out->key.pkt_mark;
     set_tunnel_port(peer, out);
+    atomic_init(&peer->takes_colors, false);
     zoo_peer_init(&peer->peer, &zooroute_params, &peer->key, sizeof peer->key,
                   zooroute_config.seed, session, zoo_now());
     zooroute_publish(peer);
@@ -520,6 +521,18 @@ zooroute_choose(struct zooroute_output *out)
         ovs_mutex_unlock(&zooroute_mutex);
     }
     out->choice = peer ? peer->slot : 0;
+}
+
+bool
+zooroute_takes_colors(const struct zooroute_key *key)
+{
+    const struct zooroute_peer *peer = zooroute_find(key);
+    bool takes = false;
+
+    if (peer) {
+        atomic_read_relaxed(&peer->takes_colors, &takes);
+    }
+    return takes;
 }
 
 void

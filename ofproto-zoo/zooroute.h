@@ -141,6 +141,10 @@ bool zooroute_is_enabled(void);
  * Open vSwitch's own choice. */
 void zooroute_choose(struct zooroute_output *out);
 
+/* Returns true if the switch at the other end has said in its probes that it
+ * accepts the colors of VTrace.  That is remembered while it is silent. */
+bool zooroute_takes_colors(const struct zooroute_key *key);
+
 /* Appends to 's' what becomes of a packet with flow hash 'hash' that is output
  * as 'out'. */
 void zooroute_format_output(const struct zooroute_output *out, uint32_t hash,

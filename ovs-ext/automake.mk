@@ -18,9 +18,15 @@
 # tests/zoo.at.
 
 lib_libopenvswitch_la_SOURCES += \
+	ovs-ext/vtrace-digest.c \
+	ovs-ext/vtrace-digest.h \
+	ovs-ext/vtrace-reasons.h \
+	ovs-ext/vtrace-record.h \
 	ovs-ext/zoo-datapath.c \
 	ovs-ext/zoo-datapath.h \
-	ovs-ext/zoo-flow.h
+	ovs-ext/zoo-flow.h \
+	ovs-ext/zoo-gbp.c \
+	ovs-ext/zoo-gbp.h
 
 ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zoo-auth.c \
@@ -49,19 +55,24 @@ ofproto_libofproto_la_SOURCES += \
 	ovs-ext/zoo-ofproto.h \
 	ovs-ext/zoo-quarantine.c \
 	ovs-ext/zoo-quarantine.h \
+	ovs-ext/zoo-vtrace.c \
+	ovs-ext/zoo-vtrace.h \
 	ovs-ext/zoo-xlate.h
 
 vswitchd_ovs_vswitchd_SOURCES += \
 	ovs-ext/zooroute-ovsdb.c \
 	ovs-ext/zooroute-ovsdb.h
 
-man_MANS += ovs-ext/ovs-zooroute.7
+man_MANS += ovs-ext/ovs-vtrace.7 ovs-ext/ovs-zooroute.7
 
 EXTRA_DIST += \
+	ovs-ext/ovs-vtrace.7 \
 	ovs-ext/ovs-zooroute.7 \
 	ovs-ext/ofp-actions-zoo.c \
 	ovs-ext/ofproto-dpif-xlate-zoo.c \
 	ovs-ext/tests/zoo.at \
+	ovs-ext/tests/zoo-gbp.at \
+	ovs-ext/tests/zoo-vtrace-action.at \
 	ovs-ext/tests/zooroute-action.at \
 	ovs-ext/tests/zooroute-appctl.at \
 	ovs-ext/tests/zooroute-datapath.at \
@@ -69,6 +80,8 @@ EXTRA_DIST += \
 
 TESTSUITE_AT += \
 	ovs-ext/tests/zoo.at \
+	ovs-ext/tests/zoo-gbp.at \
+	ovs-ext/tests/zoo-vtrace-action.at \
 	ovs-ext/tests/zooroute-action.at \
 	ovs-ext/tests/zooroute-appctl.at \
 	ovs-ext/tests/zooroute-datapath.at \

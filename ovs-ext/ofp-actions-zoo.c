@@ -20,6 +20,7 @@
  * raw action enumeration from which the build generates the decoder, and the
  * prototypes that it generates, are private to that file. */
 
+#include "ovs-ext/vtrace-record.h"
 #include "ovs-ext/zoo-flow.h"
 
 /* Action structure for ZOOACT_ZOOROUTE.
@@ -148,5 +149,124 @@ static enum ofperr
 check_ZOOROUTE(const struct ofpact_zooroute *a OVS_UNUSED,
                const struct ofpact_check_params *cp OVS_UNUSED)
 {
+    return 0;
+}
+
+/* Action structure for ZOOACT_VTRACE.
+ *
+ * Gives the packet a color, which makes every switch that it passes leave
+ * records of it, and goes on in table 0 as if the packet had just come in:
+ * unlike a resubmit, a table miss there is handled as the first lookup's.
+ *
+ * 'color' is the task's, VTRACE_COLOR_MIN...VTRACE_COLOR_MAX; one packet in
+ * 4**exp is recorded, 'exp' in 0...VTRACE_EXP_MAX.  Others are
+ * OFPBAC_BAD_ARGUMENT.  'zero' must be 0.
+ *
+ * The color is the group policy ID of the packet (tun_gbp_id).  The flow must
+ * match tun_gbp_id=0, which keeps the lookup in table 0 from finding it again,
+ * and policies of others from being overwritten; other flows, and buckets of
+ * groups, are OFPBAC_MATCH_INCONSISTENT.  It must be in table 0, so that
+ * nothing is done to the packet twice: OFPBAC_UNSUPPORTED_ORDER. */
+struct zoo_action_vtrace {
+    ovs_be16 type;              /* OFPAT_VENDOR. */
+    ovs_be16 len;               /* 16. */
+    ovs_be32 vendor;            /* ZOO_VENDOR_ID. */
+    ovs_be16 subtype;           /* ZOOACT_VTRACE. */
+    ovs_be16 color;
+    uint8_t exp;
+    uint8_t zero[3];
+};
+OFP_ASSERT(sizeof(struct zoo_action_vtrace) == 16);
+
+static enum ofperr
+decode_ZOOACT_RAW_VTRACE(const struct zoo_action_vtrace *zav,
+                         enum ofp_version ofp_version OVS_UNUSED,
+                         struct ofpbuf *out)
+{
+    uint16_t color = ntohs(zav->color);
+
+    if (!is_all_zeros(zav->zero, sizeof zav->zero)) {
+        return OFPERR_NXBRC_MUST_BE_ZERO;
+    }
+    if (color < VTRACE_COLOR_MIN || color > VTRACE_COLOR_MAX
+        || zav->exp > VTRACE_EXP_MAX) {
+        return OFPERR_OFPBAC_BAD_ARGUMENT;
+    }
+
+    struct ofpact_vtrace *vt = ofpact_put_VTRACE(out);
+    vt->color = color;
+    vt->exp = zav->exp;
+    return 0;
+}
+
+static void
+encode_VTRACE(const struct ofpact_vtrace *vt,
+              enum ofp_version ofp_version OVS_UNUSED, struct ofpbuf *out)
+{
+    struct zoo_action_vtrace *zav = put_ZOOACT_VTRACE(out);
+
+    zav->color = htons(vt->color);
+    zav->exp = vt->exp;
+}
+
+static char * OVS_WARN_UNUSED_RESULT
+parse_VTRACE(char *arg, const struct ofpact_parse_params *pp)
+{
+    long long int color = -1, exp = 0;
+    char *key, *value;
+
+    while (ofputil_parse_key_value(&arg, &key, &value)) {
+        bool is_color = !strcmp(key, "color");
+        long long int min = is_color ? VTRACE_COLOR_MIN : 0;
+        long long int max = is_color ? VTRACE_COLOR_MAX : VTRACE_EXP_MAX;
+        long long int n;
+
+        if (!is_color && strcmp(key, "exp")) {
+            return xasprintf("vtrace: \"%s\" is not \"color\" or \"exp\"",
+                             key);
+        }
+        if (!str_to_llong(value, 10, &n)) {
+            return xasprintf("vtrace: %s: \"%s\" is not a number", key,
+                             value);
+        }
+        if (n < min || n > max) {
+            return xasprintf("vtrace: %s: %lld is out of range %lld..%lld",
+                             key, n, min, max);
+        }
+        *(is_color ? &color : &exp) = n;
+    }
+    if (color < 0) {
+        return xasprintf("vtrace: color=N is missing, with N in %d..%d",
+                         VTRACE_COLOR_MIN, VTRACE_COLOR_MAX);
+    }
+
+    struct ofpact_vtrace *vt = ofpact_put_VTRACE(pp->ofpacts);
+    vt->color = color;
+    vt->exp = exp;
+    return NULL;
+}
+
+static void
+format_VTRACE(const struct ofpact_vtrace *vt,
+              const struct ofpact_format_params *fp)
+{
+    ds_put_format(fp->s, "%svtrace(%s%scolor=%s%"PRIu16",%sexp=%s%"PRIu8
+                  "%s)%s",
+                  colors.paren, colors.end, colors.param, colors.end,
+                  vt->color, colors.param, colors.end, vt->exp,
+                  colors.paren, colors.end);
+}
+
+static enum ofperr
+check_VTRACE(const struct ofpact_vtrace *a OVS_UNUSED,
+             const struct ofpact_check_params *cp)
+{
+    if (cp->match->wc.masks.tunnel.gbp_id != OVS_BE16_MAX
+        || cp->match->flow.tunnel.gbp_id) {
+        return OFPERR_OFPBAC_MATCH_INCONSISTENT;
+    }
+    if (cp->table_id != 0 && cp->table_id != OFPTT_ALL) {
+        return OFPERR_OFPBAC_UNSUPPORTED_ORDER;
+    }
     return 0;
 }

@@ -131,6 +131,15 @@ push_find_udp(const struct ovs_action_push_tnl *data)
                                             &dst)));
 }
 
+struct vxlanhdr *
+zoo_push_vxlan(struct ovs_action_push_tnl *data)
+{
+    struct udp_header *udp = (data->tnl_type == OVS_VPORT_TYPE_VXLAN
+                              ? push_find_udp(data) : NULL);
+
+    return udp ? (struct vxlanhdr *) (udp + 1) : NULL;
+}
+
 bool
 zoo_push_set_choice(struct ovs_action_push_tnl *data, uint16_t choice)
 {

@@ -56,6 +56,7 @@
 
 struct dp_packet;
 struct ovs_action_push_tnl;
+struct vxlanhdr;
 
 #define ZOO_N_BUCKETS 128
 #define ZOO_SLOT_MAX (ZOO_SPORT_MIN - 1)
@@ -106,6 +107,10 @@ bool zoo_push_set_choice(struct ovs_action_push_tnl *data, uint16_t choice);
 /* Returns the UDP source port that 'data', a prebuilt VXLAN or Geneve header,
  * carries, 0 if it is something else. */
 uint16_t zoo_push_get_choice(const struct ovs_action_push_tnl *data);
+
+/* Returns the VXLAN header in 'data', a prebuilt header, or NULL if it is
+ * something else. */
+struct vxlanhdr *zoo_push_vxlan(struct ovs_action_push_tnl *data);
 
 /* Marks 'data', a prebuilt VXLAN or Geneve header, so that the receiver takes
  * the packet for a probe.  Returns false if it cannot be marked. */

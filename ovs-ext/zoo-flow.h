@@ -18,7 +18,7 @@
 #define ZOO_FLOW_H 1
 
 /* How the "zooroute" action travels from where it is executed to the tunnel
- * output that obeys it.
+ * output that obeys it, and the color of a traced packet with it.
  *
  * The state lives in 'flow->tunnel' and not in the translation context,
  * because the frozen state of a recirculation keeps all of 'flow->tunnel' (so
@@ -68,7 +68,13 @@ enum zoo_flow_mode {
 
 BUILD_ASSERT_DECL(!(ZOO_TNL_F_MASK & (FLOW_TNL_F_MASK | FLOW_TNL_F_UDPIF)));
 BUILD_ASSERT_DECL(ZOO_TNL_F_MASK <= UINT16_MAX);
-BUILD_ASSERT_DECL(MEMBER_SIZEOF(struct flow_tnl, pad1) >= 2);
+BUILD_ASSERT_DECL(MEMBER_SIZEOF(struct flow_tnl, pad1) == 4);
+
+/* A color, as in the group policy ID of a traced packet. */
+#define ZOO_COLOR_TRACED 0x8000
+#define ZOO_COLOR_EXP_SHIFT 12
+#define ZOO_COLOR_EXP_MASK (7 << ZOO_COLOR_EXP_SHIFT)
+#define ZOO_COLOR_MASK 0x0fff
 
 /* Returns true if 'sport' may be given as a literal outer source port. */
 static inline bool
@@ -102,19 +108,43 @@ zoo_flow_get(const struct flow_tnl *tnl, uint16_t *sport)
     return (tnl->flags & ZOO_TNL_F_MODE_MASK) >> ZOO_TNL_F_MODE_SHIFT;
 }
 
-/* Clears 'tnl', for a packet that enters another bridge.  The state of the
- * action stays if 'keep_mode' is true, as it should in a patch port. */
+/* Colors 'tnl' with 'color', which has ZOO_COLOR_TRACED set.
+ *
+ * OpenFlow sees it as the group policy ID.  A copy in the padding tells the
+ * color from a policy of somebody else with the same bit: pipelines that write
+ * the field end the trace, and what they write is theirs. */
 static inline void
-zoo_flow_clear_tunnel(struct flow_tnl *tnl, bool keep_mode)
+zoo_flow_set_color(struct flow_tnl *tnl, uint16_t color)
 {
-    uint16_t flags = tnl->flags & ZOO_TNL_F_MASK;
-    uint8_t pad1[sizeof tnl->pad1];
+    tnl->gbp_id = htons(color);
+    tnl->pad1[2] = color >> 8;
+    tnl->pad1[3] = color;
+}
 
-    memcpy(pad1, tnl->pad1, sizeof pad1);
+/* Returns the color of 'tnl', 0 if it has none. */
+static inline uint16_t
+zoo_flow_color(const struct flow_tnl *tnl)
+{
+    uint16_t color = (tnl->pad1[2] << 8) | tnl->pad1[3];
+
+    return color == ntohs(tnl->gbp_id) ? color : 0;
+}
+
+/* Clears 'tnl', for a packet that enters another bridge.  The state of the
+ * action, and the color, stay if 'keep' is true, as they should in a patch
+ * port. */
+static inline void
+zoo_flow_clear_tunnel(struct flow_tnl *tnl, bool keep)
+{
+    uint16_t color = zoo_flow_color(tnl);
+    uint16_t flags = tnl->flags & ZOO_TNL_F_MASK;
+    uint8_t pad1[2] = { tnl->pad1[0], tnl->pad1[1] };
+
     memset(tnl, 0, sizeof *tnl);
-    if (keep_mode) {
+    if (keep) {
         tnl->flags = flags;
         memcpy(tnl->pad1, pad1, sizeof pad1);
+        zoo_flow_set_color(tnl, color);
     }
 }
 

@@ -63,23 +63,33 @@ zoo_ofproto_unsupported(const struct ofproto *up, const char **remedy)
     return reason;
 }
 
+/* Returns true if 'reason' for which 'ofproto' cannot execute 'ofpact' is NULL,
+ * otherwise logs it. */
+static bool
+refuse_unless_null(const struct ofproto *ofproto, const struct ofpact *ofpact,
+                   const char *reason, const char *remedy)
+{
+    static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(1, 5);
+
+    if (reason) {
+        VLOG_WARN_RL(&rl, "%s: %s action refused (%s), %s", ofproto->name,
+                     ofpact_name(ofpact->type), reason, remedy);
+    }
+    return !reason;
+}
+
 bool
 zoo_ofproto_check_ofpact(const struct ofproto *ofproto,
                          const struct ofpact *ofpact)
 {
-    static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(1, 5);
     const char *reason, *remedy;
 
-    if (ofpact->type != OFPACT_ZOOROUTE) {
+    if (ofpact->type != OFPACT_ZOOROUTE && ofpact->type != OFPACT_VTRACE) {
         return true;
     }
 
     reason = zoo_ofproto_unsupported(ofproto, &remedy);
-    if (reason) {
-        VLOG_WARN_RL(&rl, "%s: zooroute action refused (%s), %s",
-                     ofproto->name, reason, remedy);
-    }
-    return !reason;
+    return refuse_unless_null(ofproto, ofpact, reason, remedy);
 }
 
 bool
@@ -91,6 +101,11 @@ zoo_ofproto_check_buckets(const struct ofproto *ofproto,
 
     LIST_FOR_EACH (bucket, list_node, buckets) {
         OFPACT_FOR_EACH_FLATTENED (a, bucket->ofpacts, bucket->ofpacts_len) {
+            /* A bucket has no match that keeps vtrace from finding it again. */
+            if (a->type == OFPACT_VTRACE) {
+                return refuse_unless_null(ofproto, a, "in a group",
+                                          "use it in a flow of table 0");
+            }
             if (!zoo_ofproto_check_ofpact(ofproto, a)) {
                 return false;
             }

@@ -17,8 +17,9 @@
 #ifndef ZOO_OFPROTO_H
 #define ZOO_OFPROTO_H 1
 
-/* Which bridges can choose the outer UDP source port of a tunnel, and the
- * refusal of the "zooroute" action on those that cannot.
+/* Which bridges can choose the outer UDP source port of a tunnel and trace
+ * packets, and the refusal of the actions "zooroute" and "vtrace" on those that
+ * cannot.
  *
  * Any thread may call these functions that keeps 'ofproto' from going away, as
  * the main thread and flow translation do. */
@@ -43,7 +44,8 @@ bool zoo_ofproto_check_ofpact(const struct ofproto *ofproto,
                               const struct ofpact *ofpact);
 
 /* Returns true if 'ofproto' can execute all of the actions in 'buckets', a
- * list of struct ofputil_bucket, otherwise as above. */
+ * list of struct ofputil_bucket, otherwise as above.  No ofproto can execute
+ * "vtrace" there. */
 bool zoo_ofproto_check_buckets(const struct ofproto *ofproto,
                                const struct ovs_list *buckets);
 

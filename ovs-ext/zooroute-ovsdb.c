@@ -27,10 +27,12 @@
 #include "openvswitch/poll-loop.h"
 #include "openvswitch/vlog.h"
 #include "ovs-ext/zoo-ofproto.h"
+#include "ovs-ext/zoo-vtrace.h"
 #include "ovsdb-idl.h"
 #include "random.h"
 #include "simap.h"
 #include "smap.h"
+#include "sset.h"
 #include "timeval.h"
 #include "unixctl.h"
 #include "util.h"
@@ -387,6 +389,32 @@ reconfigure_interfaces(const struct ovsrec_open_vswitch *cfg)
     simap_destroy(&new_modes);
 }
 
+/* Passes on what the database says of VTrace. */
+static void
+reconfigure_vtrace(const struct ovsrec_open_vswitch *cfg)
+{
+    struct sset consenting = SSET_INITIALIZER(&consenting);
+
+    for (size_t i = 0; i < cfg->n_bridges; i++) {
+        const struct ovsrec_bridge *br = cfg->bridges[i];
+
+        for (size_t j = 0; j < br->n_ports; j++) {
+            const struct ovsrec_port *port = br->ports[j];
+
+            for (size_t k = 0; k < port->n_interfaces; k++) {
+                const struct ovsrec_interface *iface = port->interfaces[k];
+
+                if (smap_get_bool(&iface->other_config, "vtrace", false)) {
+                    sset_add(&consenting, iface->name);
+                }
+            }
+        }
+    }
+    zoo_vtrace_configure(smap_get(&cfg->other_config, "vtrace-collector"),
+                         &consenting);
+    sset_destroy(&consenting);
+}
+
 void
 zooroute_ovsdb_reconfigure(struct ovsdb_idl *idl,
                            const struct ovsrec_open_vswitch *cfg)
@@ -396,6 +424,7 @@ zooroute_ovsdb_reconfigure(struct ovsdb_idl *idl,
     char *error = NULL;
 
     reconfigure_interfaces(cfg);
+    reconfigure_vtrace(cfg);
 
     if (row) {
         error = parse_config(row, &new);

@@ -153,14 +153,15 @@ class Fabric:
     bond: hypervisors reach their leaf through a balance-tcp LACP bond of two
         members; the leaf's end of it is a switch of 'bond_tree' (the
         hypervisor's own tree without one).
+    gbp: the tunnels have the group policy extension of VXLAN.
     keep: no janitor, the fabric outlives this program (the command line).
     attach: the fabric is up already.
     """
 
     def __init__(self, trees, hypervisors=2, spines=4, tenants=1,
                  underlay="ipv4", tunnel="vxlan", pipeline="normal",
-                 bond=False, bond_tree=None, prefix=None, rundir=None,
-                 keep=False, attach=False):
+                 bond=False, bond_tree=None, gbp=False, prefix=None,
+                 rundir=None, keep=False, attach=False):
         def per_hypervisor(what, name):
             what = [what] if isinstance(what, str) else list(what)
             if len(what) == 1:
@@ -179,6 +180,7 @@ class Fabric:
         self.tunnel = tunnel
         self.bond = bond
         self.bond_tree = bond_tree
+        self.gbp = gbp
         self.keep = keep
         self.prefix = prefix or "zoo%d" % os.getpid()
         if namespaces(self.prefix) and not attach:
@@ -408,10 +410,12 @@ class Fabric:
 
     def _make_kernel_vtep(self, i):
         self._make_vtep(i, "up0")
-        zero_csum = " udp6zerocsumtx udp6zerocsumrx" if self.ipv6 else ""
+        options = " udp6zerocsumtx udp6zerocsumrx" if self.ipv6 else ""
+        if self.gbp:
+            options += " gbp"
         self.ip("h%d" % i, "link add br0 type bridge",
                 "link add vx type vxlan id %d dstport 4789 local %s%s"
-                % (pipelines.VNI, self.vtep(i), zero_csum),
+                % (pipelines.VNI, self.vtep(i), options),
                 "link set vx master br0 up", "link set br0 up",
                 *("link set v%s master br0" % t for t in self.tenants))
         for j in self.hypervisors:

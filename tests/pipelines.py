@@ -45,7 +45,8 @@ def _tunnels(fabric, i, bridge="br-int"):
         if j != i:
             commands += _port(bridge, "tun%d" % j, "type=" + fabric.tunnel,
                               "options:remote_ip=" + fabric.vtep(j),
-                              "options:key=%d" % VNI)
+                              "options:key=%d" % VNI,
+                              *(["options:exts=gbp"] if fabric.gbp else []))
             commands += ["--", "set", "port", "tun%d" % j, "protected=true"]
     return commands
 

@@ -16,7 +16,7 @@
 
 
 /* Fuzzes what a VTEP does with a packet that comes on a VXLAN or Geneve port,
- * up to the body of a probe.
+ * up to the body of a probe.  UDP port 4790 has tunnels with group policy.
  *
  * The first byte says which tunnel it is, and whether probes are intercepted;
  * the rest is the packet as it comes from the device. */
@@ -28,13 +28,18 @@
 
 #include "dp-packet.h"
 #include "flow.h"
+#include "netdev.h"
 #include "netdev-native-tnl.h"
+#include "odp-netlink.h"
 #include "openvswitch/vlog.h"
 #include "ovs-ext/zoo-datapath.h"
+#include "ovs-ext/zoo-gbp.h"
 #include "ofproto-zoo/zoo-probe.h"
 #include "util.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+
+#define GBP_PORT 4790
 
 #define GENEVE 0x01
 #define DISABLED 0x02
@@ -82,9 +87,16 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static bool initialized;
     struct dp_packet *packet;
+    bool popped;
 
     if (!initialized) {
+        const struct netdev_tunnel_config cfg = {
+            .dst_port = htons(GBP_PORT),
+            .exts = 1 << OVS_VXLAN_EXT_GBP,
+        };
+
         vlog_set_levels(NULL, VLF_ANY_DESTINATION, VLL_OFF);
+        zoo_gbp_configure(NULL, &cfg);
         initialized = true;
     }
     if (!size) {
@@ -92,7 +104,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     zoo_pop_enable(!(data[0] & DISABLED));
     packet = dp_packet_clone_data_with_headroom(data + 1, size - 1, 2);
-    if (is_tunnel_packet(packet)) {
+    popped = is_tunnel_packet(packet);
+    if (popped) {
         packet = (data[0] & GENEVE ? netdev_geneve_pop_header(packet)
                   : netdev_vxlan_pop_header(packet));
     }
@@ -102,8 +115,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_queue(n);
     if (packet) {
         /* It goes on as a tenant's. */
+        const struct flow_tnl *tnl = &packet->md.tunnel;
         struct flow flow;
 
+        ovs_assert(!popped || tnl->tp_dst == htons(GBP_PORT)
+                   || (!tnl->gbp_id && !tnl->gbp_flags));
+        ovs_assert(!popped || !(tnl->gbp_flags & ~0x48));
         flow_extract(packet, &flow);
         dp_packet_delete(packet);
     }

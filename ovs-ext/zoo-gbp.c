@@ -1,0 +1,200 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#include <config.h>
+
+#include "ovs-ext/zoo-gbp.h"
+
+#include "cmap.h"
+#include "dp-packet.h"
+#include "hash.h"
+#include "netdev.h"
+#include "odp-netlink.h"
+#include "openvswitch/packets.h"
+#include "openvswitch/vlog.h"
+#include "ovs-atomic.h"
+#include "ovs-ext/zoo-datapath.h"
+#include "ovs-ext/zoo-flow.h"
+#include "ovs-rcu.h"
+#include "ovs-thread.h"
+#include "packets.h"
+#include "unaligned.h"
+#include "util.h"
+
+VLOG_DEFINE_THIS_MODULE(zoo_gbp);
+
+static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(60, 5);
+
+/* A UDP port with tunnels that have the extension. */
+struct gbp_port {
+    struct cmap_node node;      /* In 'gbp_ports'. */
+    ovs_be16 port;
+    unsigned int n_tunnels;     /* Guarded by 'gbp_mutex'. */
+};
+
+static struct ovs_mutex gbp_mutex = OVS_MUTEX_INITIALIZER;
+
+/* Contains "struct gbp_port"s.  Written with 'gbp_mutex' held. */
+static struct cmap gbp_ports = CMAP_INITIALIZER;
+
+static atomic_bool accept_colors = false;
+
+static uint32_t
+port_hash(ovs_be16 port)
+{
+    return hash_int((OVS_FORCE uint32_t) port, 0);
+}
+
+static struct gbp_port *
+find_port(ovs_be16 port)
+{
+    struct gbp_port *p;
+
+    CMAP_FOR_EACH_WITH_HASH (p, node, port_hash(port), &gbp_ports) {
+        if (p->port == port) {
+            return p;
+        }
+    }
+    return NULL;
+}
+
+static bool
+has_gbp(const struct netdev_tunnel_config *cfg)
+{
+    return cfg && cfg->exts & (1 << OVS_VXLAN_EXT_GBP);
+}
+
+ovs_be32
+zoo_gbp_build(const struct netdev_tunnel_config *cfg,
+              const struct flow_tnl *tnl)
+{
+    uint32_t policy = 0;
+
+    if (has_gbp(cfg) || zoo_flow_color(tnl)) {
+        policy = ((tnl->gbp_flags << 16 & (ZOO_VXLAN_GBP_DONT_LEARN
+                                           | ZOO_VXLAN_GBP_APPLIED))
+                  | ntohs(tnl->gbp_id));
+    }
+    return htonl(VXLAN_FLAGS | policy | (policy ? ZOO_VXLAN_F_GBP : 0));
+}
+
+void
+zoo_gbp_remove_color(struct ovs_action_push_tnl *data)
+{
+    struct vxlanhdr *vxh = zoo_push_vxlan(data);
+    uint32_t flags = ntohl(get_16aligned_be32(&vxh->vx_flags));
+
+    flags &= ~ZOO_VXLAN_GBP_ID;
+    if (!(flags & (ZOO_VXLAN_GBP_DONT_LEARN | ZOO_VXLAN_GBP_APPLIED))) {
+        flags &= ~ZOO_VXLAN_F_GBP;
+    }
+    put_16aligned_be32(&vxh->vx_flags, htonl(flags));
+}
+
+/* Returns true if the first word of a VXLAN header, 'flags', may hold a color
+ * and such headers are accepted. */
+static bool
+takes_color(uint32_t flags)
+{
+    bool accept;
+
+    atomic_read_relaxed(&accept_colors, &accept);
+    return (accept && flags & ZOO_VXLAN_F_GBP && flags & ZOO_COLOR_TRACED);
+}
+
+/* Removes the first 'ofs' bytes of 'packet', which was in a tunnel. */
+static void
+remove_headers(struct dp_packet *packet, size_t ofs)
+{
+#ifdef DP_PACKET_OL_SHIFT_COUNT
+    /* Open vSwitch 4.0 keeps the offloads of both packets. */
+    packet->offloads >>= DP_PACKET_OL_SHIFT_COUNT;
+#endif
+    dp_packet_reset_packet(packet, ofs);
+}
+
+struct dp_packet *
+zoo_gbp_pop(struct dp_packet *packet)
+{
+    const struct udp_header *udp = dp_packet_l4(packet);
+    const struct vxlanhdr *vxh = (const struct vxlanhdr *) (udp + 1);
+    uint32_t flags = ntohl(get_16aligned_be32(&vxh->vx_flags));
+    uint32_t vni = ntohl(get_16aligned_be32(&vxh->vx_vni));
+    struct flow_tnl *tnl = &packet->md.tunnel;
+
+    if (!zoo_gbp_takes(htonl(flags)) || vni & 0xff
+        || !(find_port(tnl->tp_dst) || takes_color(flags))) {
+        VLOG_WARN_RL(&rl, "invalid vxlan flags=%#x vni=%#x", flags, vni);
+        dp_packet_delete(packet);
+        return NULL;
+    }
+
+    tnl->tun_id = htonll(vni >> 8);
+    tnl->flags |= FLOW_TNL_F_KEY;
+    if (flags & ZOO_VXLAN_F_GBP) {
+        tnl->gbp_id = htons(flags & ZOO_VXLAN_GBP_ID);
+        tnl->gbp_flags = (flags & (ZOO_VXLAN_GBP_DONT_LEARN
+                                   | ZOO_VXLAN_GBP_APPLIED)) >> 16;
+    }
+    packet->packet_type = htonl(PT_ETH);
+    remove_headers(packet, ((const uint8_t *) (vxh + 1)
+                            - (const uint8_t *) dp_packet_data(packet)));
+    return packet;
+}
+
+static void
+add_tunnel(ovs_be16 port)
+{
+    struct gbp_port *p = find_port(port);
+
+    if (!p) {
+        p = xzalloc(sizeof *p);
+        p->port = port;
+        cmap_insert(&gbp_ports, &p->node, port_hash(port));
+    }
+    p->n_tunnels++;
+}
+
+static void
+remove_tunnel(ovs_be16 port)
+{
+    struct gbp_port *p = find_port(port);
+
+    if (p && !--p->n_tunnels) {
+        cmap_remove(&gbp_ports, &p->node, port_hash(port));
+        ovsrcu_postpone(free, p);
+    }
+}
+
+void
+zoo_gbp_accept_colors(void)
+{
+    atomic_store_relaxed(&accept_colors, true);
+}
+
+void
+zoo_gbp_configure(const struct netdev_tunnel_config *old,
+                  const struct netdev_tunnel_config *new)
+{
+    ovs_mutex_lock(&gbp_mutex);
+    if (has_gbp(new)) {
+        add_tunnel(new->dst_port);
+    }
+    if (has_gbp(old)) {
+        remove_tunnel(old->dst_port);
+    }
+    ovs_mutex_unlock(&gbp_mutex);
+}

@@ -1,0 +1,101 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#ifndef ZOO_GBP_H
+#define ZOO_GBP_H 1
+
+/* VXLAN group policy (GBP) in the userspace datapath.
+ *
+ * The extension puts a group policy ID and two flags into reserved bits of the
+ * VXLAN header (draft-smith-vxlan-group-policy-05, section 2.1):
+ *
+ *      0                   1                   2                   3
+ *      0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+ *     +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+ *     |G|R|R|R|I|R|R|R|R|D|R|R|A|R|R|R|        Group Policy ID        |
+ *     +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+ *
+ * Open vSwitch has OpenFlow fields, datapath keys and a tunnel option
+ * (options:exts=gbp) for it, and here is what the userspace datapath lacks:
+ * writing the header and reading it, with the Linux kernel's rules.
+ *
+ * As in the kernel, whether a port takes the extension depends on the UDP port
+ * that a packet arrives at, since the VXLAN header says which tunnel it is:
+ * tunnels with and without the extension cannot share a UDP port, which
+ * options:dst_port is refused for.
+ *
+ * The color of a traced packet travels as a policy, too.  Once VTrace has been
+ * on, colors are accepted on every UDP port, and they go out by every VXLAN
+ * tunnel whose other end accepts them. */
+
+#include <stdbool.h>
+
+#include "openvswitch/types.h"
+#include "packets.h"
+
+struct dp_packet;
+struct flow_tnl;
+struct netdev_tunnel_config;
+struct ovs_action_push_tnl;
+struct vxlanhdr;
+
+/* Bits of the first word of the VXLAN header. */
+#define ZOO_VXLAN_F_GBP 0x80000000          /* G: the word has a policy. */
+#define ZOO_VXLAN_GBP_DONT_LEARN 0x00400000 /* D. */
+#define ZOO_VXLAN_GBP_APPLIED 0x00080000    /* A: policy was applied. */
+#define ZOO_VXLAN_GBP_ID 0x0000ffff
+
+/* All that the extension uses; without G the lower 24 are still reserved, and
+ * ignored. */
+#define ZOO_VXLAN_GBP_USED_BITS (ZOO_VXLAN_F_GBP | 0x00ffffff)
+
+/* Returns the first word of the VXLAN header for a packet with tunnel metadata
+ * 'tnl' that leaves by a tunnel with configuration 'cfg': without the extension
+ * (unless there is a color) and without a policy just the flag that marks a
+ * VNI.  Any thread. */
+ovs_be32 zoo_gbp_build(const struct netdev_tunnel_config *cfg,
+                       const struct flow_tnl *tnl);
+
+/* Takes the color out of 'data', a prebuilt VXLAN header that has one. */
+void zoo_gbp_remove_color(struct ovs_action_push_tnl *data);
+
+/* Returns true if a packet whose VXLAN header begins with 'flags' must be given
+ * to zoo_gbp_pop(): it differs from one without extension, and in nothing but
+ * what group policy uses. */
+static inline bool
+zoo_gbp_takes(ovs_be32 flags)
+{
+    return ((flags & htonl(~ZOO_VXLAN_GBP_USED_BITS)) == htonl(VXLAN_FLAGS)
+            && flags != htonl(VXLAN_FLAGS));
+}
+
+/* Takes 'packet' out of its VXLAN tunnel, with the policy that it has, if a
+ * tunnel on its UDP port has options:exts=gbp, or if VTrace has been on and the
+ * policy may be a color.  Outer addresses and UDP ports must be in its metadata
+ * already.  Returns 'packet', or NULL if it was dropped.  Any thread that is
+ * not quiescent (see ovs-rcu.h). */
+struct dp_packet *zoo_gbp_pop(struct dp_packet *packet);
+
+/* Has the datapath accept colors on every UDP port from now on.  That cannot be
+ * taken back, since the other ends need time to learn of it.  Any thread. */
+void zoo_gbp_accept_colors(void);
+
+/* A VXLAN tunnel's configuration changes from 'old' to 'new', where NULL stands
+ * for no tunnel.  Any thread. */
+void zoo_gbp_configure(const struct netdev_tunnel_config *old,
+                       const struct netdev_tunnel_config *new);
+
+#endif /* zoo-gbp.h */

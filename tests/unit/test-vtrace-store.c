@@ -1,0 +1,595 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+/* The task store: the handshake, colors, tenants, files. */
+
+#include <config.h>
+#include "unit.h"
+
+#include <netinet/in.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "util.h"
+#include "vtrace-store-fixture.h"
+#include "vtrace/store.h"
+
+/* Handshake. */
+
+START_TEST(handshake)
+{
+    int64_t id = store_create("red", "h1", 80);
+    struct vtrace_task *task;
+
+    store_check_state(id, VTRACE_NEW, VTRACE_RULE_WANTED);
+    OK(vtrace_store_ready(store, id, NOW + 10));
+    store_check_state(id, VTRACE_READY, VTRACE_RULE_WANTED);
+    OK(vtrace_store_deploy(store, id, VTRACE_FORWARD, NOW + 15000, NOW + 20));
+    store_check_state(id, VTRACE_DEPLOYED, VTRACE_RULE_SENT);
+    OK(vtrace_store_installed(store, id, VTRACE_FORWARD, NOW + 30));
+    store_check_state(id, VTRACE_RUNNING, VTRACE_RULE_INSTALLED);
+    OK(vtrace_store_end(store, id, VTRACE_DONE, NULL, "{\"a\":1}",
+                        NOW + 10030));
+    store_check_state(id, VTRACE_DONE, VTRACE_RULE_REMOVING);
+    ck_assert_int_eq(store_count(NULL, VTRACE_UNENDED), 0);
+    ck_assert_int_eq(store_count(NULL, VTRACE_UNSETTLED), 1);
+    OK(vtrace_store_rule_gone(store, id, VTRACE_FORWARD, NOW + 10040));
+    store_check_state(id, VTRACE_DONE, VTRACE_RULE_GONE);
+    ck_assert_int_eq(store_count(NULL, VTRACE_UNSETTLED), 0);
+
+    store_reopen();
+    task = store_get(id);
+    ck_assert_int_eq(task->created, NOW);
+    ck_assert_int_eq(task->ready, NOW + 10);
+    ck_assert_int_eq(task->deployed, NOW + 20);
+    ck_assert_int_eq(task->running, NOW + 30);
+    ck_assert_int_eq(task->ends, NOW + 10030);
+    ck_assert_int_eq(task->ended, NOW + 10030);
+    ck_assert_str_eq(task->result, "{\"a\":1}");
+    ck_assert_ptr_null(task->reason);
+    ck_assert_str_eq(task->request.tenant, "red");
+    ck_assert_str_eq(task->request.entry.port, "vm1");
+    ck_assert_int_eq(task->request.match.dport, 80);
+    ck_assert_int_eq(task->request.duration, 10000);
+    ck_assert_int_eq(task->request.exp, 1);
+    ck_assert_int_eq(task->rules[0].color, 101);
+    ck_assert_int_eq(task->rules[0].expires, NOW + 15000);
+    vtrace_task_destroy(task);
+}
+END_TEST
+
+/* From each state, each step either is the next one, or one already taken, or
+ * is refused and changes nothing. */
+START_TEST(only_these_steps)
+{
+    for (enum vtrace_state from = VTRACE_NEW; from <= VTRACE_EXPIRED; from++) {
+        for (enum vtrace_state to = VTRACE_READY; to <= VTRACE_EXPIRED; to++) {
+            int64_t id = store_create("red", "h1", 80);
+            struct vtrace_task *before, *after;
+            bool allowed = to == from || to == from + 1
+                           || (to > VTRACE_DONE && from < VTRACE_DONE)
+                           || (to >= VTRACE_DONE && from >= VTRACE_DONE);
+            char *error;
+
+            if (from >= VTRACE_DONE) {
+                store_run_to(id, VTRACE_RUNNING);
+                OK(vtrace_store_end(store, id, from, "first", NULL, NOW));
+                allowed = to >= VTRACE_DONE;
+            } else {
+                store_run_to(id, from);
+            }
+            before = store_get(id);
+            error = to == VTRACE_READY
+                    ? vtrace_store_ready(store, id, NOW + 50)
+                    : to == VTRACE_DEPLOYED
+                    ? vtrace_store_deploy(store, id, VTRACE_FORWARD,
+                                          NOW + 15000, NOW + 50)
+                    : to == VTRACE_RUNNING
+                    ? vtrace_store_installed(store, id, VTRACE_FORWARD,
+                                             NOW + 50)
+                    : vtrace_store_end(store, id, to, "second", NULL,
+                                       NOW + 50);
+            after = store_get(id);
+            unit_assert(!error == allowed, "%s to %s: %s",
+                        vtrace_state_to_string(from),
+                        vtrace_state_to_string(to), error);
+            if (!allowed || from >= VTRACE_DONE) {
+                ck_assert_int_eq(before->state, after->state);
+                ck_assert_int_eq(before->ended, after->ended);
+                ck_assert_pstr_eq(before->reason, after->reason);
+                ck_assert_int_eq(before->rules[0].state,
+                                 after->rules[0].state);
+            } else {
+                ck_assert_int_eq(after->state, to);
+            }
+            free(error);
+            OK(vtrace_store_check(store));
+            vtrace_task_destroy(before);
+            vtrace_task_destroy(after);
+
+            OK(vtrace_store_end(store, id, VTRACE_FAILED, "", NULL, NOW));
+            OK(vtrace_store_rule_gone(store, id, VTRACE_FORWARD, NOW));
+        }
+    }
+}
+END_TEST
+
+/* What another program writes cannot break the handshake either. */
+START_TEST(database_refuses)
+{
+    static const char *const statements[] = {
+        "UPDATE tasks SET state = 'running'",
+        "UPDATE tasks SET state = 'done'",
+        "UPDATE tasks SET state = 'deployed'",
+        "UPDATE tasks SET state = 'bad'",
+        "UPDATE rules SET state = 1",
+        "UPDATE rules SET state = 2",
+        "INSERT INTO tasks VALUES "
+            "(9, 'red', '', 'running', 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, '', '')",
+    };
+    int64_t id = store_create("red", "h1", 80);
+    sqlite3 *db;
+
+    ck_assert_int_eq(sqlite3_open(store_file, &db), SQLITE_OK);
+    for (size_t i = 0; i < ARRAY_SIZE(statements); i++) {
+        ck_assert_msg(sqlite3_exec(db, statements[i], NULL, NULL, NULL)
+                      == SQLITE_CONSTRAINT, "%s", statements[i]);
+    }
+    sqlite3_close(db);
+    store_check_state(id, VTRACE_NEW, VTRACE_RULE_WANTED);
+}
+END_TEST
+
+/* After a restart, say, that did not know how far the first attempt got. */
+START_TEST(repeated_steps)
+{
+    int64_t id = store_create("red", "h1", 80);
+    struct vtrace_task *task;
+
+    for (int i = 0; i < 2; i++) {
+        OK(vtrace_store_ready(store, id, NOW + 10 + i));
+        store_reopen();
+    }
+    for (int i = 0; i < 2; i++) {
+        OK(vtrace_store_deploy(store, id, VTRACE_FORWARD, NOW + 15000 + i,
+                               NOW + 20 + i));
+        store_reopen();
+    }
+    for (int i = 0; i < 2; i++) {
+        OK(vtrace_store_installed(store, id, VTRACE_FORWARD, NOW + 30 + i));
+        store_reopen();
+    }
+    task = store_get(id);
+    ck_assert_int_eq(task->ready, NOW + 10);
+    ck_assert_int_eq(task->deployed, NOW + 20);
+    ck_assert_int_eq(task->running, NOW + 30);
+    ck_assert_int_eq(task->ends, NOW + 30 + 10000);
+    /* The rule that was sent again lives longer. */
+    ck_assert_int_eq(task->rules[0].expires, NOW + 15001);
+    vtrace_task_destroy(task);
+}
+END_TEST
+
+START_TEST(expiry)
+{
+    int64_t new = store_create("red", "h1", 80);
+    int64_t deployed = store_create("red", "h1", 81);
+    int64_t running = store_create("red", "h1", 82);
+
+    store_run_to(deployed, VTRACE_DEPLOYED);
+    store_run_to(running, VTRACE_RUNNING);
+    OK(vtrace_store_run(store, NOW + VTRACE_STORE_START_MS));
+    store_check_state(new, VTRACE_NEW, VTRACE_RULE_WANTED);
+    OK(vtrace_store_run(store, NOW + VTRACE_STORE_START_MS + 1));
+    store_check_state(new, VTRACE_EXPIRED, VTRACE_RULE_GONE);
+    /* Sent at NOW + 20 to be gone at NOW + 15000, which has passed too. */
+    store_check_state(deployed, VTRACE_EXPIRED, VTRACE_RULE_GONE);
+    store_check_state(running, VTRACE_RUNNING, VTRACE_RULE_INSTALLED);
+
+    /* The clock is set back. */
+    new = store_create("red", "h1", 80);
+    OK(vtrace_store_run(store, NOW - VTRACE_STORE_START_MS));
+    store_check_state(new, VTRACE_NEW, VTRACE_RULE_WANTED);
+    OK(vtrace_store_run(store, NOW - VTRACE_STORE_START_MS - 1));
+    store_check_state(new, VTRACE_EXPIRED, VTRACE_RULE_GONE);
+}
+END_TEST
+
+/* Both directions. */
+
+START_TEST(reverse)
+{
+    struct vtrace_request back = store_request("red", "h2", 0);
+    int64_t id = store_create("red", "h1", 80);
+    struct vtrace_task *task;
+
+    store_check_error(vtrace_store_add_reverse(store, id, &back.entry,
+                                               &back.match, NOW, 100),
+                      "not running");
+    store_run_to(id, VTRACE_RUNNING);
+    OK(vtrace_store_add_reverse(store, id, &back.entry, &back.match, NOW,
+                                100));
+    /* Again: nothing happens. */
+    OK(vtrace_store_add_reverse(store, id, &back.entry, &back.match, NOW,
+                                100));
+    task = store_get(id);
+    ck_assert_int_eq(task->n_rules, 2);
+    ck_assert_int_ne(task->rules[0].color, task->rules[1].color);
+    ck_assert_uint_eq(task->rules[1].cookie, task->rules[0].cookie + 1);
+    ck_assert_str_eq(task->rules[1].entry.node, "h2");
+    vtrace_task_destroy(task);
+
+    store_check_error(vtrace_store_installed(store, id, VTRACE_REVERSE, NOW),
+                "not in the state");
+    OK(vtrace_store_deploy(store, id, VTRACE_REVERSE, NOW + 15000, NOW));
+    OK(vtrace_store_installed(store, id, VTRACE_REVERSE, NOW));
+    OK(vtrace_store_check(store));
+    OK(vtrace_store_end(store, id, VTRACE_DONE, NULL, NULL, NOW));
+    OK(vtrace_store_rule_gone(store, id, VTRACE_FORWARD, NOW));
+    ck_assert_int_eq(store_count(NULL, VTRACE_UNSETTLED), 1);
+    OK(vtrace_store_rule_gone(store, id, VTRACE_REVERSE, NOW));
+    ck_assert_int_eq(store_count(NULL, VTRACE_UNSETTLED), 0);
+}
+END_TEST
+
+START_TEST(cookies)
+{
+    enum vtrace_direction direction;
+    int64_t id = store_create("red", "h1", 80);
+    struct vtrace_task *task = store_get(id);
+    uint64_t mask, value = vtrace_store_cookies(store, &mask);
+
+    ck_assert_uint_eq(task->rules[0].cookie & mask, value);
+    ck_assert_int_eq(vtrace_store_cookie_task(task->rules[0].cookie,
+                                              &direction), id);
+    ck_assert_int_eq(direction, VTRACE_FORWARD);
+    ck_assert_int_eq(vtrace_store_cookie_task(task->rules[0].cookie | 1,
+                                              &direction), id);
+    ck_assert_int_eq(direction, VTRACE_REVERSE);
+    vtrace_task_destroy(task);
+
+    /* A store keeps its cookies. */
+    vtrace_store_close(store);
+    OK(vtrace_store_open(store_file, 0x4321, &store));
+    ck_assert_uint_eq(vtrace_store_cookies(store, &mask), value);
+}
+END_TEST
+
+/* Colors. */
+
+START_TEST(colors_rest)
+{
+    int64_t a = store_create("red", "h1", 80);
+    int64_t b = store_create("red", "h1", 81);
+    int64_t c = store_create("blue", "x1", 80);
+    struct vtrace_task *task;
+
+    task = store_get(a);
+    ck_assert_int_eq(task->rules[0].color, 101);
+    vtrace_task_destroy(task);
+    task = store_get(b);
+    ck_assert_int_eq(task->rules[0].color, 102);
+    vtrace_task_destroy(task);
+    /* Another domain has colors of its own. */
+    task = store_get(c);
+    ck_assert_int_eq(task->rules[0].color, 101);
+    ck_assert_str_eq(task->domain, "other");
+    vtrace_task_destroy(task);
+
+    store_run_to(a, VTRACE_DONE);
+    OK(vtrace_store_rule_gone(store, a, VTRACE_FORWARD, NOW + 10050));
+    for (int i = 0; i < 3; i++) {
+        struct vtrace_request request = store_request("red", "h1", 80);
+        int64_t times[] = { NOW + 10051,
+                            NOW + 10050 + VTRACE_STORE_REST_MS - 1,
+                            NOW + 10050 + VTRACE_STORE_REST_MS };
+        int64_t id;
+
+        OK(vtrace_store_create(store, &request, &store_quota, times[i], 100,
+                               &id));
+        task = store_get(id);
+        ck_assert_int_eq(task->rules[0].color, i < 2 ? 103 : 101);
+        vtrace_task_destroy(task);
+        if (i < 2) {
+            /* Never deployed, but may have been looked for: it rests too. */
+            OK(vtrace_store_end(store, id, VTRACE_FAILED, "", NULL,
+                                NOW - VTRACE_STORE_REST_MS));
+        }
+    }
+}
+END_TEST
+
+/* A rule that could not be removed keeps its color until its hard_timeout. */
+START_TEST(colors_of_lost_rules)
+{
+    int64_t id = store_create("red", "h1", 80);
+
+    store_run_to(id, VTRACE_DONE);
+    OK(vtrace_store_run(store, NOW + 14999));
+    store_check_state(id, VTRACE_DONE, VTRACE_RULE_REMOVING);
+    store_check_error(store_try_create("blue", "h1", 80, NOW + 14999),
+                      "traced already");
+    OK(vtrace_store_run(store, NOW + 20000));
+    store_check_state(id, VTRACE_DONE, VTRACE_RULE_GONE);
+    OK(store_try_create("blue", "h1", 80, NOW + 20000));
+}
+END_TEST
+
+START_TEST(colors_used_up)
+{
+    struct vtrace_quota many = { .max_tasks = 5000, .max_kept = 0 };
+    bool seen[VTRACE_STORE_MAX_COLOR + 1] = { false };
+    int64_t id;
+
+    for (int i = 1; i <= VTRACE_STORE_MAX_COLOR; i++) {
+        struct vtrace_request request = store_request("red", "h1", i);
+        struct vtrace_task *task;
+
+        OK(vtrace_store_create(store, &request, &many, NOW, i * 2654435761u,
+                               &id));
+        task = store_get(id);
+        ck_assert(!seen[task->rules[0].color]);
+        seen[task->rules[0].color] = true;
+        vtrace_task_destroy(task);
+    }
+    struct vtrace_request request = store_request("red", "h1", 5000);
+    store_check_error(vtrace_store_create(store, &request, &many, NOW, 0, &id),
+                "no color is free");
+    ck_assert_int_eq(store_count("red", VTRACE_ALL), VTRACE_STORE_MAX_COLOR);
+}
+END_TEST
+
+/* Tenants. */
+
+START_TEST(isolation)
+{
+    int64_t id = store_create("red", "h1", 80);
+    struct vtrace_task *task;
+    char *error, *none;
+
+    OK(vtrace_store_get(store, "red", id, &task));
+    vtrace_task_destroy(task);
+    error = vtrace_store_get(store, "blue", id, &task);
+    ck_assert_ptr_null(task);
+    none = vtrace_store_get(store, "blue", id + 1, &task);
+    ck_assert_str_eq(error, "1: no such task");
+    ck_assert_str_eq(none, "2: no such task");
+    free(error);
+    free(none);
+
+    store_create("blue", "h2", 80);
+    ck_assert_int_eq(store_count("red", VTRACE_ALL), 1);
+    ck_assert_int_eq(store_count("green", VTRACE_ALL), 0);
+    ck_assert_int_eq(store_count(NULL, VTRACE_ALL), 2);
+}
+END_TEST
+
+START_TEST(overlap)
+{
+    struct vtrace_request request;
+    int64_t id;
+    char *error;
+
+    store_create("red", "h1", 80);
+    error = store_try_create("blue", "h1", 80, NOW);
+    ck_assert_ptr_nonnull(error);
+    ck_assert_ptr_null(strstr(error, "red"));
+    store_check_error(error, "h1/br-int/vm1: these packets, or some of them, "
+                      "are traced already");
+    store_check_error(store_try_create("blue", "h1", 0, NOW),
+                      "traced already");
+    OK(store_try_create("blue", "h1", 81, NOW));
+    OK(store_try_create("blue", "h2", 80, NOW));
+
+    request = store_request("green", "h1", 0);
+    request.match.proto = 0;
+    store_check_error(vtrace_store_create(store, &request, &store_quota,
+                                          NOW, 1, &id), "traced already");
+    request.match.proto = IPPROTO_UDP;
+    OK(vtrace_store_create(store, &request, &store_quota, NOW, 1, &id));
+    request = store_request("green", "h1", 80);
+    request.match.vlan = 5;
+    store_check_error(vtrace_store_create(store, &request, &store_quota,
+                                          NOW, 1, &id), "traced already");
+    request.match.src = request.match.dst;
+    OK(vtrace_store_create(store, &request, &store_quota, NOW, 1, &id));
+    request.match.vlan = 6;
+    OK(vtrace_store_create(store, &request, &store_quota, NOW, 1, &id));
+}
+END_TEST
+
+START_TEST(quotas)
+{
+    int64_t id = 0;
+
+    for (int i = 0; i < 3; i++) {
+        id = store_create("red", "h1", 80 + i);
+    }
+    store_check_error(store_try_create("red", "h1", 90, NOW),
+                      "no more than 3");
+    OK(store_try_create("blue", "h1", 90, NOW));
+    store_run_to(id, VTRACE_DONE);
+    /* Its rule is still there. */
+    store_check_error(store_try_create("red", "h1", 91, NOW),
+                      "no more than 3");
+    OK(vtrace_store_rule_gone(store, id, VTRACE_FORWARD, NOW));
+    for (int i = 0; i < 10; i++) {
+        id = store_create("red", "h1", 100 + i);
+        OK(vtrace_store_end(store, id, VTRACE_FAILED, "x", NULL, NOW));
+    }
+    /* Two run, four are kept, and one more until the next is created. */
+    ck_assert_int_eq(store_count("red", VTRACE_ALL), 2 + 4 + 1);
+    ck_assert_int_eq(store_count("blue", VTRACE_ALL), 1);
+    vtrace_task_destroy(store_get(id));
+}
+END_TEST
+
+START_TEST(bad_requests)
+{
+    struct vtrace_request request;
+    int64_t id;
+
+#define REFUSED(CHANGE, ERROR)                                          \
+    request = store_request("red", "h1", 80);                            \
+    CHANGE;                                                             \
+    store_check_error(vtrace_store_create(store, &request,              \
+                                          &store_quota, NOW, 1, &id),   \
+                      ERROR)
+    REFUSED(request.tenant[0] = '\0', "tenant: the name is empty");
+    REFUSED(strcpy(request.tenant, "a b"), "tenant: only letters");
+    REFUSED(strcpy(request.entry.node, "h9"), "node h9: no such node");
+    REFUSED(strcpy(request.entry.port, "a;b"), "port: only letters");
+    REFUSED(request.duration = 999, "duration: 0.999 is out of range");
+    REFUSED(request.duration = INT64_MAX, "out of range 1..65000");
+    REFUSED(request.exp = 8, "exp: 8 is out of range 0..7");
+    REFUSED(request.inject = -1, "inject: -1");
+    REFUSED(request.match.vlan = 4095, "vlan: 4095");
+    REFUSED(request.match.proto = IPPROTO_ICMP, "ports are of tcp");
+    REFUSED(request.match.dst = in6addr_loopback, "one is IPv4");
+    ck_assert_int_eq(store_count(NULL, VTRACE_ALL), 0);
+}
+END_TEST
+
+START_TEST(nodes)
+{
+    struct vtrace_store_node *list;
+    int64_t id;
+    size_t n;
+
+    OK(vtrace_store_nodes(store, NULL, &list, &n));
+    ck_assert_int_eq(n, 3);
+    ck_assert_str_eq(list[0].name, "h1");
+    ck_assert_str_eq(list[1].target, "tcp:192.0.2.2:6653");
+    ck_assert_str_eq(list[2].domain, "other");
+    vtrace_store_nodes_destroy(list, n);
+
+    id = store_create("red", "h1", 80);
+    store_check_error(vtrace_store_remove_node(store, "h1"), "1 tasks use it");
+    OK(vtrace_store_end(store, id, VTRACE_FAILED, "", NULL, NOW));
+    OK(vtrace_store_remove_node(store, "h1"));
+    store_check_error(vtrace_store_remove_node(store, "h1"), "no such node");
+    store_check_error(vtrace_store_add_node(store, "h/1", "tcp:a", "", false),
+                "only letters");
+    store_check_error(vtrace_store_add_node(store, "h1", "tcp: a", "", false),
+                "not an OpenFlow target");
+    OK(vtrace_store_add_node(store, "h2", "ssl:192.0.2.2:6653", "", true));
+    OK(vtrace_store_nodes(store, "h2", &list, &n));
+    ck_assert_int_eq(n, 1);
+    ck_assert_str_eq(list[0].target, "ssl:192.0.2.2:6653");
+    ck_assert(list[0].from_file);
+    vtrace_store_nodes_destroy(list, n);
+}
+END_TEST
+
+/* Files. */
+
+static void
+exec_sql(const char *sql)
+{
+    sqlite3 *db;
+
+    vtrace_store_close(store);
+    store = NULL;
+    ck_assert_int_eq(sqlite3_open(store_file, &db), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+START_TEST(files)
+{
+    struct vtrace_store *other;
+
+    store_check_error(vtrace_store_open("/nonexistent/store", 0, &other),
+                "No such file");
+    ck_assert_ptr_null(other);
+
+    exec_sql("PRAGMA user_version = 99");
+    store_check_error(vtrace_store_open(store_file, 0, &other),
+                      "newer vtraced");
+    exec_sql("PRAGMA user_version = 1; PRAGMA application_id = 7");
+    store_check_error(vtrace_store_open(store_file, 0, &other),
+                      "another program");
+    exec_sql("PRAGMA application_id = 1448374883");
+    store_reopen();
+}
+END_TEST
+
+START_TEST(foreign_file)
+{
+    struct vtrace_store *other;
+    char *name = xasprintf("%s.other", store_file);
+    char page[4096] = "something else";
+    FILE *f = fopen(name, "w");
+
+    ck_assert_int_eq(fwrite(page, sizeof page, 1, f), 1);
+    fclose(f);
+    store_check_error(vtrace_store_open(name, 0, &other), "not a database");
+    unlink(name);
+
+    /* One of SQLite's, but not ours, stays as it is. */
+    sqlite3 *db;
+    ck_assert_int_eq(sqlite3_open(name, &db), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_exec(db, "CREATE TABLE t (i)", NULL, NULL, NULL),
+                     SQLITE_OK);
+    sqlite3_close(db);
+    store_check_error(vtrace_store_open(name, 0, &other), "another program");
+    f = fopen(name, "r");
+    ck_assert_int_eq(fread(page, 20, 1, f), 1);
+    ck_assert_int_eq(page[18], 1);      /* Not WAL. */
+    fclose(f);
+    free(name);
+}
+END_TEST
+
+int
+main(void)
+{
+    Suite *suite = suite_create("vtrace-store");
+    TCase *tc;
+
+    tc = unit_case(suite, "handshake", 60);
+    tcase_add_checked_fixture(tc, store_setup, store_teardown);
+    tcase_add_test(tc, handshake);
+    tcase_add_test(tc, only_these_steps);
+    tcase_add_test(tc, database_refuses);
+    tcase_add_test(tc, repeated_steps);
+    tcase_add_test(tc, expiry);
+    tcase_add_test(tc, reverse);
+    tcase_add_test(tc, cookies);
+
+    tc = unit_case(suite, "colors", 300);
+    tcase_add_checked_fixture(tc, store_setup, store_teardown);
+    tcase_add_test(tc, colors_rest);
+    tcase_add_test(tc, colors_of_lost_rules);
+    tcase_add_test(tc, colors_used_up);
+
+    tc = unit_case(suite, "tenants", 60);
+    tcase_add_checked_fixture(tc, store_setup, store_teardown);
+    tcase_add_test(tc, isolation);
+    tcase_add_test(tc, overlap);
+    tcase_add_test(tc, quotas);
+    tcase_add_test(tc, bad_requests);
+    tcase_add_test(tc, nodes);
+
+    tc = unit_case(suite, "files", 60);
+    tcase_add_checked_fixture(tc, store_setup, store_teardown);
+    tcase_add_test(tc, files);
+    tcase_add_test(tc, foreign_file);
+
+    return unit_run(suite);
+}

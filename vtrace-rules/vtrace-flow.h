@@ -1,0 +1,82 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#ifndef VTRACE_FLOW_H
+#define VTRACE_FLOW_H 1
+
+/* The OpenFlow rule of a task
+ * ===========================
+ *
+ * One rule at the entry colors the packets of a task:
+ *
+ *     priority=65535,tun_gbp_id=0,MATCH actions=vtrace(color=C,exp=E)
+ *
+ * It is in table 0, where every packet comes first, whatever the bridge's own
+ * pipeline looks like, and the action goes on in table 0 as if the rule were
+ * not there.  A packet that has a color already does not match.  The rule goes
+ * away by itself after its hard timeout.
+ *
+ * vtraced sends what vtrace_flow_mod_init() makes, vtrace-rules prints it. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "compiler.h"
+#include "openvswitch/ofp-flow.h"
+#include "openvswitch/ofpbuf.h"
+#include "vtrace/store.h"
+
+struct ds;
+
+/* Hard timeouts are 16 bits, in seconds. */
+#define VTRACE_FLOW_MAX_TIMEOUT 65535
+
+#define VTRACE_FLOW_PRIORITY 65535
+
+struct vtrace_flow {
+    struct vtrace_match match;
+    ofp_port_t in_port;         /* OFPP_NONE: any. */
+    uint16_t color;             /* 1...VTRACE_STORE_MAX_COLOR. */
+    int exp;                    /* 0...VTRACE_STORE_MAX_EXP. */
+    uint64_t cookie;            /* Not UINT64_MAX. */
+    int hard_timeout;           /* s, 1...VTRACE_FLOW_MAX_TIMEOUT. */
+};
+
+/* Makes '*fm' the flow modification that installs 'flow'.  It refuses to
+ * overlap with another rule of that priority, and the switch tells when the
+ * rule goes.  The caller must pass '*fm' to vtrace_flow_mod_uninit().
+ *
+ * Returns NULL if successful.  Otherwise returns an error message that names
+ * the member, its value and the remedy, which the caller must free, and '*fm'
+ * needs no uninit. */
+char *vtrace_flow_mod_init(const struct vtrace_flow *flow,
+                           struct ofputil_flow_mod *fm)
+    OVS_WARN_UNUSED_RESULT;
+
+/* Makes '*fm' the flow modification that deletes the rules whose cookie is
+ * 'cookie' in the bits of 'mask'. */
+void vtrace_flow_mod_init_delete(uint64_t cookie, uint64_t mask,
+                                 struct ofputil_flow_mod *fm);
+
+void vtrace_flow_mod_uninit(struct ofputil_flow_mod *fm);
+
+/* Appends '*fm', from vtrace_flow_mod_init(), to 's' as "ovs-ofctl add-flow"
+ * takes it, with port names from 'port_map' if that is not NULL. */
+void vtrace_flow_mod_format(const struct ofputil_flow_mod *fm,
+                            const struct ofputil_port_map *port_map,
+                            struct ds *s);
+
+#endif /* vtrace-flow.h */

@@ -1,0 +1,311 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+/* vtrace-rules: prints the OpenFlow rules of a task, for controllers that
+ * install them themselves. */
+
+#include <config.h>
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "openvswitch/dynamic-string.h"
+#include "flow.h"
+#include "openvswitch/ofp-port.h"
+#include "util.h"
+#include "vtrace-rules/task-options.h"
+#include "vtrace-rules/vtrace-flow.h"
+
+struct options {
+    struct vtrace_request request;
+    long long int color;
+    uint64_t cookie;
+    bool have_cookie;
+
+    /* The rule for the answers. */
+    struct vtrace_entry reverse_entry;
+    struct in6_addr reverse_src, reverse_dst;
+    uint16_t reverse_sport, reverse_dport;
+    bool have_reverse_src, have_reverse_dst;
+};
+
+OVS_NO_RETURN static void
+usage(void)
+{
+    printf("%s: print the OpenFlow rules of a VTrace task\n"
+           "usage: %s --proto P --src IP[:PORT] --dst IP[:PORT] "
+           "--at NODE/BRIDGE/PORT\n"
+           "          [OPTION]...\n"
+           "\nThe task, as for \"vtrace start\":\n"
+           "  --proto tcp|udp|sctp|icmp|ip  protocol\n"
+           "  --src IP[:PORT]               sender, [IPv6]:PORT for IPv6\n"
+           "  --dst IP[:PORT]               receiver\n"
+           "  --at NODE/BRIDGE/PORT         where the packets enter; PORT is "
+           "a name\n"
+           "                                or an OpenFlow port number\n"
+           "  --vlan VID                    only packets with this VLAN tag\n"
+           "  --duration SECONDS            the rules' hard timeout (default "
+           "%d)\n"
+           "  --exp E                       trace one packet in 4^E (default "
+           "0)\n"
+           "  --both                        a second rule, for the answers\n"
+           "\nThe rules:\n"
+           "  --color C                     1..%d (default 1), for the "
+           "answers C + 1\n"
+           "  --cookie N                    cookie of the rules (default: "
+           "the color)\n"
+           "  --reverse-at NODE/BRIDGE/PORT where the answers enter (default: "
+           "any\n"
+           "                                port of the bridge that gets the "
+           "rule)\n"
+           "  --reverse-src IP[:PORT]       the answers' sender and receiver "
+           "there, if\n"
+           "  --reverse-dst IP[:PORT]       address translation makes them "
+           "differ\n"
+           "\nOther options:\n"
+           "  -h, --help                    display this help message\n"
+           "  -V, --version                 display version information\n",
+           program_name, program_name, VTRACE_TASK_DEFAULT_DURATION,
+           VTRACE_STORE_MAX_COLOR);
+    exit(EXIT_SUCCESS);
+}
+
+static char *
+parse_cookie(const char *s, struct options *o)
+{
+    char *end;
+
+    errno = 0;
+    o->cookie = strtoull(s, &end, 0);
+    if (errno || end == s || *end || *s == '-' || o->cookie == UINT64_MAX) {
+        return xasprintf("--cookie: \"%s\" is not a number in "
+                         "0..0xfffffffffffffffe", s);
+    }
+    o->have_cookie = true;
+    return NULL;
+}
+
+static char *
+parse_options(int argc, char *argv[], struct options *o)
+{
+    enum {
+        OPT_COLOR = VTRACE_TASK_OPTION_END,
+        OPT_COOKIE,
+        OPT_REVERSE_AT,
+        OPT_REVERSE_SRC,
+        OPT_REVERSE_DST,
+    };
+    static const struct option long_options[] = {
+        VTRACE_TASK_LONG_OPTIONS,
+        {"color", required_argument, NULL, OPT_COLOR},
+        {"cookie", required_argument, NULL, OPT_COOKIE},
+        {"reverse-at", required_argument, NULL, OPT_REVERSE_AT},
+        {"reverse-src", required_argument, NULL, OPT_REVERSE_SRC},
+        {"reverse-dst", required_argument, NULL, OPT_REVERSE_DST},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
+        {NULL, 0, NULL, 0},
+    };
+
+    for (;;) {
+        char *error = NULL;
+        int c = getopt_long(argc, argv, "hV", long_options, NULL);
+
+        if (c == -1) {
+            break;
+        }
+        switch (c) {
+        VTRACE_TASK_OPTION_CASES
+            error = vtrace_task_option(&o->request, c, optarg);
+            break;
+
+        case OPT_COLOR:
+            error = vtrace_task_parse_number("color", optarg, 1,
+                                             VTRACE_STORE_MAX_COLOR, "",
+                                             &o->color);
+            break;
+
+        case OPT_COOKIE:
+            error = parse_cookie(optarg, o);
+            break;
+
+        case OPT_REVERSE_AT:
+            error = vtrace_task_parse_entry("reverse-at", optarg,
+                                            &o->reverse_entry);
+            break;
+
+        case OPT_REVERSE_SRC:
+            error = vtrace_task_parse_address("reverse-src", optarg,
+                                              &o->reverse_src,
+                                              &o->reverse_sport);
+            o->have_reverse_src = true;
+            break;
+
+        case OPT_REVERSE_DST:
+            error = vtrace_task_parse_address("reverse-dst", optarg,
+                                              &o->reverse_dst,
+                                              &o->reverse_dport);
+            o->have_reverse_dst = true;
+            break;
+
+        case 'h':
+            usage();
+
+        case 'V':
+            ovs_print_version(0, 0);
+            exit(EXIT_SUCCESS);
+
+        default:
+            exit(EXIT_FAILURE);
+        }
+        if (error) {
+            return error;
+        }
+    }
+    if (optind < argc) {
+        return xasprintf("\"%s\" is not an option, use --help for help",
+                         argv[optind]);
+    }
+    return vtrace_task_options_check(&o->request);
+}
+
+/* Sets '*port' to the number of the port 's' of a bridge, or to a made-up one,
+ * and tells 'map', if 's' is a name. */
+static char *
+parse_port(const char *s, ofp_port_t *port, struct ofputil_port_map *map)
+{
+    unsigned int number;
+
+    if (!strcmp(s, "LOCAL")) {
+        *port = OFPP_LOCAL;
+    } else if (s[strcspn(s, ",()[]{}\"'\\")]) {
+        return xasprintf("--at: port %s: ovs-ofctl does not take this name in "
+                         "a flow, give the OpenFlow port number", s);
+    } else if (s[strspn(s, "0123456789")]) {
+        *port = OFP_PORT_C(1);
+        ofputil_port_map_put(map, *port, s);
+    } else if (str_to_uint(s, 10, &number) && number
+               && number < ofp_to_u16(OFPP_MAX)) {
+        *port = u16_to_ofp(number);
+    } else {
+        return xasprintf("--at: port %s is out of range 1..%d",
+                         s, ofp_to_u16(OFPP_MAX) - 1);
+    }
+    return NULL;
+}
+
+/* Prints 'flow', which enters at port 'port_name', or any if that is "". */
+static char *
+print_flow(struct vtrace_flow *flow, const char *port_name)
+{
+    struct ofputil_port_map map = OFPUTIL_PORT_MAP_INITIALIZER(&map);
+    struct ofputil_flow_mod fm;
+    char *error = NULL;
+
+    flow->in_port = OFPP_NONE;
+    if (port_name[0]) {
+        error = parse_port(port_name, &flow->in_port, &map);
+    }
+    if (!error) {
+        error = vtrace_flow_mod_init(flow, &fm);
+    }
+    if (!error) {
+        struct ds s = DS_EMPTY_INITIALIZER;
+
+        vtrace_flow_mod_format(&fm, &map, &s);
+        puts(ds_cstr(&s));
+        ds_destroy(&s);
+        vtrace_flow_mod_uninit(&fm);
+    }
+    ofputil_port_map_destroy(&map);
+    return error;
+}
+
+static void
+reverse_match(const struct options *o, struct vtrace_match *match)
+{
+    vtrace_match_reverse(&o->request.match, match);
+    if (o->have_reverse_src) {
+        match->src = o->reverse_src;
+        match->sport = o->reverse_sport;
+    }
+    if (o->have_reverse_dst) {
+        match->dst = o->reverse_dst;
+        match->dport = o->reverse_dport;
+    }
+}
+
+static char *
+print_flows(const struct options *o)
+{
+    struct vtrace_flow flow = {
+        .match = o->request.match,
+        .color = o->color,
+        .exp = o->request.exp,
+        .cookie = o->have_cookie ? o->cookie : o->color,
+        .hard_timeout = o->request.duration / 1000,
+    };
+    const struct vtrace_entry *e = &o->request.entry;
+    const struct vtrace_entry *r = &o->reverse_entry;
+
+    if (!o->request.both) {
+        return print_flow(&flow, e->port);
+    }
+
+    printf("# Packets: bridge %s of %s.\n", e->bridge, e->node);
+    char *error = print_flow(&flow, e->port);
+    if (error) {
+        return error;
+    }
+    if (r->node[0]) {
+        printf("# Answers: bridge %s of %s.\n", r->bridge, r->node);
+    } else {
+        printf("# Answers: the bridge where they enter.\n");
+    }
+    reverse_match(o, &flow.match);
+    flow.color++;
+    return print_flow(&flow, r->port);
+}
+
+int
+main(int argc, char *argv[])
+{
+    struct options o;
+
+    set_program_name(argv[0]);
+    memset(&o, 0, sizeof o);
+    o.color = 1;
+    vtrace_task_options_init(&o.request);
+
+    char *error = parse_options(argc, argv, &o);
+    if (!error && o.request.both && o.color == VTRACE_STORE_MAX_COLOR) {
+        error = xasprintf("--color: %lld: the answers need the next color, "
+                          "use 1..%d with --both",
+                          o.color, VTRACE_STORE_MAX_COLOR - 1);
+    }
+    if (!error) {
+        error = print_flows(&o);
+    }
+    if (error) {
+        fprintf(stderr, "%s: %s\n", program_name, error);
+        free(error);
+        return EXIT_FAILURE;
+    }
+    return EXIT_SUCCESS;
+}

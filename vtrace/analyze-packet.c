@@ -1,0 +1,699 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+/* What became of one packet. */
+
+#include <config.h>
+#include "vtrace/analyze-private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "packets.h"
+#include "util.h"
+
+/* Observations of one packet that are looked at. */
+#define MAX_PACKET 64
+
+/* ns by which packets that repeat may overtake the first one of them. */
+#define BIAS_SLACK (500 * 1000)
+
+/* What one packet left in one switch, from its reception on. */
+struct visit {
+    int first, n;               /* In packet's 'sorted'. */
+    bool reached;               /* By a tunnel, or the entry. */
+};
+
+struct packet {
+    struct observation *sorted[MAX_PACKET];     /* By switch, then time. */
+    struct observation *path[MAX_PACKET];       /* As the packet went. */
+    struct visit visits[MAX_PACKET];
+    int n, n_path, n_visits;
+    uint64_t entry;             /* Time. */
+};
+
+static bool
+is_entry(const struct observation *o)
+{
+    return (o->point->key.role == VTRACE_ROLE_IN
+            && o->point->key.flags & VTRACE_F_ENTRY);
+}
+
+/* Places within a switch if times are equal. */
+static int
+role_rank(const struct observation *o)
+{
+    return (is_entry(o) ? 0
+            : o->point->key.role == VTRACE_ROLE_IN ? 1
+            : o->point->key.role == VTRACE_ROLE_CHECKPOINT ? 2
+            : 3);
+}
+
+static bool
+comes_before(const struct observation *a, const struct observation *b)
+{
+    const struct point_key *ak = &a->point->key;
+    const struct point_key *bk = &b->point->key;
+
+    return (ak->node != bk->node ? ak->node < bk->node
+            : a->time != b->time ? a->time < b->time
+            : role_rank(a) < role_rank(b));
+}
+
+static void
+sort_packet(struct packet *p)
+{
+    for (int i = 1; i < p->n; i++) {
+        struct observation *o = p->sorted[i];
+        int j;
+
+        for (j = i; j > 0 && comes_before(o, p->sorted[j - 1]); j--) {
+            p->sorted[j] = p->sorted[j - 1];
+        }
+        p->sorted[j] = o;
+    }
+}
+
+static void
+find_visits(struct packet *p)
+{
+    p->n_visits = 0;
+    for (int i = 0; i < p->n; i++) {
+        const struct observation *o = p->sorted[i];
+
+        if (!i || o->point->key.node != p->sorted[i - 1]->point->key.node
+            || o->point->key.role == VTRACE_ROLE_IN) {
+            p->visits[p->n_visits++] = (struct visit) { .first = i };
+        }
+        p->visits[p->n_visits - 1].n++;
+    }
+}
+
+bool
+vtrace_is_tunnel(const struct point_key *out, const struct point_key *in)
+{
+    return (in->role == VTRACE_ROLE_IN
+            && out->node != in->node
+            && out->tun_id == in->tun_id
+            && ipv6_addr_equals(&out->tun_dst, &in->tun_dst)
+            && (!ipv6_addr_is_set(&out->tun_src)
+                || ipv6_addr_equals(&out->tun_src, &in->tun_src)));
+}
+
+/* Returns true if 'in' can be where 'out', an output to a tunnel, arrived. */
+static bool
+is_other_end(const struct observation *out, const struct observation *in)
+{
+    return (vtrace_is_tunnel(&out->point->key, &in->point->key)
+            && (!out->sport || !in->sport || out->sport == in->sport));
+}
+
+/* Returns where 'out' arrived, or NULL. */
+static struct visit *
+find_other_end(struct packet *p, const struct observation *out)
+{
+    for (int i = 0; i < p->n_visits; i++) {
+        struct visit *v = &p->visits[i];
+
+        if (!v->reached && is_other_end(out, p->sorted[v->first])) {
+            return v;
+        }
+    }
+    return NULL;
+}
+
+/* Edges. */
+
+static struct sport_stats *
+get_sport(struct edge *edge, uint16_t sport)
+{
+    for (unsigned int i = 0; i < edge->n_sports; i++) {
+        if (edge->sports[i].sport == sport) {
+            return &edge->sports[i];
+        }
+    }
+    if (edge->n_sports >= MAX_SPORTS) {
+        return &edge->sports[MAX_SPORTS - 1];
+    }
+
+    /* The last one is for all that have no place. */
+    struct sport_stats *ss = &edge->sports[edge->n_sports++];
+    ss->sport = edge->n_sports < MAX_SPORTS ? sport : 0;
+    return ss;
+}
+
+static void
+edge_lost(struct edge *edge, const struct observation *out)
+{
+    struct sport_stats *ss = get_sport(edge, out->sport);
+
+    edge->sent++;
+    ss->sent++;
+    ss->lost++;
+    ss->run++;
+    if (edge->sent - edge->received == 1) {
+        edge->first_lost = edge->last_lost = out->time;
+    }
+    edge->first_lost = MIN(edge->first_lost, out->time);
+    edge->last_lost = MAX(edge->last_lost, out->time);
+    edge->since_lost = 0;
+    edge->lost_payload += out->payload;
+    edge->lost_by_len[MIN(out->len / EDGE_LEN, EDGE_N_LENS - 1)]++;
+}
+
+static void
+edge_received(struct edge *edge, const struct observation *out)
+{
+    struct sport_stats *ss = get_sport(edge, out->sport);
+
+    edge->sent++;
+    edge->received++;
+    edge->since_lost++;
+    edge->last_received = MAX(edge->last_received, out->time);
+    edge->last_sport = out->sport;
+    edge->max_received_len = MAX(edge->max_received_len, out->len);
+    ss->sent++;
+    ss->received++;
+    if (ss->run >= MIN_EVIDENCE) {
+        edge->healed += ss->run;
+    }
+    ss->run = 0;
+}
+
+static void
+edge_delay(struct vtrace_analyzer *az, struct edge *edge, int64_t delay)
+{
+    uint64_t i = edge->n_delays++;
+
+    if (!i) {
+        edge->samples = xmalloc(MAX_SAMPLES * sizeof *edge->samples);
+        edge->min_delay = delay;
+    } else {
+        int64_t d = delay - edge->last_delay;
+
+        edge->jitter += ((d < 0 ? -d : d) - edge->jitter) / 16;
+    }
+    edge->min_delay = MIN(edge->min_delay, delay);
+    edge->last_delay = delay;
+
+    if (i >= MAX_SAMPLES) {
+        /* Each delay so far stays with the same probability. */
+        az->random ^= az->random << 13;
+        az->random ^= az->random >> 17;
+        az->random ^= az->random << 5;
+        i = az->random % (i + 1);
+    }
+    if (i < MAX_SAMPLES) {
+        edge->samples[i] = delay;
+    }
+}
+
+/* Paths. */
+
+static void
+put_visit(struct packet *p, struct visit *v)
+{
+    for (int i = 0; i < v->n; i++) {
+        p->path[p->n_path++] = p->sorted[v->first + i];
+    }
+}
+
+/* Returns true if 'p' was in the switch to which 'out' sends, although nobody
+ * saw how it came there. */
+static bool
+was_received(const struct flow_state *flow, const struct packet *p,
+             const struct observation *out)
+{
+    const struct vtrace_exporter *to = vtrace_edge_target(flow, out->point);
+
+    for (int i = 0; to && i < p->n_visits; i++) {
+        if (!p->visits[i].reached
+            && p->sorted[p->visits[i].first]->point->fn->node == to) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Returns true if the receiver of 'out' would have told by now. */
+static bool
+receiver_was_heard(const struct flow_state *flow, const struct packet *p,
+                   const struct observation *out)
+{
+    const struct vtrace_exporter *to = vtrace_edge_target(flow, out->point);
+
+    return to && (vtrace_flow_complete(flow, to)
+                  >= p->entry + flow->analysis->analyzer->config.max_delay);
+}
+
+/* Follows the packet from the entry on, tunnel by tunnel. */
+static void
+find_path(struct vtrace_analyzer *az, struct flow_state *flow,
+          struct packet *p)
+{
+    p->n_path = 0;
+    for (int i = 0; i < p->n_visits; i++) {
+        if (is_entry(p->sorted[p->visits[i].first])) {
+            p->visits[i].reached = true;
+            put_visit(p, &p->visits[i]);
+            break;
+        }
+    }
+
+    /* 'path' grows while it is walked. */
+    for (int i = 0; i < p->n_path; i++) {
+        struct observation *out = p->path[i];
+        struct edge *edge = out->point->edge;
+
+        if (!edge) {
+            continue;
+        }
+        struct visit *v = find_other_end(p, out);
+        if (v) {
+            struct observation *in = p->sorted[v->first];
+
+            v->reached = true;
+            edge->to = in->point->fn->node;
+            edge_received(edge, out);
+            edge_delay(az, edge, in->time - out->time);
+            put_visit(p, v);
+        } else if (was_received(flow, p, out)) {
+            edge_received(edge, out);
+        } else if (out->flags & OBS_TOO_LONG) {
+            /* It was not sent. */
+        } else if (receiver_was_heard(flow, p, out)) {
+            edge_lost(edge, out);
+        }
+    }
+
+    /* The rest: records are missing in between. */
+    for (int i = 0; i < p->n_visits; i++) {
+        if (!p->visits[i].reached) {
+            put_visit(p, &p->visits[i]);
+        }
+    }
+}
+
+/* Fate. */
+
+static bool
+is_left(const struct point *point)
+{
+    const struct vtrace_reason_info *info
+        = vtrace_reason_info(point->key.reason);
+
+    return (point->key.port_class == VTRACE_PORT_EXTERNAL
+            || (info && info->verdict == VTRACE_VERDICT_LEFT));
+}
+
+static bool
+is_delivery(const struct observation *o)
+{
+    const struct point_key *key = &o->point->key;
+
+    if (key->role == VTRACE_ROLE_DROP) {
+        return key->reason == VTRACE_REASON_INJECT_DONE;
+    }
+    return (key->role == VTRACE_ROLE_OUT
+            && !o->point->edge
+            && key->port_class != VTRACE_PORT_PATCH
+            && !(o->flags & (OBS_DOWN | OBS_TOO_LONG)));
+}
+
+/* Returns what the packet ended with: the last drop, or else the last
+ * record. */
+static struct observation *
+find_end(struct packet *p)
+{
+    for (int i = p->n_path - 1; i >= 0; i--) {
+        if (p->path[i]->point->key.role == VTRACE_ROLE_DROP) {
+            return p->path[i];
+        }
+    }
+    return p->path[p->n_path - 1];
+}
+
+/* Counts the end of a packet that reached no exit. */
+static void
+count_end(struct flow_state *flow, struct packet *p)
+{
+    struct observation *end = find_end(p);
+    struct point *point = end->point;
+
+    if (point->key.role == VTRACE_ROLE_DROP
+        || (point->key.role == VTRACE_ROLE_CHECKPOINT
+            && !(point->key.flags & VTRACE_F_PASSED) && point->key.reason)) {
+        point->dropped++;
+    } else if (end->flags & OBS_DOWN) {
+        point->down++;
+    } else if (end->flags & OBS_TOO_LONG) {
+        point->too_long++;
+    } else if (point->edge && !receiver_was_heard(flow, p, end)) {
+        point->unheard++;
+        flow->unjudged++;
+        flow->seen--;
+    } else {
+        point->vanished++;
+    }
+}
+
+/* Counts what became of 'p'. */
+static void
+count_fate(struct flow_state *flow, struct packet *p)
+{
+    struct point *delivered = NULL;
+    struct point *left = NULL;
+
+    for (int i = 0; i < p->n_path; i++) {
+        if (is_delivery(p->path[i])) {
+            if (is_left(p->path[i]->point)) {
+                left = p->path[i]->point;
+            } else {
+                delivered = p->path[i]->point;
+            }
+        }
+    }
+    if (delivered) {
+        delivered->delivered++;
+        flow->delivered++;
+    } else if (left) {
+        left->left++;
+        flow->left++;
+    } else {
+        count_end(flow, p);
+    }
+}
+
+/* Counts where 'p' was. */
+static void
+count_points(struct flow_state *flow, struct packet *p)
+{
+    for (int i = 0; i < p->n_path; i++) {
+        struct point *point = p->path[i]->point;
+
+        point->packets++;
+        point->place += i;
+        if (point->fn->last_packet != flow->seen) {
+            point->fn->last_packet = flow->seen;
+            point->fn->packets++;
+        }
+        if (i && point->key.role == VTRACE_ROLE_CHECKPOINT
+            && point->key.flags & VTRACE_F_PASSED
+            && p->path[i - 1]->point->fn == point->fn) {
+            p->path[i - 1]->point->passed_next = point->key.reason;
+        }
+    }
+}
+
+static void
+judge_packet(struct vtrace_analyzer *az, struct flow_state *flow,
+             struct packet *p)
+{
+    if (p->entry >= flow->analysis->stopped) {
+        return;
+    }
+    flow->seen++;
+    sort_packet(p);
+    find_visits(p);
+    find_path(az, flow, p);
+    count_points(flow, p);
+    count_fate(flow, p);
+}
+
+/* Groups. */
+
+/* Adds 'o' to 'p', if it is the first from its point. */
+static void
+packet_add(struct packet *p, struct observation *o)
+{
+    for (int i = 0; i < p->n; i++) {
+        if (p->sorted[i]->point == o->point) {
+            return;
+        }
+    }
+    if (p->n < MAX_PACKET) {
+        p->sorted[p->n++] = o;
+    }
+}
+
+static int
+compare_matches(const void *a_, const void *b_)
+{
+    const struct match *a = a_;
+    const struct match *b = b_;
+    bool a_entry = is_entry(a->o);
+    bool b_entry = is_entry(b->o);
+
+    return (a_entry != b_entry ? (a_entry ? -1 : 1)
+            : a_entry || a->o->point == b->o->point
+            ? (a->o->time < b->o->time ? -1 : a->o->time > b->o->time)
+            : a->o->point < b->o->point ? -1 : 1);
+}
+
+/* The observations of one point in a group, by time. */
+struct run {
+    struct match *m;
+    size_t n;
+    struct point *point;
+    bool done;
+};
+
+/* Gives each observation in 'run' the packet of one in 'base', which was taken
+ * before it on the way: the last one before it that is free, or else the first
+ * one after it, within 'max_delay'.  'bias' ns are the least that lies between
+ * them. */
+static void
+match_run(struct run *run, const struct run *base, int64_t bias,
+          uint64_t max_delay, uint32_t *free_list)
+{
+    size_t n_free = 0, next = 0;
+
+    run->done = true;
+    for (size_t i = 0; i < run->n; i++) {
+        uint64_t time = run->m[i].o->time - bias;
+
+        while (next < base->n && base->m[next].o->time <= time) {
+            free_list[n_free++] = next++;
+        }
+        if (n_free
+            && base->m[free_list[n_free - 1]].o->time + max_delay >= time) {
+            run->m[i].entry = base->m[free_list[--n_free]].entry;
+        } else if (next < base->n
+                   && base->m[next].o->time <= time + max_delay) {
+            run->m[i].entry = base->m[next++].entry;
+        } else {
+            run->m[i].entry = NO_ENTRY;
+        }
+    }
+}
+
+/* Returns how much later, by the clocks, 'in' is than 'out'.  The first packet
+ * at both tells: if it is not the same one, then some were lost before, and
+ * will be missed at the end. */
+static int64_t
+get_bias(const struct run *in, const struct run *out, uint64_t max_delay)
+{
+    struct point *point = in->point;
+
+    if (!point->has_bias) {
+        int64_t bias = in->m[0].o->time - out->m[0].o->time;
+
+        point->has_bias = true;
+        point->bias = (llabs(bias) < (int64_t) max_delay
+                       ? bias - BIAS_SLACK : 0);
+    }
+    return point->bias;
+}
+
+/* Matches everything that follows 'base' in its switch, and in those to which
+ * that one sent. */
+static void
+match_from(struct run *base, struct run *runs, size_t n_runs,
+           uint64_t max_delay, uint32_t *free_list)
+{
+    for (size_t i = 0; i < n_runs; i++) {
+        struct run *run = &runs[i];
+
+        if (run->done || run->point->fn != base->point->fn
+            || run->point->key.role == VTRACE_ROLE_IN) {
+            continue;
+        }
+        match_run(run, base, 0, max_delay, free_list);
+        for (size_t j = 0; run->point->edge && j < n_runs; j++) {
+            struct run *in = &runs[j];
+
+            if (!in->done
+                && vtrace_is_tunnel(&run->point->key, &in->point->key)) {
+                match_run(in, run, get_bias(in, run, max_delay), max_delay,
+                          free_list);
+                match_from(in, runs, n_runs, max_delay, free_list);
+            }
+        }
+    }
+}
+
+static int
+compare_entries(const void *a_, const void *b_)
+{
+    const struct match *a = a_;
+    const struct match *b = b_;
+
+    return (a->entry != b->entry ? (a->entry < b->entry ? -1 : 1)
+            : a->o->time < b->o->time ? -1 : a->o->time > b->o->time);
+}
+
+/* Sets which packet each of the 'n' observations at 'm', of which 'n_entries'
+ * are entries, belongs to, and sorts them by it. */
+static void
+match_group(struct match *m, size_t n, size_t n_entries, uint64_t max_delay)
+{
+    uint32_t *free_list = xmalloc(n * sizeof *free_list);
+    struct run *runs = xmalloc(n * sizeof *runs);
+    struct run entries = { .m = m, .n = n_entries, .done = true };
+    size_t n_runs = 0;
+
+    qsort(m, n, sizeof *m, compare_matches);
+    entries.point = m[0].o->point;
+    for (size_t i = 0; i < n_entries; i++) {
+        m[i].entry = i;
+    }
+    for (size_t i = n_entries; i < n; i++) {
+        if (i == n_entries || m[i].o->point != m[i - 1].o->point) {
+            runs[n_runs++] = (struct run) {
+                .m = &m[i], .point = m[i].o->point
+            };
+        }
+        runs[n_runs - 1].n++;
+    }
+
+    match_from(&entries, runs, n_runs, max_delay, free_list);
+    for (size_t i = 0; i < n_runs; i++) {
+        if (!runs[i].done) {
+            match_run(&runs[i], &entries, 0, max_delay, free_list);
+        }
+    }
+    free(runs);
+    free(free_list);
+    qsort(m, n, sizeof *m, compare_entries);
+}
+
+static void
+keep(struct group *group, struct observation *o)
+{
+    o->next = group->observations;
+    group->observations = o;
+    group->n++;
+    if (is_entry(o)) {
+        group->first = MIN(group->first, o->time);
+    }
+}
+
+/* Judges the packet that is the 'n' observations at 'm', or keeps them if it
+ * is too young. */
+static void
+judge_match(struct vtrace_analyzer *az, struct flow_state *flow,
+            struct group *group, const struct match *m, size_t n,
+            uint64_t until)
+{
+    struct packet p;
+    bool orphans = m[0].entry == NO_ENTRY;
+
+    p.n = 0;
+    p.entry = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (is_entry(m[i].o)) {
+            p.entry = m[i].o->time;
+        }
+    }
+    if (!orphans && p.entry > until) {
+        for (size_t i = 0; i < n; i++) {
+            keep(group, m[i].o);
+        }
+        return;
+    }
+
+    if (!orphans) {
+        for (size_t i = 0; i < n; i++) {
+            packet_add(&p, m[i].o);
+        }
+        judge_packet(az, flow, &p);
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct observation *o = m[i].o;
+
+        if (orphans && o->time > until) {
+            keep(group, o);
+            continue;
+        }
+        if (o->flags & OBS_SUPER) {
+            flow->super++;
+        }
+        if (orphans) {
+            flow->orphans++;
+            o->point->orphans++;
+            o->point->orphan_payload += o->payload;
+        }
+        vtrace_observation_free(az, o);
+    }
+}
+
+void
+vtrace_group_judge(struct vtrace_analyzer *az, struct flow_state *flow,
+                   struct group *group, uint64_t until)
+{
+    struct match *m = az->matches;
+    size_t n = 0, n_entries = 0;
+    struct observation *o;
+
+    for (o = group->observations; o; o = o->next) {
+        m[n++] = (struct match) { .o = o };
+        if (is_entry(o)) {
+            n_entries++;
+        }
+    }
+    group->observations = NULL;
+    group->n = 0;
+    group->first = UINT64_MAX;
+
+    if (n_entries > 1) {
+        uint64_t seen = flow->seen;
+
+        match_group(m, n, n_entries, az->config.max_delay);
+        for (size_t i = 0; i < n; ) {
+            size_t j = i + 1;
+
+            while (j < n && m[j].entry == m[i].entry) {
+                j++;
+            }
+            judge_match(az, flow, group, &m[i], j - i, until);
+            i = j;
+        }
+        flow->repeats += flow->seen - seen;
+    } else {
+        if (!n_entries) {
+            for (size_t i = 0; i < n; i++) {
+                m[i].entry = NO_ENTRY;
+            }
+        }
+        judge_match(az, flow, group, m, n, until);
+    }
+
+    if (group->n && group->first == UINT64_MAX) {
+        for (o = group->observations; o; o = o->next) {
+            group->first = MIN(group->first, o->time);
+        }
+    }
+}

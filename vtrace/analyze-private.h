@@ -1,0 +1,309 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#ifndef VTRACE_ANALYZE_PRIVATE_H
+#define VTRACE_ANALYZE_PRIVATE_H 1
+
+/* What the analyzer's files share.
+ *
+ *   analyze.c          who listens for what; packets until they are judged
+ *   analyze-packet.c   what became of one packet
+ *   analyze-verdict.c  what the packets together say
+ *   analyze-json.c     the same for programs */
+
+#include <math.h>
+
+#include "heap.h"
+#include "openvswitch/hmap.h"
+#include "openvswitch/list.h"
+#include "vtrace/analyze.h"
+
+/* Limits per direction of a task.  What is beyond is counted. */
+#define MAX_POINTS 1024
+#define MAX_SPORTS 64           /* Per edge. */
+#define MAX_SAMPLES 512         /* Delays kept per edge. */
+#define MAX_GROUP 8192          /* Observations with one digest. */
+
+/* Later times are not believed, so that times can be added and subtracted. */
+#define MAX_TIME (INT64_MAX / 4)
+
+/* Classes of packets' lengths on an edge. */
+#define EDGE_LEN 32
+#define EDGE_N_LENS 320
+
+/* Fewest packets for a verdict. */
+#define MIN_DELIVERED 10        /* "none". */
+#define MIN_EVIDENCE 3          /* Loss without a record of it; "left". */
+#define MIN_AMBIGUOUS 10        /* The same of packets that repeat. */
+
+struct vtrace_domain {
+    struct hmap_node node;      /* In analyzer's 'domains'. */
+    char *name;
+    struct flow_state *flows[VTRACE_COLOR_MAX + 1];
+};
+
+struct vtrace_exporter {
+    struct hmap_node hmap_node; /* In analyzer's 'nodes'. */
+    struct vtrace_domain *domain;
+    char *name;
+    unsigned int index;
+    uint64_t watermark;         /* Of color 0: complete for every color. */
+    uint64_t heard;             /* 'now' of the last watermark. */
+    bool connected;             /* Any watermark so far? */
+};
+
+/* One packet at one point. */
+struct observation {
+    struct observation *next;
+    struct point *point;
+    uint64_t time;
+    uint16_t len;               /* IP length. */
+    uint16_t payload;           /* Bytes behind the transport header. */
+    uint16_t sport;             /* Outer source port. */
+    uint8_t flags;              /* OBS_*. */
+};
+
+enum {
+    OBS_DOWN = 1 << 0,          /* The port's link was down. */
+    OBS_TOO_LONG = 1 << 1,      /* Longer than the device's MTU. */
+    OBS_SUPER = 1 << 2,
+};
+
+/* The observations with one digest that are not judged yet. */
+struct group {
+    struct hmap_node node;      /* In flow's 'groups', by digest. */
+    struct heap_node heap_node; /* In flow's 'queue', earliest first. */
+    uint64_t digest;
+    uint64_t first;             /* Earliest time. */
+    struct observation *observations;
+    uint32_t n;
+};
+
+/* The fate of packets by outer source port. */
+struct sport_stats {
+    uint16_t sport;             /* 0: all that found no place. */
+    uint32_t run;               /* Lost ones since the last received one. */
+    uint64_t sent, received, lost;
+};
+
+/* A tunnel to another switch, at the sender's "out". */
+struct edge {
+    struct vtrace_exporter *to;     /* NULL if not known. */
+    uint64_t sent, received;
+    uint64_t since_lost;        /* Received since the last lost packet. */
+    uint64_t healed;            /* Lost in runs that ended with a success. */
+    uint64_t first_lost, last_lost, last_received;      /* Times. */
+    uint64_t lost_payload;      /* Bytes. */
+    uint32_t max_received_len;
+    uint32_t lost_by_len[EDGE_N_LENS];  /* By 'len' / EDGE_LEN. */
+    uint16_t last_sport;
+
+    struct sport_stats sports[MAX_SPORTS];
+    unsigned int n_sports;
+
+    /* Delays, as the clocks show them: a random sample, and all of them. */
+    int64_t *samples;
+    uint64_t n_delays;
+    int64_t min_delay, last_delay;
+    double jitter;              /* RFC 3550, section 6.4.1. */
+};
+
+/* What makes a point, from the record. */
+struct point_key {
+    struct in6_addr tun_src, tun_dst;
+    uint64_t cookie;
+    uint64_t tun_id;
+    char bridge[VTRACE_NAME_LEN];
+    char port[VTRACE_NAME_LEN];
+    uint32_t node;
+    uint16_t reason;
+    uint8_t role;
+    uint8_t port_class;
+    uint8_t table;
+    uint8_t flags;              /* VTRACE_F_ENTRY, _TABLE, _COOKIE, _PASSED. */
+    uint8_t pad[6];
+};
+
+#define POINT_FLAGS (VTRACE_F_ENTRY | VTRACE_F_TABLE | VTRACE_F_COOKIE \
+                     | VTRACE_F_PASSED)
+
+/* A place that packets of the flow passed. */
+struct point {
+    struct hmap_node node;      /* In flow's 'points'. */
+    struct point_key key;
+    char bridge[VTRACE_NAME_LEN + 1];   /* With a null byte. */
+    char port[VTRACE_NAME_LEN + 1];
+    char address[INET6_ADDRSTRLEN];     /* 'tun_dst'. */
+    struct flow_node *fn;
+    struct edge *edge;          /* "out" to a tunnel, else NULL. */
+    uint16_t ct_state;          /* Of the last packet. */
+
+    /* The last packet, as it was here. */
+    struct in6_addr src, dst;
+    uint16_t src_port, dst_port;
+    uint8_t protocol;
+    uint16_t vlan;
+
+    uint64_t packets;           /* Judged packets that were here. */
+    uint64_t place;             /* Sum of their places in the path. */
+    uint64_t orphans;           /* Observations that belong to no entry. */
+    uint64_t orphan_payload;    /* Bytes in them. */
+    int64_t bias;               /* "in": how much later than the sender's "out"
+                                 * by the clocks, if 'has_bias'. */
+    bool has_bias;
+    uint16_t passed_next;       /* Reason of a PASSED checkpoint that packets
+                                 * met next. */
+
+    /* Packets that ended here: */
+    uint64_t delivered;         /* "out". */
+    uint64_t left;
+    uint64_t dropped;           /* "drop", or "checkpoint" ahead. */
+    uint64_t down, too_long;    /* "out" that cannot have worked. */
+    uint64_t vanished;          /* Nothing says what became of them. */
+    uint64_t unheard;           /* The same, and who should say is silent. */
+};
+
+/* A node as a direction of a task sees it. */
+struct flow_node {
+    struct vtrace_exporter *node;
+    uint64_t watermark;         /* Of the color. */
+    uint64_t received;          /* Records since the start of 'session'. */
+    uint64_t total;             /* Records. */
+    uint64_t packets;           /* Judged packets that were here. */
+    uint64_t last_packet;       /* The last one: flow's 'seen' then. */
+    uint64_t missing;           /* Records written or lost and not received,
+                                 * in this session and, if not the current
+                                 * one, in earlier ones. */
+    uint64_t missing_before;
+    uint32_t session;
+    bool has_session;
+};
+
+/* One direction of a task. */
+struct flow_state {
+    struct vtrace_analysis *analysis;
+    enum vtrace_direction direction;
+    struct vtrace_exporter *entry;
+    bool started;
+
+    struct hmap points;
+    struct hmap groups;
+    struct heap queue;          /* Groups, by 'first'. */
+    struct flow_node **nodes;   /* By index of node, NULL if not seen. */
+    size_t n_nodes;             /* Elements of 'nodes'. */
+
+    uint64_t rule_count;        /* Packets that should have left records. */
+
+    uint64_t seen;              /* Packets judged. */
+    uint64_t delivered, left;
+    uint64_t unjudged;          /* Packets given up: node stalled, memory. */
+    uint64_t orphans;           /* Observations that belong to no entry. */
+    uint64_t repeats;           /* Packets with the digest of another. */
+    uint64_t super;             /* Packets that are to be segmented. */
+    uint64_t overflow;          /* Records beyond MAX_POINTS, MAX_TIME, or
+                                 * what memory allows. */
+};
+
+struct vtrace_analysis {
+    struct ovs_list node;       /* In analyzer's 'analyses'. */
+    struct vtrace_analyzer *analyzer;
+    int64_t id;
+    struct flow_state flows[VTRACE_N_DIRECTIONS];
+    uint64_t stopped;           /* Time, or UINT64_MAX. */
+};
+
+/* Which packet an observation belongs to: its entry's place in time, or
+ * NO_ENTRY. */
+struct match {
+    struct observation *o;
+    uint32_t entry;
+};
+
+#define NO_ENTRY UINT32_MAX
+
+struct endpoint {
+    struct hmap_node node;      /* In analyzer's 'endpoints'. */
+    struct in6_addr address;
+    struct vtrace_exporter *owner;
+};
+
+struct clock_offset {
+    struct hmap_node node;      /* In analyzer's 'offsets'. */
+    const struct vtrace_exporter *a, *b;
+    int64_t offset;
+};
+
+struct vtrace_analyzer {
+    struct vtrace_analyzer_config config;
+    struct hmap domains, nodes, endpoints, offsets;
+    struct ovs_list analyses;
+    struct vtrace_exporter **by_index;
+    unsigned int n_nodes;
+
+    struct observation *free;   /* Unused observations. */
+    void **chunks;              /* Where they all are. */
+    size_t n_chunks;
+    uint32_t n_observations;    /* In use. */
+    uint32_t random;
+
+    /* Scratch space of vtrace_group_judge(). */
+    struct match *matches;              /* MAX_GROUP. */
+};
+
+/* analyze.c */
+struct vtrace_exporter *vtrace_edge_target(const struct flow_state *,
+                                       const struct point *);
+bool vtrace_clock_offset(const struct vtrace_analyzer *,
+                         const struct vtrace_exporter *a,
+                         const struct vtrace_exporter *b, int64_t *offset);
+struct flow_node *vtrace_flow_node(const struct flow_state *,
+                                   const struct vtrace_exporter *);
+
+/* How far 'flow' has heard everything from 'node'. */
+uint64_t vtrace_flow_complete(const struct flow_state *flow,
+                              const struct vtrace_exporter *node);
+
+void vtrace_observation_free(struct vtrace_analyzer *, struct observation *);
+
+/* analyze-packet.c: takes the packets that entered until 'until' out of
+ * 'group' and judges them.  Updates 'first' and 'n' of 'group'. */
+void vtrace_group_judge(struct vtrace_analyzer *, struct flow_state *,
+                        struct group *, uint64_t until);
+
+/* Returns true if 'in' can be the other end of the tunnel to which 'out'
+ * sends. */
+bool vtrace_is_tunnel(const struct point_key *out, const struct point_key *in);
+
+/* analyze-verdict.c */
+
+/* Returns the name of the node to which 'point' sends, or else its address,
+ * which lives as long as 'point'. */
+const char *vtrace_edge_to(const struct flow_state *, const struct point *);
+
+/* Returns the mean place of 'point' in its packets' paths. */
+static inline double
+vtrace_point_place(const struct point *point)
+{
+    return point->packets ? (double) point->place / point->packets : HUGE_VAL;
+}
+
+/* Sets '*delay' to the time in ns on the edge of 'point' below which a share
+ * 'quantile' of the packets stays.  Returns how the clocks were corrected, or
+ * NULL if they cannot be. */
+const char *vtrace_edge_delay(const struct flow_state *, const struct point *,
+                              double quantile, int64_t *delay);
+
+#endif /* analyze-private.h */

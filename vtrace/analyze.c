@@ -1,0 +1,772 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#include <config.h>
+#include "vtrace/analyze.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "hash.h"
+#include "packets.h"
+#include "util.h"
+#include "vtrace/analyze-private.h"
+
+#define CHUNK 1024              /* Observations allocated at once. */
+
+/* Analyzer, domains, nodes. */
+
+struct vtrace_analyzer *
+vtrace_analyzer_create(const struct vtrace_analyzer_config *config)
+{
+    struct vtrace_analyzer *az = xzalloc(sizeof *az);
+
+    az->config = *config;
+    az->random = 1;
+    hmap_init(&az->domains);
+    hmap_init(&az->nodes);
+    hmap_init(&az->endpoints);
+    hmap_init(&az->offsets);
+    ovs_list_init(&az->analyses);
+    az->matches = xmalloc(MAX_GROUP * sizeof *az->matches);
+    return az;
+}
+
+void
+vtrace_analyzer_destroy(struct vtrace_analyzer *az)
+{
+    if (!az) {
+        return;
+    }
+
+    struct vtrace_analysis *an;
+    LIST_FOR_EACH_SAFE (an, node, &az->analyses) {
+        vtrace_analysis_destroy(an);
+    }
+
+    struct vtrace_domain *domain;
+    HMAP_FOR_EACH_POP (domain, node, &az->domains) {
+        free(domain->name);
+        free(domain);
+    }
+    struct vtrace_exporter *node;
+    HMAP_FOR_EACH_POP (node, hmap_node, &az->nodes) {
+        free(node->name);
+        free(node);
+    }
+    struct endpoint *endpoint;
+    HMAP_FOR_EACH_POP (endpoint, node, &az->endpoints) {
+        free(endpoint);
+    }
+    struct clock_offset *offset;
+    HMAP_FOR_EACH_POP (offset, node, &az->offsets) {
+        free(offset);
+    }
+    hmap_destroy(&az->domains);
+    hmap_destroy(&az->nodes);
+    hmap_destroy(&az->endpoints);
+    hmap_destroy(&az->offsets);
+    for (size_t i = 0; i < az->n_chunks; i++) {
+        free(az->chunks[i]);
+    }
+    free(az->chunks);
+    free(az->by_index);
+    free(az->matches);
+    free(az);
+}
+
+static struct vtrace_domain *
+get_domain(struct vtrace_analyzer *az, const char *name)
+{
+    uint32_t hash = hash_string(name, 0);
+    struct vtrace_domain *domain;
+
+    HMAP_FOR_EACH_WITH_HASH (domain, node, hash, &az->domains) {
+        if (!strcmp(domain->name, name)) {
+            return domain;
+        }
+    }
+    domain = xzalloc(sizeof *domain);
+    domain->name = xstrdup(name);
+    hmap_insert(&az->domains, &domain->node, hash);
+    return domain;
+}
+
+struct vtrace_exporter *
+vtrace_analyzer_exporter(struct vtrace_analyzer *az, const char *name,
+                         const char *domain)
+{
+    uint32_t hash = hash_string(name, 0);
+    struct vtrace_exporter *node;
+
+    HMAP_FOR_EACH_WITH_HASH (node, hmap_node, hash, &az->nodes) {
+        if (!strcmp(node->name, name)
+            && !strcmp(node->domain->name, domain)) {
+            return node;
+        }
+    }
+    node = xzalloc(sizeof *node);
+    node->domain = get_domain(az, domain);
+    node->name = xstrdup(name);
+    node->index = az->n_nodes++;
+    hmap_insert(&az->nodes, &node->hmap_node, hash);
+    az->by_index = xrealloc(az->by_index,
+                            az->n_nodes * sizeof *az->by_index);
+    az->by_index[node->index] = node;
+    return node;
+}
+
+void
+vtrace_analyzer_endpoint(struct vtrace_analyzer *az,
+                         struct vtrace_exporter *node,
+                         const struct vtrace_endpoint *record)
+{
+    uint32_t hash = hash_bytes(&record->address, sizeof record->address, 0);
+    struct endpoint *endpoint;
+
+    HMAP_FOR_EACH_WITH_HASH (endpoint, node, hash, &az->endpoints) {
+        if (ipv6_addr_equals(&endpoint->address, &record->address)) {
+            endpoint->owner = node;
+            return;
+        }
+    }
+    endpoint = xmalloc(sizeof *endpoint);
+    endpoint->address = record->address;
+    endpoint->owner = node;
+    hmap_insert(&az->endpoints, &endpoint->node, hash);
+}
+
+static struct vtrace_exporter *
+endpoint_owner(const struct vtrace_analyzer *az,
+                      const struct in6_addr *address)
+{
+    struct endpoint *endpoint;
+
+    HMAP_FOR_EACH_WITH_HASH (endpoint, node,
+                             hash_bytes(address, sizeof *address, 0),
+                             &az->endpoints) {
+        if (ipv6_addr_equals(&endpoint->address, address)) {
+            return endpoint->owner;
+        }
+    }
+    return NULL;
+}
+
+void
+vtrace_analyzer_clock_offset(struct vtrace_analyzer *az,
+                             struct vtrace_exporter *a,
+                             struct vtrace_exporter *b,
+                             int64_t offset)
+{
+    uint32_t hash = hash_2words(a->index, b->index);
+    struct clock_offset *co;
+
+    HMAP_FOR_EACH_WITH_HASH (co, node, hash, &az->offsets) {
+        if (co->a == a && co->b == b) {
+            co->offset = offset;
+            return;
+        }
+    }
+    co = xmalloc(sizeof *co);
+    *co = (struct clock_offset) { .a = a, .b = b, .offset = offset };
+    hmap_insert(&az->offsets, &co->node, hash);
+}
+
+/* Sets '*offset' to how far the clock of 'b' is ahead of that of 'a', if
+ * somebody measured it. */
+bool
+vtrace_clock_offset(const struct vtrace_analyzer *az,
+                    const struct vtrace_exporter *a,
+                    const struct vtrace_exporter *b,
+                    int64_t *offset)
+{
+    struct clock_offset *co;
+
+    HMAP_FOR_EACH_WITH_HASH (co, node, hash_2words(a->index, b->index),
+                             &az->offsets) {
+        if (co->a == a && co->b == b) {
+            *offset = co->offset;
+            return true;
+        }
+    }
+    HMAP_FOR_EACH_WITH_HASH (co, node, hash_2words(b->index, a->index),
+                             &az->offsets) {
+        if (co->a == b && co->b == a) {
+            *offset = -co->offset;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Returns the node at the other end of the tunnel to which 'point' sends, or
+ * NULL if it never said so. */
+struct vtrace_exporter *
+vtrace_edge_target(const struct flow_state *flow, const struct point *point)
+{
+    return (point->edge->to ? point->edge->to
+            : endpoint_owner(flow->analysis->analyzer,
+                                    &point->key.tun_dst));
+}
+
+/* Observations. */
+
+static struct observation *
+observation_alloc(struct vtrace_analyzer *az)
+{
+    if (!az->free) {
+        struct observation *chunk = xmalloc(CHUNK * sizeof *chunk);
+
+        az->chunks = xrealloc(az->chunks,
+                              (az->n_chunks + 1) * sizeof *az->chunks);
+        az->chunks[az->n_chunks++] = chunk;
+        for (size_t i = 0; i < CHUNK; i++) {
+            chunk[i].next = az->free;
+            az->free = &chunk[i];
+        }
+    }
+
+    struct observation *o = az->free;
+    az->free = o->next;
+    az->n_observations++;
+    return o;
+}
+
+void
+vtrace_observation_free(struct vtrace_analyzer *az, struct observation *o)
+{
+    o->next = az->free;
+    az->free = o;
+    az->n_observations--;
+}
+
+static void
+group_destroy(struct vtrace_analyzer *az, struct flow_state *flow,
+              struct group *group)
+{
+    struct observation *o, *next;
+
+    for (o = group->observations; o; o = next) {
+        next = o->next;
+        vtrace_observation_free(az, o);
+    }
+    hmap_remove(&flow->groups, &group->node);
+    heap_remove(&flow->queue, &group->heap_node);
+    free(group);
+}
+
+/* The heap has the largest priority first. */
+static uint64_t
+group_priority(const struct group *group)
+{
+    return UINT64_MAX - group->first;
+}
+
+static struct group *
+first_group(const struct flow_state *flow)
+{
+    return (heap_is_empty(&flow->queue) ? NULL
+            : CONTAINER_OF(heap_max(&flow->queue), struct group, heap_node));
+}
+
+/* Makes room for one more observation of 'flow'. */
+static bool
+make_room(struct vtrace_analyzer *az, struct flow_state *flow)
+{
+    while (az->n_observations >= az->config.max_observations) {
+        struct group *group = first_group(flow);
+
+        if (!group) {
+            return false;
+        }
+        flow->unjudged++;
+        group_destroy(az, flow, group);
+    }
+    return true;
+}
+
+/* Tasks. */
+
+static void
+flow_init(struct flow_state *flow, struct vtrace_analysis *an,
+          enum vtrace_direction direction)
+{
+    flow->analysis = an;
+    flow->direction = direction;
+    hmap_init(&flow->points);
+    hmap_init(&flow->groups);
+    heap_init(&flow->queue);
+}
+
+static void
+flow_uninit(struct flow_state *flow)
+{
+    struct vtrace_analyzer *az = flow->analysis->analyzer;
+    struct group *group;
+
+    while ((group = first_group(flow)) != NULL) {
+        group_destroy(az, flow, group);
+    }
+    heap_destroy(&flow->queue);
+
+    struct point *point;
+    HMAP_FOR_EACH_POP (point, node, &flow->points) {
+        if (point->edge) {
+            free(point->edge->samples);
+            free(point->edge);
+        }
+        free(point);
+    }
+    for (size_t i = 0; i < flow->n_nodes; i++) {
+        free(flow->nodes[i]);
+    }
+    free(flow->nodes);
+    hmap_destroy(&flow->points);
+    hmap_destroy(&flow->groups);
+}
+
+struct vtrace_analysis *
+vtrace_analysis_create(struct vtrace_analyzer *az, int64_t id)
+{
+    struct vtrace_analysis *an = xzalloc(sizeof *an);
+
+    an->analyzer = az;
+    an->id = id;
+    an->stopped = UINT64_MAX;
+    for (int i = 0; i < VTRACE_N_DIRECTIONS; i++) {
+        flow_init(&an->flows[i], an, i);
+    }
+    ovs_list_push_back(&az->analyses, &an->node);
+    return an;
+}
+
+void
+vtrace_analysis_destroy(struct vtrace_analysis *an)
+{
+    if (!an) {
+        return;
+    }
+
+    struct vtrace_domain *domain;
+    HMAP_FOR_EACH (domain, node, &an->analyzer->domains) {
+        for (size_t i = 0; i < ARRAY_SIZE(domain->flows); i++) {
+            if (domain->flows[i] && domain->flows[i]->analysis == an) {
+                domain->flows[i] = NULL;
+            }
+        }
+    }
+    for (int i = 0; i < VTRACE_N_DIRECTIONS; i++) {
+        flow_uninit(&an->flows[i]);
+    }
+    ovs_list_remove(&an->node);
+    free(an);
+}
+
+bool
+vtrace_analysis_listen(struct vtrace_analysis *an, const char *domain_name,
+                       uint16_t color, enum vtrace_direction direction,
+                       const char *entry)
+{
+    struct vtrace_domain *domain = get_domain(an->analyzer, domain_name);
+    struct flow_state *flow = &an->flows[direction];
+
+    if (color < VTRACE_COLOR_MIN || color > VTRACE_COLOR_MAX
+        || (domain->flows[color] && domain->flows[color] != flow)) {
+        return false;
+    }
+    domain->flows[color] = flow;
+    if (entry) {
+        flow->entry = vtrace_analyzer_exporter(an->analyzer, entry,
+                                               domain_name);
+    }
+    return true;
+}
+
+void
+vtrace_analysis_set_rule_count(struct vtrace_analysis *an,
+                               enum vtrace_direction direction,
+                               uint64_t packets)
+{
+    an->flows[direction].rule_count = packets;
+}
+
+void
+vtrace_analysis_start(struct vtrace_analysis *an,
+                      enum vtrace_direction direction)
+{
+    an->flows[direction].started = true;
+}
+
+void
+vtrace_analysis_stop(struct vtrace_analysis *an, uint64_t time)
+{
+    an->stopped = time;
+}
+
+bool
+vtrace_analysis_is_complete(const struct vtrace_analysis *an)
+{
+    if (an->stopped == UINT64_MAX) {
+        return false;
+    }
+    for (int i = 0; i < VTRACE_N_DIRECTIONS; i++) {
+        const struct flow_state *flow = &an->flows[i];
+
+        /* Groups that began after the stop do not count. */
+        const struct group *group = first_group(flow);
+        if (group && group->first < an->stopped) {
+            return false;
+        }
+
+        /* What is still on its way from the entry. */
+        if (flow->entry
+            && vtrace_flow_complete(flow, flow->entry) < an->stopped
+            && (i == VTRACE_FORWARD || flow->started)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Flows. */
+
+struct flow_node *
+vtrace_flow_node(const struct flow_state *flow,
+                 const struct vtrace_exporter *node)
+{
+    return node->index < flow->n_nodes ? flow->nodes[node->index] : NULL;
+}
+
+static struct flow_node *
+flow_node_get(struct flow_state *flow, struct vtrace_exporter *node)
+{
+    struct flow_node *fn = vtrace_flow_node(flow, node);
+
+    if (!fn) {
+        if (node->index >= flow->n_nodes) {
+            size_t n = node->index + 1;
+
+            flow->nodes = xrealloc(flow->nodes, n * sizeof *flow->nodes);
+            memset(&flow->nodes[flow->n_nodes], 0,
+                   (n - flow->n_nodes) * sizeof *flow->nodes);
+            flow->n_nodes = n;
+        }
+        fn = flow->nodes[node->index] = xzalloc(sizeof *fn);
+        fn->node = node;
+    }
+    return fn;
+}
+
+uint64_t
+vtrace_flow_complete(const struct flow_state *flow,
+                     const struct vtrace_exporter *node)
+{
+    const struct flow_node *fn = vtrace_flow_node(flow, node);
+
+    return MAX(node->watermark, fn ? fn->watermark : 0);
+}
+
+static enum vtrace_reason
+refine_reason(const struct vtrace_record *r)
+{
+    return (r->reason == VTRACE_REASON_ACL_DENY && r->ct_state & CS_INVALID
+            ? VTRACE_REASON_CT_INVALID
+            : r->reason);
+}
+
+static bool
+is_tunnel_output(const struct vtrace_record *r)
+{
+    const struct vtrace_reason_info *info = vtrace_reason_info(r->reason);
+
+    return (r->role == VTRACE_ROLE_OUT
+            && r->port_class == VTRACE_PORT_TUNNEL
+            && !(info && info->verdict == VTRACE_VERDICT_LEFT));
+}
+
+/* Returns the point where 'r' was taken, or NULL if there are too many. */
+static struct point *
+get_point(struct flow_state *flow, struct flow_node *fn,
+          const struct vtrace_record *r)
+{
+    struct point_key key;
+
+    memset(&key, 0, sizeof key);
+    key.tun_src = r->tun_src;
+    key.tun_dst = r->tun_dst;
+    key.tun_id = r->tun_id;
+    key.cookie = r->flags & VTRACE_F_COOKIE ? r->cookie : 0;
+    memcpy(key.bridge, r->bridge, sizeof key.bridge);
+    memcpy(key.port, r->port, sizeof key.port);
+    key.node = fn->node->index;
+    key.reason = refine_reason(r);
+    key.role = r->role;
+    key.port_class = r->port_class;
+    key.table = r->flags & VTRACE_F_TABLE ? r->table : 0;
+    key.flags = r->flags & POINT_FLAGS;
+
+    uint32_t hash = hash_bytes(&key, sizeof key, 0);
+    struct point *point;
+    HMAP_FOR_EACH_WITH_HASH (point, node, hash, &flow->points) {
+        if (!memcmp(&point->key, &key, sizeof key)) {
+            return point;
+        }
+    }
+    if (hmap_count(&flow->points) >= MAX_POINTS) {
+        return NULL;
+    }
+
+    point = xzalloc(sizeof *point);
+    point->key = key;
+    memcpy(point->bridge, key.bridge, sizeof key.bridge);
+    memcpy(point->port, key.port, sizeof key.port);
+    ipv6_string_mapped(point->address, &key.tun_dst);
+    point->fn = fn;
+    if (is_tunnel_output(r)) {
+        point->edge = xzalloc(sizeof *point->edge);
+    }
+    hmap_insert(&flow->points, &point->node, hash);
+    return point;
+}
+
+/* Remembers what the packet looked like at 'point'. */
+static void
+point_update(struct point *point, const struct vtrace_record *r)
+{
+    point->src = r->src;
+    point->dst = r->dst;
+    point->protocol = r->protocol;
+    point->vlan = r->vlan;
+    point->ct_state = r->ct_state;
+    if (!(r->flags & VTRACE_F_NO_PORTS)) {
+        point->src_port = r->src_port;
+        point->dst_port = r->dst_port;
+    }
+}
+
+/* Bytes that VXLAN, or Geneve without options, adds at least. */
+static uint32_t
+tunnel_overhead(const struct vtrace_record *r)
+{
+    return (ETH_HEADER_LEN + 8 + UDP_HEADER_LEN
+            + (IN6_IS_ADDR_V4MAPPED(&r->tun_dst)
+               ? IP_HEADER_LEN : IPV6_HEADER_LEN));
+}
+
+static uint8_t
+observation_flags(const struct vtrace_record *r)
+{
+    uint8_t flags = 0;
+
+    if (r->flags & VTRACE_F_SUPER) {
+        flags |= OBS_SUPER;
+    }
+    if (r->role == VTRACE_ROLE_OUT) {
+        uint32_t len = r->ip_len;
+
+        if (r->link == VTRACE_LINK_DOWN) {
+            flags |= OBS_DOWN;
+        }
+        if (r->port_class == VTRACE_PORT_TUNNEL) {
+            len += tunnel_overhead(r);
+        }
+        if (r->mtu && len > r->mtu && !(r->flags & VTRACE_F_SUPER)) {
+            flags |= OBS_TOO_LONG;
+        }
+    }
+    return flags;
+}
+
+static struct group *
+get_group(struct flow_state *flow, const struct vtrace_record *r)
+{
+    struct group *group;
+
+    HMAP_FOR_EACH_WITH_HASH (group, node, (uint32_t) r->digest,
+                             &flow->groups) {
+        if (group->digest == r->digest) {
+            if (r->time < group->first) {
+                group->first = r->time;
+                heap_change(&flow->queue, &group->heap_node,
+                            group_priority(group));
+            }
+            return group;
+        }
+    }
+    group = xmalloc(sizeof *group);
+    group->digest = r->digest;
+    group->first = r->time;
+    group->observations = NULL;
+    group->n = 0;
+    hmap_insert(&flow->groups, &group->node, (uint32_t) r->digest);
+    heap_insert(&flow->queue, &group->heap_node, group_priority(group));
+    return group;
+}
+
+bool
+vtrace_analyzer_record(struct vtrace_analyzer *az,
+                       struct vtrace_exporter *node,
+                       const struct vtrace_record *r)
+{
+    if (r->color > VTRACE_COLOR_MAX || !node->domain->flows[r->color]) {
+        return false;
+    }
+
+    struct flow_state *flow = node->domain->flows[r->color];
+    struct flow_node *fn = flow_node_get(flow, node);
+    fn->received++;
+    fn->total++;
+    if (r->time <= fn->watermark && fn->missing) {
+        fn->missing--;          /* It was late, not lost. */
+    }
+
+    struct point *point = get_point(flow, fn, r);
+    if (!point || r->time > MAX_TIME || !make_room(az, flow)) {
+        flow->overflow++;
+        return true;
+    }
+    point_update(point, r);
+
+    struct group *group = get_group(flow, r);
+    if (group->n >= MAX_GROUP) {
+        flow->unjudged++;
+        return true;
+    }
+    struct observation *o = observation_alloc(az);
+    o->point = point;
+    o->time = r->time;
+    o->len = MIN(r->ip_len, UINT16_MAX);
+    o->payload = MIN(r->payload_len, UINT16_MAX);
+    o->sport = r->tun_sport;
+    o->flags = observation_flags(r);
+    o->next = group->observations;
+    group->observations = o;
+    group->n++;
+    return true;
+}
+
+void
+vtrace_analyzer_watermark(struct vtrace_analyzer *az OVS_UNUSED,
+                          struct vtrace_exporter *node,
+                          const struct vtrace_watermark *w, uint64_t now)
+{
+    if (w->time > MAX_TIME) {
+        return;
+    }
+    node->heard = now;
+    node->connected = true;
+    if (!w->color) {
+        node->watermark = MAX(node->watermark, w->time);
+        return;
+    }
+    if (w->color > VTRACE_COLOR_MAX || !node->domain->flows[w->color]) {
+        return;
+    }
+
+    struct flow_node *fn = flow_node_get(node->domain->flows[w->color], node);
+    if (fn->has_session && fn->session != w->session) {
+        if (w->time < fn->watermark) {
+            return;             /* Late, from an earlier session. */
+        }
+        fn->missing_before = fn->missing;
+        fn->received = 0;
+    } else if (w->time < fn->watermark) {
+        return;
+    }
+    fn->session = w->session;
+    fn->has_session = true;
+    fn->watermark = w->time;
+
+    uint64_t sent = w->written + w->lost;
+    fn->missing = fn->missing_before + (sent > fn->received
+                                        ? sent - fn->received : 0);
+}
+
+/* Returns how far 'flow' has heard everything from 'node', UINT64_MAX if
+ * 'node' is not to be waited for. */
+static uint64_t
+node_floor(const struct flow_state *flow, struct vtrace_exporter *node,
+           uint64_t now)
+{
+    if (!node->connected) {
+        node->connected = true;         /* Its first watermark is to come. */
+        node->heard = now;
+    }
+    return (now - node->heard > flow->analysis->analyzer->config.stall_timeout
+            ? UINT64_MAX : vtrace_flow_complete(flow, node));
+}
+
+/* Returns how far every node that 'flow' has met, or that should have received
+ * something of it, and that still speaks, has sent everything. */
+static uint64_t
+flow_floor(const struct flow_state *flow, uint64_t now)
+{
+    const struct vtrace_analyzer *az = flow->analysis->analyzer;
+    uint64_t floor = UINT64_MAX;
+
+    for (size_t i = 0; i < flow->n_nodes; i++) {
+        if (flow->nodes[i]) {
+            floor = MIN(floor, node_floor(flow, az->by_index[i], now));
+        }
+    }
+
+    struct point *point;
+    HMAP_FOR_EACH (point, node, &flow->points) {
+        if (point->edge) {
+            struct vtrace_exporter *to = vtrace_edge_target(flow, point);
+
+            if (to) {
+                floor = MIN(floor, node_floor(flow, to, now));
+            }
+        }
+    }
+    return floor;
+}
+
+static void
+flow_run(struct vtrace_analyzer *az, struct flow_state *flow, uint64_t now)
+{
+    uint64_t floor = flow_floor(flow, now);
+    uint64_t max_delay = az->config.max_delay;
+    struct group *group;
+
+    if (floor < max_delay) {
+        return;
+    }
+
+    uint64_t until = floor == UINT64_MAX ? floor : floor - max_delay;
+    while ((group = first_group(flow)) != NULL && group->first <= until) {
+        vtrace_group_judge(az, flow, group, until);
+        if (!group->n) {
+            group_destroy(az, flow, group);
+        } else {
+            heap_change(&flow->queue, &group->heap_node,
+                        group_priority(group));
+        }
+    }
+}
+
+void
+vtrace_analyzer_run(struct vtrace_analyzer *az, uint64_t now)
+{
+    struct vtrace_analysis *an;
+
+    LIST_FOR_EACH (an, node, &az->analyses) {
+        for (int i = 0; i < VTRACE_N_DIRECTIONS; i++) {
+            flow_run(az, &an->flows[i], now);
+        }
+    }
+}

@@ -1,0 +1,485 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#include <config.h>
+#include "vtrace/control.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "dirs.h"
+#include "fatal-signal.h"
+#include "jsonrpc.h"
+#include "openvswitch/list.h"
+#include "openvswitch/poll-loop.h"
+#include "openvswitch/vlog.h"
+#include "random.h"
+#include "socket-util.h"
+#include "stream-fd.h"
+#include "stream.h"
+#include "timeval.h"
+#include "util.h"
+#include "vtrace/collector.h"
+#include "vtrace/deployer.h"
+#include "vtrace/store.h"
+#include "vtrace/task-json.h"
+#include "vtrace/tasks.h"
+#include "vtrace/tenants.h"
+#include "vtrace/vtrace-json.h"
+
+VLOG_DEFINE_THIS_MODULE(vtrace_control);
+
+struct client {
+    struct ovs_list node;       /* In struct vtrace_control's 'clients'. */
+    struct jsonrpc *rpc;
+    uid_t uid;
+    char *user;
+    bool broken;                /* Broke the rules: to be closed. */
+    unsigned int received;      /* Bytes, at the last request. */
+    long long int last_request;
+};
+
+struct vtrace_control {
+    struct vtrace_context *context;
+    char *path;
+    int fd;
+    struct ovs_list clients;
+    size_t n_clients;
+};
+
+char *
+vtrace_control_default_path(void)
+{
+    return xasprintf("%s/vtraced.sock", ovs_rundir());
+}
+
+char *
+vtrace_control_create(const char *path, struct vtrace_context *context,
+                      struct vtrace_control **controlp)
+{
+    struct vtrace_control *control;
+    int fd;
+
+    *controlp = NULL;
+    /* Somebody who answers there would be cut off. */
+    fd = make_unix_socket(SOCK_STREAM, false, NULL, path);
+    if (fd >= 0) {
+        close(fd);
+        return xasprintf("%s: another vtraced listens there", path);
+    }
+    /* One that nobody listens on is left from before. */
+    unlink(path);
+    fd = make_unix_socket(SOCK_STREAM, true, path, NULL);
+    if (fd < 0) {
+        return xasprintf("%s: %s", path, ovs_strerror(-fd));
+    }
+    if (chmod(path, 0666) || listen(fd, 64)) {
+        char *error = xasprintf("%s: %s", path, ovs_strerror(errno));
+
+        close(fd);
+        fatal_signal_unlink_file_now(path);
+        return error;
+    }
+    fatal_signal_add_file_to_unlink(path);
+    control = xmalloc(sizeof *control);
+    control->context = context;
+    control->path = xstrdup(path);
+    control->fd = fd;
+    control->n_clients = 0;
+    ovs_list_init(&control->clients);
+    *controlp = control;
+    return NULL;
+}
+
+static void
+client_destroy(struct vtrace_control *control, struct client *client)
+{
+    ovs_list_remove(&client->node);
+    control->n_clients--;
+    jsonrpc_close(client->rpc);
+    free(client->user);
+    free(client);
+}
+
+void
+vtrace_control_destroy(struct vtrace_control *control)
+{
+    struct client *client;
+
+    if (control) {
+        LIST_FOR_EACH_SAFE (client, node, &control->clients) {
+            client_destroy(control, client);
+        }
+        close(control->fd);
+        fatal_signal_unlink_file_now(control->path);
+        free(control->path);
+        free(control);
+    }
+}
+
+/* Methods.  Each sets '*reply' or returns an error message. */
+
+static char *
+choose_tenant(const struct vtrace_context *c, const struct client *client,
+              const struct json *params, const char **tenant)
+{
+    return vtrace_tenants_choose(c->tenants, client->user,
+                                 vtrace_json_string(params, "tenant", NULL),
+                                 tenant);
+}
+
+static char *
+method_start(const struct vtrace_context *c, const struct client *client,
+             const struct json *params, struct json **reply)
+{
+    struct vtrace_request request;
+    struct vtrace_quota quota;
+    const char *tenant;
+    char *error;
+    int64_t id;
+
+    error = choose_tenant(c, client, params, &tenant);
+    if (!error && !tenant) {
+        error = xstrdup("--tenant: for whom is this task?");
+    }
+    if (!error) {
+        error = vtrace_request_from_json(params, &request);
+    }
+    if (!error && strlen(tenant) > VTRACE_STORE_MAX_NAME) {
+        error = xasprintf("tenant: longer than %d characters",
+                          VTRACE_STORE_MAX_NAME);
+    }
+    if (!error) {
+        ovs_strlcpy(request.tenant, tenant, sizeof request.tenant);
+        error = vtrace_tenants_check(c->tenants, &request, &quota);
+    }
+    if (!error) {
+        error = vtrace_store_create(c->store, &request, &quota,
+                                    time_wall_msec(), random_uint32(), &id);
+    }
+    if (!error) {
+        VLOG_INFO("task %"PRId64": new, for user %s of tenant %s", id,
+                  client->user, tenant);
+        vtrace_tasks_kick(c->tasks);
+        *reply = json_object_create();
+        json_object_put(*reply, "id", json_integer_create(id));
+    }
+    return error;
+}
+
+static char *
+method_list(const struct vtrace_context *c, const struct client *client,
+            const struct json *params, struct json **reply)
+{
+    const char *tenant;
+    int64_t *ids;
+    char *error;
+    size_t n;
+
+    error = choose_tenant(c, client, params, &tenant);
+    if (!error) {
+        error = vtrace_store_list(c->store, tenant, VTRACE_ALL, &ids, &n);
+    }
+    if (error) {
+        return error;
+    }
+    *reply = json_array_create_empty();
+    for (size_t i = 0; i < n && !error; i++) {
+        struct json *json;
+
+        error = vtrace_tasks_show(c->tasks, tenant, ids[i], true, &json);
+        if (!error) {
+            json_array_add(*reply, json);
+        }
+    }
+    free(ids);
+    return error;
+}
+
+static char *
+method_show(const struct vtrace_context *c, const struct client *client,
+            const struct json *params, struct json **reply)
+{
+    const char *tenant;
+    char *error = choose_tenant(c, client, params, &tenant);
+
+    return error ? error : vtrace_tasks_show(
+        c->tasks, tenant, vtrace_json_integer(params, "id", 0), false, reply);
+}
+
+static char *
+method_stop(const struct vtrace_context *c, const struct client *client,
+            const struct json *params, struct json **reply)
+{
+    const char *tenant;
+    char *error = choose_tenant(c, client, params, &tenant);
+
+    if (!error) {
+        error = vtrace_tasks_stop(c->tasks, tenant,
+                                  vtrace_json_integer(params, "id", 0));
+    }
+    if (!error) {
+        *reply = json_object_create();
+    }
+    return error;
+}
+
+static char *
+method_nodes(const struct vtrace_context *c, const struct client *client,
+             const struct json *params OVS_UNUSED, struct json **reply)
+{
+    bool operator = vtrace_tenants_is_operator(c->tenants, client->user);
+    struct vtrace_store_node *nodes;
+    char *error;
+    size_t n;
+
+    error = vtrace_store_nodes(c->store, NULL, &nodes, &n);
+    if (error) {
+        return error;
+    }
+    *reply = json_array_create_empty();
+    for (size_t i = 0; i < n; i++) {
+        struct json *json = json_object_create();
+
+        json_object_put_string(json, "name", nodes[i].name);
+        if (operator) {
+            char *status = vtrace_deployer_target_status(c->deployer,
+                                                         nodes[i].target);
+
+            json_object_put_string(json, "target", nodes[i].target);
+            json_object_put_string(json, "domain", nodes[i].domain);
+            json_object_put_string(json, "openflow", status);
+            json_object_put_string(
+                json, "records",
+                vtrace_collector_has_node(c->collector, nodes[i].name)
+                ? "connected" : "not connected");
+            free(status);
+        }
+        json_array_add(*reply, json);
+    }
+    vtrace_store_nodes_destroy(nodes, n);
+    return NULL;
+}
+
+static char *
+method_add_node(const struct vtrace_context *c,
+                const struct client *client OVS_UNUSED,
+                const struct json *params, struct json **reply)
+{
+    const char *name = vtrace_json_string(params, "name", "");
+    const char *target = vtrace_json_string(params, "target", "");
+    char *error;
+
+    error = vtrace_store_add_node(c->store, name, target,
+                                  vtrace_json_string(params, "domain", ""),
+                                  false);
+    if (!error) {
+        if (!strstr(target, "%b")) {
+            vtrace_deployer_sweep(c->deployer, target, "");
+        }
+        *reply = json_object_create();
+    }
+    return error;
+}
+
+static char *
+method_remove_node(const struct vtrace_context *c,
+                   const struct client *client OVS_UNUSED,
+                   const struct json *params, struct json **reply)
+{
+    char *error = vtrace_store_remove_node(
+        c->store, vtrace_json_string(params, "name", ""));
+
+    if (!error) {
+        *reply = json_object_create();
+    }
+    return error;
+}
+
+static const struct method {
+    const char *name;
+    bool operator;              /* For operators only. */
+    char *(*run)(const struct vtrace_context *, const struct client *,
+                 const struct json *params, struct json **reply);
+} methods[] = {
+    { "start", false, method_start },
+    { "list", false, method_list },
+    { "show", false, method_show },
+    { "stop", false, method_stop },
+    { "nodes", false, method_nodes },
+    { "add-node", true, method_add_node },
+    { "remove-node", true, method_remove_node },
+};
+
+static char *
+call(struct vtrace_control *control, const struct client *client,
+     const struct jsonrpc_msg *request, struct json **reply)
+{
+    const struct json *params = request->params;
+
+    if (json_array_size(params) != 1
+        || json_array_at(params, 0)->type != JSON_OBJECT) {
+        return xasprintf("%s: one object is wanted", request->method);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(methods); i++) {
+        const struct method *m = &methods[i];
+
+        if (strcmp(m->name, request->method)) {
+            continue;
+        }
+        if (m->operator && !vtrace_tenants_is_operator(
+                control->context->tenants, client->user)) {
+            return xasprintf("%s: user %s is not an operator", m->name,
+                             client->user);
+        }
+        return m->run(control->context, client, json_array_at(params, 0),
+                      reply);
+    }
+    return xasprintf("%s: no such method", request->method);
+}
+
+static void
+handle(struct vtrace_control *control, struct client *client,
+       struct jsonrpc_msg *msg)
+{
+    struct json *reply = NULL;
+    char *error;
+
+    if (msg->type != JSONRPC_REQUEST) {
+        client->broken = true;
+        return;
+    }
+    error = call(control, client, msg, &reply);
+    if (error) {
+        json_destroy(reply);
+        jsonrpc_send(client->rpc, jsonrpc_create_error(
+                         json_string_create_nocopy(error), msg->id));
+    } else {
+        jsonrpc_send(client->rpc, jsonrpc_create_reply(reply, msg->id));
+    }
+}
+
+/* Clients. */
+
+static void
+accept_client(struct vtrace_control *control, int fd)
+{
+    socklen_t len = sizeof(struct ucred);
+    struct client *client;
+    struct stream *stream;
+    struct passwd *pw;
+    struct ucred cred;
+    size_t n = 0;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len)
+        || set_nonblocking(fd)) {
+        VLOG_WARN("%s: %s", control->path, ovs_strerror(errno));
+        close(fd);
+        return;
+    }
+    LIST_FOR_EACH (client, node, &control->clients) {
+        n += client->uid == cred.uid;
+    }
+    if (control->n_clients >= VTRACE_CONTROL_MAX_CLIENTS
+        || n >= VTRACE_CONTROL_MAX_USER_CLIENTS) {
+        static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(1, 5);
+
+        VLOG_WARN_RL(&rl, "%s: %"PRIuSIZE" connections, of which %"PRIuSIZE
+                     " are user %lu's: refusing one more", control->path,
+                     control->n_clients, n, (unsigned long) cred.uid);
+        close(fd);
+        return;
+    }
+    if (new_fd_stream(xasprintf("vtrace of uid %lu",
+                                (unsigned long) cred.uid),
+                      fd, 0, AF_UNIX, &stream)) {
+        close(fd);
+        return;
+    }
+    client = xzalloc(sizeof *client);
+    client->rpc = jsonrpc_open(stream);
+    client->uid = cred.uid;
+    pw = getpwuid(cred.uid);
+    client->user = pw ? xstrdup(pw->pw_name)
+                      : xasprintf("%lu", (unsigned long) cred.uid);
+    client->last_request = time_msec();
+    ovs_list_push_back(&control->clients, &client->node);
+    control->n_clients++;
+}
+
+static void
+run_client(struct vtrace_control *control, struct client *client)
+{
+    struct jsonrpc_msg *msg;
+
+    jsonrpc_run(client->rpc);
+    if (!jsonrpc_get_backlog(client->rpc)) {
+        if (!jsonrpc_recv(client->rpc, &msg)) {
+            client->received = jsonrpc_get_received_bytes(client->rpc);
+            client->last_request = time_msec();
+            handle(control, client, msg);
+            jsonrpc_msg_destroy(msg);
+        } else if (jsonrpc_get_received_bytes(client->rpc) - client->received
+                   > VTRACE_CONTROL_MAX_REQUEST) {
+            VLOG_WARN("user %s: a request of more than %d bytes",
+                      client->user, VTRACE_CONTROL_MAX_REQUEST);
+            client->broken = true;
+        }
+    }
+    if (client->broken || jsonrpc_get_status(client->rpc)
+        || time_msec() - client->last_request > VTRACE_CONTROL_IDLE_MS) {
+        client_destroy(control, client);
+    }
+}
+
+void
+vtrace_control_run(struct vtrace_control *control)
+{
+    struct client *client;
+
+    for (int i = 0; i < 10; i++) {
+        int fd = accept(control->fd, NULL, NULL);
+
+        if (fd < 0) {
+            break;
+        }
+        accept_client(control, fd);
+    }
+    LIST_FOR_EACH_SAFE (client, node, &control->clients) {
+        run_client(control, client);
+    }
+}
+
+void
+vtrace_control_wait(struct vtrace_control *control)
+{
+    struct client *client;
+
+    poll_fd_wait(control->fd, POLLIN);
+    LIST_FOR_EACH (client, node, &control->clients) {
+        jsonrpc_wait(client->rpc);
+        if (!jsonrpc_get_backlog(client->rpc)) {
+            jsonrpc_recv_wait(client->rpc);
+        }
+        poll_timer_wait_until(client->last_request + VTRACE_CONTROL_IDLE_MS
+                              + 1);
+    }
+}

@@ -1,0 +1,745 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#include <config.h>
+#include "vtrace/deployer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "byte-order.h"
+#include "hash.h"
+#include "openflow/openflow.h"
+#include "openvswitch/dynamic-string.h"
+#include "flow.h"
+#include "openvswitch/hmap.h"
+#include "openvswitch/match.h"
+#include "openvswitch/ofp-errors.h"
+#include "openvswitch/ofp-flow.h"
+#include "openvswitch/ofp-msgs.h"
+#include "openvswitch/ofp-port.h"
+#include "openvswitch/ofp-protocol.h"
+#include "openvswitch/ofp-util.h"
+#include "openvswitch/ofpbuf.h"
+#include "openvswitch/poll-loop.h"
+#include "openvswitch/rconn.h"
+#include "openvswitch/shash.h"
+#include "openvswitch/vlog.h"
+#include "timeval.h"
+#include "util.h"
+#include "vtrace/fault.h"
+
+VLOG_DEFINE_THIS_MODULE(vtrace_deployer);
+
+/* A connection without anything to do is closed after this. */
+#define IDLE_MS (60 * 1000)
+
+/* Seconds: a silent switch is asked, and if it stays silent reconnected, after
+ * that; a switch that is away is tried again at least so often. */
+#define PROBE_INTERVAL 5
+#define MAX_BACKOFF 2
+
+/* A bridge with more ports than this is not one. */
+#define MAX_PORTS 65536
+
+struct op {
+    struct hmap_node node;      /* In struct vtrace_deployer's 'ops'. */
+    uint64_t cookie;
+    struct bridge *bridge;
+    enum vtrace_op_status status;
+    struct vtrace_flow flow;    /* INSTALLING and later. */
+    char *port;
+    char *why;
+
+    /* What was sent on the current connection. */
+    bool sent;
+    ovs_be32 flow_mod_xid;
+    ovs_be32 barrier_xid;
+
+    /* From flow statistics. */
+    bool asked;                 /* Installed when they were asked for. */
+    bool seen;                  /* In the answer so far. */
+    uint64_t packets;
+};
+
+/* What a bridge's connection is waiting for before rules can be sent. */
+enum phase {
+    PHASE_CONNECT,
+    PHASE_SWEEP,
+    PHASE_READY
+};
+
+struct bridge {
+    struct hmap_node node;      /* In struct vtrace_deployer's 'bridges'. */
+    char *target;               /* As in the node. */
+    char *name;                 /* Of the bridge. */
+    struct rconn *rconn;
+    enum phase phase;
+    unsigned int seqno;         /* Of the connection. */
+    bool swept;
+    enum ofputil_protocol protocol;
+    ovs_be32 sweep_xid;
+
+    /* Ports, asked for before each installation. */
+    struct shash ports;         /* Data is the number. */
+    ovs_be32 ports_xid;         /* 0 if not asked for. */
+    bool ports_valid;
+
+    ovs_be32 stats_xid;         /* 0 if not asked for. */
+    long long int next_stats;
+    long long int last_use;
+};
+
+struct vtrace_deployer {
+    uint64_t cookies, mask;
+    struct hmap ops;
+    struct hmap bridges;
+};
+
+struct vtrace_deployer *
+vtrace_deployer_create(uint64_t cookies, uint64_t mask)
+{
+    struct vtrace_deployer *d = xmalloc(sizeof *d);
+
+    d->cookies = cookies;
+    d->mask = mask;
+    hmap_init(&d->ops);
+    hmap_init(&d->bridges);
+    return d;
+}
+
+static void
+op_destroy(struct vtrace_deployer *d, struct op *op)
+{
+    hmap_remove(&d->ops, &op->node);
+    free(op->port);
+    free(op->why);
+    free(op);
+}
+
+static void
+bridge_destroy(struct vtrace_deployer *d, struct bridge *b)
+{
+    hmap_remove(&d->bridges, &b->node);
+    rconn_destroy(b->rconn);
+    shash_destroy(&b->ports);
+    free(b->target);
+    free(b->name);
+    free(b);
+}
+
+void
+vtrace_deployer_destroy(struct vtrace_deployer *d)
+{
+    struct bridge *b;
+    struct op *op;
+
+    if (!d) {
+        return;
+    }
+    HMAP_FOR_EACH_SAFE (op, node, &d->ops) {
+        op_destroy(d, op);
+    }
+    HMAP_FOR_EACH_SAFE (b, node, &d->bridges) {
+        bridge_destroy(d, b);
+    }
+    hmap_destroy(&d->ops);
+    hmap_destroy(&d->bridges);
+    free(d);
+}
+
+/* Returns 'target' with the bridge's name in place of "%b". */
+static char *
+expand_target(const char *target, const char *bridge)
+{
+    struct ds s = DS_EMPTY_INITIALIZER;
+    const char *p;
+
+    while ((p = strstr(target, "%b")) != NULL) {
+        ds_put_buffer(&s, target, p - target);
+        ds_put_cstr(&s, bridge);
+        target = p + 2;
+    }
+    ds_put_cstr(&s, target);
+    return ds_steal_cstr(&s);
+}
+
+static struct bridge *
+get_bridge(struct vtrace_deployer *d, const char *target, const char *name)
+{
+    uint32_t hash = hash_string(target, hash_string(name, 0));
+    uint32_t versions = 1u << OFP10_VERSION | 1u << OFP13_VERSION
+                        | 1u << OFP14_VERSION | 1u << OFP15_VERSION;
+    struct bridge *b;
+    char *remote;
+
+    HMAP_FOR_EACH_WITH_HASH (b, node, hash, &d->bridges) {
+        if (!strcmp(b->target, target) && !strcmp(b->name, name)) {
+            b->last_use = time_msec();
+            return b;
+        }
+    }
+    b = xzalloc(sizeof *b);
+    b->target = xstrdup(target);
+    b->name = xstrdup(name);
+    b->last_use = time_msec();
+    shash_init(&b->ports);
+    b->rconn = rconn_create(PROBE_INTERVAL, MAX_BACKOFF, 0,
+                            versions);
+    remote = expand_target(target, name);
+    rconn_connect(b->rconn, remote, remote);
+    free(remote);
+    hmap_insert(&d->bridges, &b->node, hash);
+    return b;
+}
+
+void
+vtrace_deployer_sweep(struct vtrace_deployer *d, const char *target,
+                      const char *bridge)
+{
+    get_bridge(d, target, bridge);
+}
+
+static struct op *
+find_op(const struct vtrace_deployer *d, uint64_t cookie)
+{
+    struct op *op;
+
+    HMAP_FOR_EACH_WITH_HASH (op, node, hash_uint64(cookie), &d->ops) {
+        if (op->cookie == cookie) {
+            return op;
+        }
+    }
+    return NULL;
+}
+
+static struct op *
+new_op(struct vtrace_deployer *d, const char *target, const char *bridge,
+       uint64_t cookie, enum vtrace_op_status status)
+{
+    struct op *op = find_op(d, cookie);
+    uint64_t packets = op ? op->packets : 0;
+
+    if (op) {
+        op_destroy(d, op);
+    }
+    op = xzalloc(sizeof *op);
+    op->cookie = cookie;
+    op->bridge = get_bridge(d, target, bridge);
+    op->status = status;
+    op->packets = packets;
+    hmap_insert(&d->ops, &op->node, hash_uint64(cookie));
+    return op;
+}
+
+void
+vtrace_deployer_install(struct vtrace_deployer *d, const char *target,
+                        const char *bridge, const char *port,
+                        const struct vtrace_flow *flow)
+{
+    struct op *op = new_op(d, target, bridge, flow->cookie,
+                           VTRACE_OP_INSTALLING);
+
+    ovs_assert((flow->cookie & d->mask) == d->cookies);
+    op->flow = *flow;
+    op->port = xstrdup(port);
+    op->bridge->ports_valid = false;
+}
+
+void
+vtrace_deployer_remove(struct vtrace_deployer *d, const char *target,
+                       const char *bridge, uint64_t cookie)
+{
+    new_op(d, target, bridge, cookie, VTRACE_OP_REMOVING);
+}
+
+static void
+set_why(struct op *op, char *why)
+{
+    free(op->why);
+    op->why = why;
+}
+
+enum vtrace_op_status
+vtrace_deployer_status(const struct vtrace_deployer *d, uint64_t cookie,
+                       const char **why)
+{
+    struct op *op = find_op(d, cookie);
+
+    if (why) {
+        *why = NULL;
+    }
+    if (!op) {
+        return VTRACE_OP_NONE;
+    }
+    if (!rconn_is_connected(op->bridge->rconn)
+        && (op->status == VTRACE_OP_INSTALLING
+            || op->status == VTRACE_OP_REMOVING)) {
+        int error = rconn_get_last_error(op->bridge->rconn);
+
+        set_why(op, xasprintf("bridge %s: no OpenFlow connection to %s: %s",
+                              op->bridge->name, op->bridge->target,
+                              error ? ovs_retval_to_string(error)
+                                    : "no answer"));
+    }
+    if (why) {
+        *why = op->why;
+    }
+    return op->status;
+}
+
+uint64_t
+vtrace_deployer_packets(const struct vtrace_deployer *d, uint64_t cookie)
+{
+    struct op *op = find_op(d, cookie);
+
+    return op ? op->packets : 0;
+}
+
+void
+vtrace_deployer_forget(struct vtrace_deployer *d, uint64_t cookie)
+{
+    struct op *op = find_op(d, cookie);
+
+    if (op) {
+        op_destroy(d, op);
+    }
+}
+
+/* Sending. */
+
+static ovs_be32
+send_msg(struct bridge *b, struct ofpbuf *msg)
+{
+    ovs_be32 xid = ((const struct ofp_header *) msg->data)->xid;
+
+    rconn_send(b->rconn, msg, NULL);
+    return xid;
+}
+
+static ovs_be32
+send_barrier(struct bridge *b)
+{
+    return send_msg(b, ofputil_encode_barrier_request(
+                           rconn_get_version(b->rconn)));
+}
+
+/* Deletes the rules with 'cookie' under 'mask', and returns the xid of the
+ * barrier behind that. */
+static ovs_be32
+send_delete(struct bridge *b, uint64_t cookie, uint64_t mask)
+{
+    struct ofputil_flow_mod fm;
+
+    vtrace_flow_mod_init_delete(cookie, mask, &fm);
+    send_msg(b, ofputil_encode_flow_mod(&fm, b->protocol));
+    vtrace_flow_mod_uninit(&fm);
+    return send_barrier(b);
+}
+
+static void
+bridge_connected(struct vtrace_deployer *d, struct bridge *b)
+{
+    int version = rconn_get_version(b->rconn);
+    enum ofputil_protocol want, next;
+    struct ofpbuf *msg;
+    struct op *op;
+
+    b->protocol = ofputil_protocol_from_ofp_version(version);
+    want = version == OFP10_VERSION ? OFPUTIL_P_OF10_NXM_TID : b->protocol;
+    while ((msg = ofputil_encode_set_protocol(b->protocol, want, &next))) {
+        send_msg(b, msg);
+        b->protocol = next;
+    }
+
+    b->ports_xid = b->stats_xid = 0;
+    b->ports_valid = false;
+    b->next_stats = time_msec();
+    HMAP_FOR_EACH (op, node, &d->ops) {
+        if (op->bridge == b) {
+            op->sent = op->asked = false;
+        }
+    }
+    if (b->swept) {
+        b->phase = PHASE_READY;
+    } else {
+        b->sweep_xid = send_delete(b, d->cookies, d->mask);
+        b->phase = PHASE_SWEEP;
+    }
+}
+
+static void
+send_install(struct bridge *b, struct op *op)
+{
+    const struct shash_node *port = shash_find(&b->ports, op->port);
+    struct ofputil_flow_mod fm;
+    char *error;
+
+    if (!port) {
+        op->status = VTRACE_OP_REFUSED;
+        set_why(op, xasprintf("bridge %s: no port named %s", b->name,
+                              op->port));
+        return;
+    }
+    op->flow.in_port = u16_to_ofp((uintptr_t) port->data);
+    error = vtrace_flow_mod_init(&op->flow, &fm);
+    if (error) {
+        op->status = VTRACE_OP_REFUSED;
+        set_why(op, error);
+        return;
+    }
+    vtrace_fault("flow-mod:send");
+    op->flow_mod_xid = send_msg(b, ofputil_encode_flow_mod(&fm, b->protocol));
+    vtrace_flow_mod_uninit(&fm);
+    op->barrier_xid = send_barrier(b);
+    op->sent = true;
+}
+
+static void
+run_op(struct bridge *b, struct op *op)
+{
+    if (op->sent) {
+        return;
+    }
+    if (op->status == VTRACE_OP_REMOVING) {
+        op->flow_mod_xid = 0;
+        op->barrier_xid = send_delete(b, op->cookie, UINT64_MAX);
+        op->sent = true;
+    } else if (op->status == VTRACE_OP_INSTALLING) {
+        if (b->ports_valid) {
+            send_install(b, op);
+        } else if (!b->ports_xid) {
+            shash_clear(&b->ports);
+            b->ports_xid = send_msg(b, ofputil_encode_port_desc_stats_request(
+                                           rconn_get_version(b->rconn),
+                                           OFPP_ANY));
+        }
+    }
+}
+
+static void
+ask_for_stats(struct vtrace_deployer *d, struct bridge *b)
+{
+    struct ofputil_flow_stats_request request = {
+        .cookie = htonll(d->cookies),
+        .cookie_mask = htonll(d->mask),
+        .out_port = OFPP_ANY,
+        .out_group = OFPG_ANY,
+        .table_id = 0,
+    };
+    bool any = false;
+    struct op *op;
+
+    HMAP_FOR_EACH (op, node, &d->ops) {
+        if (op->bridge == b) {
+            op->asked = op->status == VTRACE_OP_INSTALLED;
+            op->seen = false;
+            any = any || op->asked;
+        }
+    }
+    b->next_stats = time_msec() + VTRACE_DEPLOYER_POLL_MS;
+    if (any) {
+        match_init_catchall(&request.match);
+        b->stats_xid = send_msg(b, ofputil_encode_flow_stats_request(
+                                       &request, b->protocol));
+    }
+}
+
+/* Receiving. */
+
+static void
+received_ports(struct bridge *b, const struct ofp_header *oh)
+{
+    struct ofpbuf msg = ofpbuf_const_initializer(oh, ntohs(oh->length));
+    struct ofputil_phy_port port;
+    int error;
+
+    ofpraw_pull_assert(&msg);
+    while (!(error = ofputil_pull_phy_port(oh->version, &msg, &port))
+           && shash_count(&b->ports) < MAX_PORTS) {
+        shash_replace(&b->ports, port.name,
+                      (void *) (uintptr_t) ofp_to_u16(port.port_no));
+    }
+    if (error && error != EOF) {
+        VLOG_WARN("bridge %s: port list: %s", b->name,
+                  ofperr_to_string(error));
+    }
+    if (!ofpmp_more(oh)) {
+        b->ports_xid = 0;
+        b->ports_valid = true;
+    }
+}
+
+static void
+received_stats(struct vtrace_deployer *d, struct bridge *b,
+               const struct ofp_header *oh)
+{
+    struct ofpbuf msg = ofpbuf_const_initializer(oh, ntohs(oh->length));
+    struct ofputil_flow_stats fs;
+    struct ofpbuf ofpacts;
+    struct op *op;
+    int error;
+
+    ofpbuf_init(&ofpacts, 0);
+    while (!(error = ofputil_decode_flow_stats_reply(&fs, &msg, true,
+                                                     &ofpacts))) {
+        op = find_op(d, ntohll(fs.cookie));
+        if (op && op->bridge == b) {
+            op->seen = true;
+            op->packets = MAX(op->packets, fs.packet_count);
+        }
+    }
+    ofpbuf_uninit(&ofpacts);
+    if (error != EOF) {
+        /* Says nothing about what is there. */
+        VLOG_WARN("bridge %s: flow statistics: %s", b->name,
+                  ofperr_to_string(error));
+        b->stats_xid = 0;
+        return;
+    }
+    if (ofpmp_more(oh)) {
+        return;
+    }
+    b->stats_xid = 0;
+    HMAP_FOR_EACH (op, node, &d->ops) {
+        if (op->bridge == b && op->asked && !op->seen
+            && op->status == VTRACE_OP_INSTALLED) {
+            op->status = VTRACE_OP_GONE;
+            set_why(op, xasprintf("bridge %s: the task's rule is gone: "
+                                  "somebody removed it, or the switch was "
+                                  "restarted", b->name));
+        }
+    }
+}
+
+static char *
+explain_error(struct bridge *b, enum ofperr error)
+{
+    switch ((unsigned int) error) {
+    case OFPERR_OFPFMFC_OVERLAP:
+        return xasprintf("bridge %s: another rule of priority 65535 matches "
+                         "some of these packets", b->name);
+    case OFPERR_OFPBAC_BAD_VENDOR:
+    case OFPERR_OFPBAC_BAD_VENDOR_TYPE:
+        return xasprintf("bridge %s: the switch does not know the action "
+                         "vtrace: it is not ovs-zoo's, or too old", b->name);
+    default:
+        return xasprintf("bridge %s: the switch refused the rule: %s",
+                         b->name, ofperr_to_string(error));
+    }
+}
+
+static void
+received_error(struct vtrace_deployer *d, struct bridge *b,
+               const struct ofp_header *oh)
+{
+    enum ofperr error = ofperr_decode_msg(oh, NULL);
+    struct op *op;
+
+    if (b->stats_xid && oh->xid == b->stats_xid) {
+        b->stats_xid = 0;
+    }
+    if (b->ports_xid && oh->xid == b->ports_xid) {
+        b->ports_xid = 0;
+        b->ports_valid = true;
+    }
+    HMAP_FOR_EACH (op, node, &d->ops) {
+        if (op->bridge == b && op->sent && op->flow_mod_xid == oh->xid
+            && op->status == VTRACE_OP_INSTALLING) {
+            op->status = VTRACE_OP_REFUSED;
+            set_why(op, explain_error(b, error));
+            return;
+        }
+    }
+    VLOG_WARN("bridge %s: %s", b->name, ofperr_to_string(error));
+}
+
+static void
+received_barrier(struct vtrace_deployer *d, struct bridge *b,
+                 const struct ofp_header *oh)
+{
+    struct op *op;
+
+    if (b->phase == PHASE_SWEEP && oh->xid == b->sweep_xid) {
+        b->swept = true;
+        b->phase = PHASE_READY;
+        return;
+    }
+    HMAP_FOR_EACH (op, node, &d->ops) {
+        if (op->bridge == b && op->sent && op->barrier_xid == oh->xid) {
+            if (op->status == VTRACE_OP_INSTALLING) {
+                vtrace_fault("flow-mod:barrier");
+                op->status = VTRACE_OP_INSTALLED;
+            } else if (op->status == VTRACE_OP_REMOVING) {
+                op->status = VTRACE_OP_REMOVED;
+            }
+            set_why(op, NULL);
+        }
+    }
+}
+
+static void
+received(struct vtrace_deployer *d, struct bridge *b,
+         const struct ofp_header *oh)
+{
+    enum ofptype type;
+    enum ofperr error = ofptype_decode(&type, oh);
+
+    if (error) {
+        VLOG_WARN("bridge %s: %s", b->name, ofperr_to_string(error));
+        return;
+    }
+    if (type == OFPTYPE_ECHO_REQUEST) {
+        send_msg(b, ofputil_encode_echo_reply(oh));
+    } else if (type == OFPTYPE_BARRIER_REPLY) {
+        received_barrier(d, b, oh);
+    } else if (type == OFPTYPE_ERROR) {
+        received_error(d, b, oh);
+    } else if (type == OFPTYPE_PORT_DESC_STATS_REPLY) {
+        if (b->ports_xid && oh->xid == b->ports_xid) {
+            received_ports(b, oh);
+        }
+    } else if (type == OFPTYPE_FLOW_STATS_REPLY) {
+        if (b->stats_xid && oh->xid == b->stats_xid) {
+            received_stats(d, b, oh);
+        }
+    }
+}
+
+static void
+bridge_run(struct vtrace_deployer *d, struct bridge *b)
+{
+    bool busy = false;
+    struct op *op;
+
+    rconn_run(b->rconn);
+    if (!rconn_is_connected(b->rconn)) {
+        b->phase = PHASE_CONNECT;
+    } else if (b->phase == PHASE_CONNECT
+               || b->seqno != rconn_get_connection_seqno(b->rconn)) {
+        b->seqno = rconn_get_connection_seqno(b->rconn);
+        bridge_connected(d, b);
+    }
+    for (int i = 0; i < 50; i++) {
+        struct ofpbuf *msg = rconn_recv(b->rconn);
+
+        if (!msg) {
+            break;
+        }
+        received(d, b, msg->data);
+        ofpbuf_delete(msg);
+    }
+    HMAP_FOR_EACH (op, node, &d->ops) {
+        if (op->bridge == b) {
+            busy = true;
+            if (b->phase == PHASE_READY) {
+                run_op(b, op);
+            }
+        }
+    }
+    if (b->phase == PHASE_READY && !b->stats_xid
+        && time_msec() >= b->next_stats) {
+        ask_for_stats(d, b);
+    }
+    if (busy) {
+        b->last_use = time_msec();
+    } else if (time_msec() - b->last_use > IDLE_MS
+               && (b->swept || !strstr(b->target, "%b"))) {
+        bridge_destroy(d, b);
+    }
+}
+
+void
+vtrace_deployer_run(struct vtrace_deployer *d)
+{
+    struct bridge *b;
+
+    HMAP_FOR_EACH_SAFE (b, node, &d->bridges) {
+        bridge_run(d, b);
+    }
+}
+
+void
+vtrace_deployer_wait(struct vtrace_deployer *d)
+{
+    struct bridge *b;
+    struct op *op;
+
+    HMAP_FOR_EACH (b, node, &d->bridges) {
+        rconn_run_wait(b->rconn);
+        rconn_recv_wait(b->rconn);
+        if (b->phase == PHASE_READY && !b->stats_xid) {
+            poll_timer_wait_until(b->next_stats);
+        }
+    }
+    HMAP_FOR_EACH (op, node, &d->ops) {
+        if (op->bridge->phase == PHASE_READY && !op->sent
+            && (op->status == VTRACE_OP_REMOVING
+                || (op->status == VTRACE_OP_INSTALLING
+                    && !op->bridge->ports_xid))) {
+            poll_immediate_wake();
+        }
+    }
+}
+
+/* Status. */
+
+static char *
+bridge_status(const struct bridge *b)
+{
+    int error = rconn_get_last_error(b->rconn);
+
+    if (b->phase == PHASE_READY) {
+        return xstrdup("connected");
+    }
+    return xasprintf("not connected: %s",
+                     error ? ovs_retval_to_string(error) : "no answer");
+}
+
+void
+vtrace_deployer_format(const struct vtrace_deployer *d, struct ds *s)
+{
+    const struct bridge *b;
+    const struct op *op;
+
+    HMAP_FOR_EACH (b, node, &d->bridges) {
+        char *status = bridge_status(b);
+        size_t n = 0;
+
+        HMAP_FOR_EACH (op, node, &d->ops) {
+            n += op->bridge == b && op->status == VTRACE_OP_INSTALLED;
+        }
+        ds_put_format(s, "%s at %s: %s, %"PRIuSIZE" rules\n", b->name,
+                      b->target, status, n);
+        free(status);
+    }
+}
+
+char *
+vtrace_deployer_target_status(const struct vtrace_deployer *d,
+                              const char *target)
+{
+    const struct bridge *b, *found = NULL;
+
+    HMAP_FOR_EACH (b, node, &d->bridges) {
+        if (!strcmp(b->target, target)
+            && (!found || found->phase == PHASE_READY)) {
+            found = b;
+        }
+    }
+    return found ? bridge_status(found) : xstrdup("idle");
+}

@@ -1,0 +1,419 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#include <config.h>
+#include "vtrace/store.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "openvswitch/util.h"
+#include "util.h"
+#include "vtrace/store-sql.h"
+
+static const char *const state_names[] = {
+    [VTRACE_NEW] = "new",
+    [VTRACE_READY] = "ready",
+    [VTRACE_DEPLOYED] = "deployed",
+    [VTRACE_RUNNING] = "running",
+    [VTRACE_DONE] = "done",
+    [VTRACE_FAILED] = "failed",
+    [VTRACE_EXPIRED] = "expired",
+};
+
+const char *
+vtrace_state_to_string(enum vtrace_state state)
+{
+    return state_names[state];
+}
+
+bool
+vtrace_state_from_string(const char *s, enum vtrace_state *state)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(state_names); i++) {
+        if (!strcmp(s, state_names[i])) {
+            *state = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+void
+vtrace_task_destroy(struct vtrace_task *task)
+{
+    if (task) {
+        free(task->domain);
+        free(task->reason);
+        free(task->result);
+        free(task);
+    }
+}
+
+static char *
+text_dup(sqlite3_stmt *stmt, int column)
+{
+    return sqlite3_column_type(stmt, column) == SQLITE_NULL
+           ? NULL
+           : xstrdup(vtrace_sql_text(stmt, column));
+}
+
+static void
+copy_name(char *name, sqlite3_stmt *stmt, int column)
+{
+    ovs_strlcpy(name, vtrace_sql_text(stmt, column),
+                VTRACE_STORE_MAX_NAME + 1);
+}
+
+static void
+load_rule(struct vtrace_store *store, sqlite3_stmt *stmt,
+          struct vtrace_task *task)
+{
+    struct vtrace_rule *rule = &task->rules[task->n_rules];
+
+    rule->direction = sqlite3_column_int(stmt, 0);
+    rule->state = sqlite3_column_int(stmt, 1);
+    copy_name(rule->entry.node, stmt, 2);
+    copy_name(rule->entry.bridge, stmt, 3);
+    copy_name(rule->entry.port, stmt, 4);
+    rule->match.proto = sqlite3_column_int(stmt, 5);
+    inet_pton(AF_INET6, vtrace_sql_text(stmt, 6), &rule->match.src);
+    inet_pton(AF_INET6, vtrace_sql_text(stmt, 7), &rule->match.dst);
+    rule->match.sport = sqlite3_column_int(stmt, 8);
+    rule->match.dport = sqlite3_column_int(stmt, 9);
+    rule->match.vlan = sqlite3_column_int(stmt, 10);
+    rule->color = sqlite3_column_int(stmt, 11);
+    rule->expires = sqlite3_column_int64(stmt, 12);
+    rule->cookie = vtrace_store_cookie(store, task->id, rule->direction);
+    task->n_rules++;
+}
+
+static char *
+load_rules(struct vtrace_store *store, struct vtrace_task *task)
+{
+    sqlite3_stmt *stmt;
+    char *error = NULL;
+    int rc;
+
+    stmt = vtrace_sql_query(store, "SELECT direction, state, node, bridge, "
+                            "port, proto, src, dst, sport, dport, vlan, "
+                            "color, ifnull(expires, 0) FROM rules "
+                            "WHERE task = ? ORDER BY direction", "i",
+                            task->id);
+    while ((rc = stmt ? sqlite3_step(stmt) : SQLITE_ERROR) == SQLITE_ROW
+           && task->n_rules < VTRACE_N_DIRECTIONS) {
+        load_rule(store, stmt, task);
+    }
+    if (rc != SQLITE_DONE) {
+        error = vtrace_sql_error(store);
+    } else if (!task->n_rules || task->rules[0].direction) {
+        error = xasprintf("task %"PRId64": it has no rule", task->id);
+    }
+    sqlite3_finalize(stmt);
+    if (!error) {
+        task->request.entry = task->rules[0].entry;
+        task->request.match = task->rules[0].match;
+    }
+    return error;
+}
+
+static char *
+load_task(struct vtrace_store *store, int64_t id, sqlite3_stmt *stmt,
+          struct vtrace_task *task)
+{
+    task->id = id;
+    copy_name(task->request.tenant, stmt, 0);
+    task->domain = text_dup(stmt, 1);
+    if (!vtrace_state_from_string(vtrace_sql_text(stmt, 2), &task->state)) {
+        return xasprintf("task %"PRId64": %s is not a state", id,
+                         vtrace_sql_text(stmt, 2));
+    }
+    task->request.duration = sqlite3_column_int64(stmt, 3);
+    task->request.exp = sqlite3_column_int(stmt, 4);
+    task->request.both = sqlite3_column_int(stmt, 5);
+    task->request.inject = sqlite3_column_int(stmt, 6);
+    task->created = sqlite3_column_int64(stmt, 7);
+    task->ready = sqlite3_column_int64(stmt, 8);
+    task->deployed = sqlite3_column_int64(stmt, 9);
+    task->running = sqlite3_column_int64(stmt, 10);
+    task->ended = sqlite3_column_int64(stmt, 11);
+    task->ends = sqlite3_column_int64(stmt, 12);
+    task->reason = text_dup(stmt, 13);
+    task->result = text_dup(stmt, 14);
+    return load_rules(store, task);
+}
+
+char *
+vtrace_store_get(struct vtrace_store *store, const char *tenant, int64_t id,
+                 struct vtrace_task **taskp)
+{
+    struct vtrace_task *task = xzalloc(sizeof *task);
+    sqlite3_stmt *stmt;
+    char *error;
+
+    stmt = vtrace_sql_query(store, "SELECT tenant, domain, state, duration, "
+                            "exp, both, inject, created, ready, deployed, "
+                            "running, ended, ends, reason, result FROM tasks "
+                            "WHERE id = ?1 AND (?2 IS NULL OR tenant = ?2)",
+                            "is", id, tenant);
+    switch (stmt ? sqlite3_step(stmt) : SQLITE_ERROR) {
+    case SQLITE_ROW:
+        error = load_task(store, id, stmt, task);
+        break;
+    case SQLITE_DONE:
+        error = xasprintf("%"PRId64": no such task", id);
+        break;
+    default:
+        error = vtrace_sql_error(store);
+    }
+    sqlite3_finalize(stmt);
+    if (error) {
+        vtrace_task_destroy(task);
+        task = NULL;
+    }
+    *taskp = task;
+    return error;
+}
+
+char *
+vtrace_store_list(struct vtrace_store *store, const char *tenant,
+                  enum vtrace_which which, int64_t **ids, size_t *n)
+{
+    static const char *const where[] = {
+        [VTRACE_ALL] = "1",
+        [VTRACE_UNENDED] = "state IN ('new', 'ready', 'deployed', 'running')",
+        [VTRACE_UNSETTLED] = "id IN (SELECT task FROM rules "
+                             "       WHERE rules.state < 4) "
+                             "OR state IN ('new', 'ready', 'deployed', "
+                             "             'running')",
+    };
+    size_t allocated = 0;
+    sqlite3_stmt *stmt;
+    char *error = NULL, *sql;
+    int rc;
+
+    *ids = NULL;
+    *n = 0;
+    sql = xasprintf("SELECT id FROM tasks WHERE (%s) "
+                    "AND (?1 IS NULL OR tenant = ?1) ORDER BY id",
+                    where[which]);
+    stmt = vtrace_sql_query(store, sql, "s", tenant);
+    free(sql);
+    while ((rc = stmt ? sqlite3_step(stmt) : SQLITE_ERROR) == SQLITE_ROW) {
+        if (*n >= allocated) {
+            *ids = x2nrealloc(*ids, &allocated, sizeof **ids);
+        }
+        (*ids)[(*n)++] = sqlite3_column_int64(stmt, 0);
+    }
+    if (rc != SQLITE_DONE) {
+        error = vtrace_sql_error(store);
+        free(*ids);
+        *ids = NULL;
+        *n = 0;
+    }
+    sqlite3_finalize(stmt);
+    return error;
+}
+
+/* Nodes. */
+
+void
+vtrace_store_nodes_destroy(struct vtrace_store_node *nodes, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        free(nodes[i].name);
+        free(nodes[i].target);
+        free(nodes[i].domain);
+    }
+    free(nodes);
+}
+
+static char *
+check_node_name(const char *what, const char *name)
+{
+    size_t len = strlen(name);
+
+    if (!len || len > VTRACE_STORE_MAX_NAME) {
+        return xasprintf("%s: a name has 1 to %d characters", what,
+                         VTRACE_STORE_MAX_NAME);
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (!isalnum((unsigned char) name[i]) && !strchr("_.-", name[i])) {
+            return xasprintf("%s %s: only letters, digits and _.- can be in "
+                             "a name", what, name);
+        }
+    }
+    return NULL;
+}
+
+char *
+vtrace_store_add_node(struct vtrace_store *store, const char *name,
+                      const char *target, const char *domain, bool from_file)
+{
+    char *error = check_node_name("node", name);
+    size_t len = strlen(target);
+
+    if (!error && *domain) {
+        error = check_node_name("domain", domain);
+    }
+    if (!error && (!len || len > 255 || strcspn(target, " \t\r\n") != len)) {
+        error = xasprintf("node %s: %s is not an OpenFlow target", name,
+                          target);
+    }
+    if (!error) {
+        error = vtrace_sql_begin(store, "node");
+    }
+    if (!error) {
+        error = vtrace_sql_exec(
+            store, NULL, "INSERT INTO nodes VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET target = excluded.target, "
+            "domain = excluded.domain, from_file = excluded.from_file",
+            "sssi", name, target, domain, (int64_t) from_file);
+        error = vtrace_sql_end(store, "node", error);
+    }
+    return error;
+}
+
+static char *
+remove_node__(struct vtrace_store *store, const char *name)
+{
+    int64_t used;
+    char *error;
+    int n;
+
+    error = vtrace_sql_int(store, 0, &used, "SELECT count(*) FROM rules "
+                           "WHERE node = ? AND state < 4", "s", name);
+    if (!error && used) {
+        error = xasprintf("node %s: %"PRId64" tasks use it: stop them first",
+                          name, used);
+    }
+    if (!error) {
+        error = vtrace_sql_exec(store, &n, "DELETE FROM nodes WHERE name = ?",
+                                "s", name);
+        if (!error && !n) {
+            error = xasprintf("node %s: no such node", name);
+        }
+    }
+    return error;
+}
+
+char *
+vtrace_store_remove_node(struct vtrace_store *store, const char *name)
+{
+    char *error = vtrace_sql_begin(store, "node");
+
+    if (!error) {
+        error = remove_node__(store, name);
+        error = vtrace_sql_end(store, "node", error);
+    }
+    return error;
+}
+
+char *
+vtrace_store_nodes(struct vtrace_store *store, const char *name,
+                   struct vtrace_store_node **nodesp, size_t *n)
+{
+    size_t allocated = 0;
+    sqlite3_stmt *stmt;
+    char *error = NULL;
+    int rc;
+
+    *nodesp = NULL;
+    *n = 0;
+    stmt = vtrace_sql_query(store, "SELECT name, target, domain, from_file "
+                            "FROM nodes WHERE ?1 IS NULL OR name = ?1 "
+                            "ORDER BY name", "s", name);
+    while ((rc = stmt ? sqlite3_step(stmt) : SQLITE_ERROR) == SQLITE_ROW) {
+        if (*n >= allocated) {
+            *nodesp = x2nrealloc(*nodesp, &allocated, sizeof **nodesp);
+        }
+        (*nodesp)[(*n)++] = (struct vtrace_store_node) {
+            .name = xstrdup(vtrace_sql_text(stmt, 0)),
+            .target = xstrdup(vtrace_sql_text(stmt, 1)),
+            .domain = xstrdup(vtrace_sql_text(stmt, 2)),
+            .from_file = sqlite3_column_int(stmt, 3),
+        };
+    }
+    if (rc != SQLITE_DONE) {
+        error = vtrace_sql_error(store);
+        vtrace_store_nodes_destroy(*nodesp, *n);
+        *nodesp = NULL;
+        *n = 0;
+    }
+    sqlite3_finalize(stmt);
+    return error;
+}
+
+/* Checks. */
+
+char *
+vtrace_store_check(struct vtrace_store *store)
+{
+    /* Each query finds what must not be. */
+    static const struct {
+        const char *what;
+        const char *sql;
+    } checks[] = {
+        { "a task without a rule",
+          "SELECT id FROM tasks WHERE NOT EXISTS "
+          "(SELECT 1 FROM rules WHERE task = id AND direction = 0)" },
+        { "a rule that does not fit its task's state",
+          "SELECT id FROM tasks JOIN rules ON task = id "
+          "AND direction = 0 WHERE NOT CASE tasks.state "
+          "WHEN 'new' THEN rules.state = 0 WHEN 'ready' THEN rules.state = 0 "
+          "WHEN 'deployed' THEN rules.state = 1 "
+          "WHEN 'running' THEN rules.state = 2 "
+          "ELSE rules.state IN (3, 4) END" },
+        { "a reverse rule of a task that does not run",
+          "SELECT id FROM tasks JOIN rules ON task = id AND direction = 1 "
+          "WHERE (tasks.state = 'running') <> (rules.state < 3)" },
+        { "a rule that may be in a switch for ever",
+          "SELECT task FROM rules WHERE state BETWEEN 1 AND 3 "
+          "AND ifnull(expires, 0) <= 0" },
+        { "a rule without its color",
+          "SELECT rules.task FROM rules JOIN nodes ON name = node "
+          "LEFT JOIN colors ON colors.domain = nodes.domain "
+          "AND colors.color = rules.color "
+          "WHERE rules.state < 4 AND (colors.task IS NOT rules.task "
+          "OR colors.direction IS NOT rules.direction)" },
+        { "a color without its rule",
+          "SELECT ifnull(task, 0) FROM colors WHERE task IS NOT NULL "
+          "AND NOT EXISTS (SELECT 1 FROM rules "
+          "WHERE rules.task = colors.task "
+          "AND rules.direction = colors.direction AND state < 4)" },
+        { "a task that lacks the time of a step",
+          "SELECT id FROM tasks WHERE CASE state "
+          "WHEN 'new' THEN ready WHEN 'ready' THEN deployed "
+          "WHEN 'deployed' THEN running ELSE NULL END IS NOT NULL "
+          "OR (state = 'running' AND (running IS NULL OR ends IS NULL)) "
+          "OR (state IN ('done', 'failed', 'expired')) "
+          "   <> (ended IS NOT NULL)" },
+    };
+    char *error = NULL;
+
+    for (size_t i = 0; i < ARRAY_SIZE(checks) && !error; i++) {
+        int64_t id;
+
+        error = vtrace_sql_int(store, -1, &id, checks[i].sql, "");
+        if (!error && id >= 0) {
+            error = xasprintf("%s: task %"PRId64": %s", store->file, id,
+                              checks[i].what);
+        }
+    }
+    return error;
+}

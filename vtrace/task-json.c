@@ -1,0 +1,293 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#include <config.h>
+#include "vtrace/task-json.h"
+
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "openvswitch/dynamic-string.h"
+#include "packets.h"
+#include "util.h"
+#include "vtrace-rules/task-options.h"
+#include "vtrace/analyze.h"
+#include "vtrace/vtrace-json.h"
+
+static void
+put_string(struct json *json, const char *name, const char *value)
+{
+    json_object_put(json, name, json_string_create(value));
+}
+
+static void
+put_integer(struct json *json, const char *name, long long int value)
+{
+    json_object_put(json, name, json_integer_create(value));
+}
+
+/* Addresses of struct vtrace_match: IPv4 as such, "any" for in6addr_any. */
+static void
+put_address(struct json *json, const char *name, const struct in6_addr *addr)
+{
+    struct ds s = DS_EMPTY_INITIALIZER;
+
+    if (ipv6_addr_equals(addr, &in6addr_any)) {
+        ds_put_cstr(&s, "any");
+    } else {
+        ipv6_format_mapped(addr, &s);
+    }
+    put_string(json, name, ds_cstr(&s));
+    ds_destroy(&s);
+}
+
+static void
+put_entry(struct json *json, const struct vtrace_entry *entry)
+{
+    char *s = xasprintf("%s/%s/%s", entry->node, entry->bridge, entry->port);
+
+    put_string(json, "at", s);
+    free(s);
+}
+
+struct json *
+vtrace_request_to_json(const struct vtrace_request *request)
+{
+    struct json *json = json_object_create();
+
+    if (request->tenant[0]) {
+        put_string(json, "tenant", request->tenant);
+    }
+    put_entry(json, &request->entry);
+    put_integer(json, "proto", request->match.proto);
+    put_address(json, "src", &request->match.src);
+    put_address(json, "dst", &request->match.dst);
+    put_integer(json, "sport", request->match.sport);
+    put_integer(json, "dport", request->match.dport);
+    put_integer(json, "vlan", request->match.vlan);
+    put_integer(json, "duration_ms", request->duration);
+    put_integer(json, "exp", request->exp);
+    json_object_put(json, "both", json_boolean_create(request->both));
+    put_integer(json, "inject", request->inject);
+    return json;
+}
+
+static char *
+get_address(const struct json *json, const char *name, struct in6_addr *addr)
+{
+    const char *s = vtrace_json_string(json, name, "");
+
+    if (!strcmp(s, "any")) {
+        *addr = in6addr_any;
+    } else if (!ipv6_parse(s, addr)) {
+        ovs_be32 ip;
+
+        if (!ip_parse(s, &ip)) {
+            return xasprintf("%s: %s is not an IP address", name, s);
+        }
+        in6_addr_set_mapped_ipv4(addr, ip);
+    }
+    return NULL;
+}
+
+static char *
+get_integer(const struct json *json, const char *name, int64_t max,
+            int64_t *value)
+{
+    *value = vtrace_json_integer(json, name, 0);
+    return *value < 0 || *value > max
+           ? xasprintf("%s: %"PRId64" is out of range 0..%"PRId64, name,
+                       *value, max)
+           : NULL;
+}
+
+char *
+vtrace_request_from_json(const struct json *json,
+                         struct vtrace_request *request)
+{
+    const char *tenant = vtrace_json_string(json, "tenant", "");
+    int64_t proto, sport, dport, vlan, exp, inject;
+    char *error;
+
+    memset(request, 0, sizeof *request);
+    if (strlen(tenant) > VTRACE_STORE_MAX_NAME) {
+        return xasprintf("tenant: longer than %d characters",
+                         VTRACE_STORE_MAX_NAME);
+    }
+    ovs_strlcpy(request->tenant, tenant, sizeof request->tenant);
+    error = vtrace_task_parse_entry("at", vtrace_json_string(json, "at", ""),
+                                    &request->entry);
+    if (!error) {
+        error = get_address(json, "src", &request->match.src);
+    }
+    if (!error) {
+        error = get_address(json, "dst", &request->match.dst);
+    }
+    if (!error) {
+        error = get_integer(json, "proto", UINT8_MAX, &proto);
+    }
+    if (!error) {
+        error = get_integer(json, "sport", UINT16_MAX, &sport);
+    }
+    if (!error) {
+        error = get_integer(json, "dport", UINT16_MAX, &dport);
+    }
+    if (!error) {
+        error = get_integer(json, "vlan", 4094, &vlan);
+    }
+    if (!error) {
+        error = get_integer(json, "exp", VTRACE_STORE_MAX_EXP, &exp);
+    }
+    if (!error) {
+        error = get_integer(json, "inject", VTRACE_TASK_MAX_INJECT, &inject);
+    }
+    if (!error) {
+        error = get_integer(json, "duration_ms", VTRACE_STORE_MAX_DURATION,
+                            &request->duration);
+    }
+    if (error) {
+        return error;
+    }
+    request->match.proto = proto;
+    request->match.sport = sport;
+    request->match.dport = dport;
+    request->match.vlan = vlan;
+    request->exp = exp;
+    request->inject = inject;
+    request->both = vtrace_json_true(json, "both");
+    return NULL;
+}
+
+char *
+vtrace_task_result(const struct vtrace_analysis *analysis)
+{
+    struct json *json = json_object_create();
+    char *s;
+
+    json_object_put(json, "operator", vtrace_analysis_to_json(analysis,
+                                                              false));
+    json_object_put(json, "tenant", vtrace_analysis_to_json(analysis, true));
+    s = json_to_string(json, 0);
+    json_destroy(json);
+    return s;
+}
+
+/* Copies the members of 'from' that 'to' does not have. */
+static void
+merge(struct json *to, const struct json *from, bool brief)
+{
+    struct shash_node *node;
+
+    SHASH_FOR_EACH (node, json_object(from)) {
+        if (!shash_find(json_object(to), node->name)
+            && (!brief || !strcmp(node->name, "verdict"))) {
+            json_object_put(to, node->name, json_deep_clone(node->data));
+        }
+    }
+}
+
+static void
+put_result(struct json *json, const struct vtrace_task *task, bool tenant,
+           bool brief, const struct vtrace_analysis *analysis)
+{
+    struct json *result = NULL;
+    const struct json *part;
+
+    if (analysis) {
+        result = vtrace_analysis_to_json(analysis, tenant);
+        merge(json, result, brief);
+    } else if (task->result) {
+        result = json_from_string(task->result);
+        part = vtrace_json_member(result, tenant ? "tenant" : "operator",
+                                  JSON_OBJECT);
+        if (part) {
+            merge(json, part, brief);
+        }
+    }
+    json_destroy(result);
+}
+
+static void
+put_rules(struct json *json, const struct vtrace_task *task)
+{
+    static const char *const states[] = {
+        [VTRACE_RULE_WANTED] = "wanted",
+        [VTRACE_RULE_SENT] = "sent",
+        [VTRACE_RULE_INSTALLED] = "installed",
+        [VTRACE_RULE_REMOVING] = "removing",
+        [VTRACE_RULE_GONE] = "gone",
+    };
+    struct json *rules = json_array_create_empty();
+
+    for (size_t i = 0; i < task->n_rules; i++) {
+        const struct vtrace_rule *rule = &task->rules[i];
+        struct json *elem = json_object_create();
+        char *cookie = xasprintf("%#"PRIx64, rule->cookie);
+
+        put_string(elem, "direction", i ? "reverse" : "forward");
+        put_string(elem, "state", states[rule->state]);
+        put_entry(elem, &rule->entry);
+        put_integer(elem, "color", rule->color);
+        put_string(elem, "cookie", cookie);
+        json_array_add(rules, elem);
+        free(cookie);
+    }
+    json_object_put(json, "rules", rules);
+}
+
+static const char *
+reverse_state(const struct vtrace_task *task, const char *reverse_error)
+{
+    return reverse_error ? reverse_error
+           : task->n_rules < 2 ? "waiting"
+           : task->rules[VTRACE_REVERSE].state < VTRACE_RULE_INSTALLED
+           ? "deployed"
+           : task->rules[VTRACE_REVERSE].state == VTRACE_RULE_INSTALLED
+           ? "running"
+           : "done";
+}
+
+struct json *
+vtrace_task_to_json(const struct vtrace_task *task, bool tenant, bool brief,
+                    const struct vtrace_analysis *analysis,
+                    const char *reverse_error)
+{
+    struct json *json = json_object_create();
+
+    put_integer(json, "id", task->id);
+    put_string(json, "state", vtrace_state_to_string(task->state));
+    json_object_put(json, "request", vtrace_request_to_json(&task->request));
+    put_integer(json, "created_ms", task->created);
+    if (task->running) {
+        put_integer(json, "running_ms", task->running);
+        put_integer(json, "ends_ms", task->ends);
+    }
+    if (task->ended) {
+        put_integer(json, "ended_ms", task->ended);
+    }
+    if (task->reason) {
+        put_string(json, "reason", task->reason);
+    }
+    if (task->request.both) {
+        put_string(json, "reverse", reverse_state(task, reverse_error));
+    }
+    if (!tenant && !brief) {
+        put_rules(json, task);
+    }
+    put_result(json, task, tenant, brief, analysis);
+    return json;
+}

@@ -1,0 +1,612 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#include <config.h>
+#include "vtrace/tasks.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hash.h"
+#include "openvswitch/hmap.h"
+#include "openvswitch/poll-loop.h"
+#include "openvswitch/vlog.h"
+#include "random.h"
+#include "timeval.h"
+#include "util.h"
+#include "vtrace-rules/task-options.h"
+#include "vtrace-rules/vtrace-flow.h"
+#include "vtrace/analyze.h"
+#include "vtrace/deployer.h"
+#include "vtrace/store.h"
+#include "vtrace/task-json.h"
+#include "vtrace/vtrace-json.h"
+
+VLOG_DEFINE_THIS_MODULE(vtrace_tasks);
+
+/* How often tasks are looked at while there are any, in ms. */
+#define TICK_MS 50
+
+/* A rule goes away by itself so long after it should have been removed. */
+#define TIMEOUT_MARGIN_MS 5000
+
+/* After a task's time is over, so long is waited for the last records. */
+#define GRACE_MS 7000
+
+/* A task that has not ended. */
+struct live {
+    struct hmap_node node;      /* In struct vtrace_tasks's 'live'. */
+    int64_t id;
+    struct vtrace_analysis *analysis;
+    bool listening[VTRACE_N_DIRECTIONS];
+    bool began[VTRACE_N_DIRECTIONS];    /* Installation, by this process. */
+    bool stop;                  /* A user wants it to end. */
+    int64_t stopped;            /* When its time was over, or 0. */
+    char *reverse_error;        /* Why there is no reverse rule, or NULL. */
+};
+
+struct vtrace_tasks {
+    struct vtrace_store *store;
+    struct vtrace_deployer *deployer;
+    struct vtrace_analyzer *analyzer;
+    struct hmap live;
+    long long int next_run;     /* LLONG_MAX without unsettled tasks. */
+};
+
+struct vtrace_tasks *
+vtrace_tasks_create(struct vtrace_store *store,
+                    struct vtrace_deployer *deployer,
+                    struct vtrace_analyzer *analyzer)
+{
+    struct vtrace_tasks *tasks = xzalloc(sizeof *tasks);
+
+    tasks->store = store;
+    tasks->deployer = deployer;
+    tasks->analyzer = analyzer;
+    hmap_init(&tasks->live);
+    tasks->next_run = LLONG_MIN;
+    return tasks;
+}
+
+static void
+live_destroy(struct vtrace_tasks *tasks, struct live *live)
+{
+    hmap_remove(&tasks->live, &live->node);
+    vtrace_analysis_destroy(live->analysis);
+    free(live->reverse_error);
+    free(live);
+}
+
+void
+vtrace_tasks_destroy(struct vtrace_tasks *tasks)
+{
+    struct live *live;
+
+    if (tasks) {
+        HMAP_FOR_EACH_SAFE (live, node, &tasks->live) {
+            live_destroy(tasks, live);
+        }
+        hmap_destroy(&tasks->live);
+        free(tasks);
+    }
+}
+
+void
+vtrace_tasks_kick(struct vtrace_tasks *tasks)
+{
+    tasks->next_run = LLONG_MIN;
+}
+
+static struct live *
+find_live(const struct vtrace_tasks *tasks, int64_t id)
+{
+    struct live *live;
+
+    HMAP_FOR_EACH_WITH_HASH (live, node, hash_uint64(id), &tasks->live) {
+        if (live->id == id) {
+            return live;
+        }
+    }
+    return NULL;
+}
+
+static struct live *
+get_live(struct vtrace_tasks *tasks, int64_t id)
+{
+    struct live *live = find_live(tasks, id);
+
+    if (!live) {
+        live = xzalloc(sizeof *live);
+        live->id = id;
+        live->analysis = vtrace_analysis_create(tasks->analyzer, id);
+        hmap_insert(&tasks->live, &live->node, hash_uint64(id));
+    }
+    return live;
+}
+
+/* Returns the OpenFlow target and, if 'domain' is not NULL, the domain of node
+ * 'name', which the caller must free, or NULL. */
+static char *
+node_target(struct vtrace_tasks *tasks, const char *name, char **domain)
+{
+    struct vtrace_store_node *nodes;
+    char *target = NULL;
+    char *error;
+    size_t n;
+
+    error = vtrace_store_nodes(tasks->store, name, &nodes, &n);
+    if (error) {
+        VLOG_ERR("%s", error);
+        free(error);
+        return NULL;
+    }
+    if (n) {
+        target = xstrdup(nodes[0].target);
+        if (domain) {
+            *domain = xstrdup(nodes[0].domain);
+        }
+    }
+    vtrace_store_nodes_destroy(nodes, n);
+    return target;
+}
+
+/* Steps.  Each returns true if it changed the task in the store. */
+
+/* Returns true if 'error' is NULL; logs and frees it otherwise. */
+static bool
+succeeded(int64_t id, char *error)
+{
+    if (error) {
+        VLOG_WARN("task %"PRId64": %s", id, error);
+        free(error);
+        return false;
+    }
+    return true;
+}
+
+static bool
+end(struct vtrace_tasks *tasks, const struct vtrace_task *task,
+    enum vtrace_state state, const char *reason)
+{
+    struct live *live = find_live(tasks, task->id);
+    char *result = NULL;
+    bool changed;
+
+    if (live && task->running) {
+        result = vtrace_task_result(live->analysis);
+    }
+    changed = succeeded(task->id,
+                        vtrace_store_end(tasks->store, task->id, state, reason,
+                                         result, time_wall_msec()));
+    if (changed) {
+        VLOG_INFO("task %"PRId64": %s%s%s", task->id,
+                  vtrace_state_to_string(state), reason ? ": " : "",
+                  reason ? reason : "");
+        if (live) {
+            live_destroy(tasks, live);
+        }
+    }
+    free(result);
+    return changed;
+}
+
+/* Makes the analyzer listen for the color of 'rule'. */
+static bool
+listen_for(struct vtrace_tasks *tasks, struct live *live,
+           const struct vtrace_rule *rule)
+{
+    char *domain = NULL, *target;
+
+    if (!live->listening[rule->direction]) {
+        target = node_target(tasks, rule->entry.node, &domain);
+        if (target) {
+            live->listening[rule->direction] = vtrace_analysis_listen(
+                live->analysis, domain, rule->color, rule->direction,
+                rule->entry.node);
+        }
+        free(target);
+        free(domain);
+    }
+    return live->listening[rule->direction];
+}
+
+/* Returns how long 'rule' may be needed, in ms. */
+static int64_t
+rule_lifetime(const struct vtrace_task *task, int64_t now)
+{
+    return (task->ends ? MAX(0, task->ends - now) : task->request.duration)
+           + TIMEOUT_MARGIN_MS;
+}
+
+/* Writes down that 'rule' goes out, then sends it. */
+static bool
+deploy(struct vtrace_tasks *tasks, struct live *live,
+       const struct vtrace_task *task, const struct vtrace_rule *rule)
+{
+    int64_t now = time_wall_msec();
+    int64_t lifetime = ROUND_UP(rule_lifetime(task, now), 1000);
+    struct vtrace_flow flow = {
+        .match = rule->match,
+        .color = rule->color,
+        .exp = task->request.exp,
+        .cookie = rule->cookie,
+        .hard_timeout = MIN(lifetime / 1000, VTRACE_FLOW_MAX_TIMEOUT),
+    };
+    char *target;
+
+    /* The timeout begins when the rule arrives, which may be as late as the
+     * task's start may be. */
+    if (!succeeded(task->id,
+                   vtrace_store_deploy(tasks->store, task->id,
+                                       rule->direction,
+                                       now + lifetime + VTRACE_STORE_START_MS,
+                                       now))) {
+        return false;
+    }
+    target = node_target(tasks, rule->entry.node, NULL);
+    if (target) {
+        vtrace_deployer_install(tasks->deployer, target, rule->entry.bridge,
+                                rule->entry.port, &flow);
+        live->began[rule->direction] = true;
+    }
+    free(target);
+    return true;
+}
+
+/* Looks how far the installation of a rule that was sent is. */
+static bool
+check_installed(struct vtrace_tasks *tasks, struct live *live,
+                const struct vtrace_task *task,
+                const struct vtrace_rule *rule)
+{
+    const char *why;
+
+    switch (vtrace_deployer_status(tasks->deployer, rule->cookie, &why)) {
+    case VTRACE_OP_INSTALLED:
+        if (!succeeded(task->id,
+                       vtrace_store_installed(tasks->store, task->id,
+                                              rule->direction,
+                                              time_wall_msec()))) {
+            return false;
+        }
+        vtrace_analysis_start(live->analysis, rule->direction);
+        VLOG_INFO("task %"PRId64": rule installed at %s/%s/%s", task->id,
+                  rule->entry.node, rule->entry.bridge, rule->entry.port);
+        return true;
+
+    case VTRACE_OP_REFUSED:
+    case VTRACE_OP_GONE:
+        if (rule->direction == VTRACE_FORWARD) {
+            return end(tasks, task, VTRACE_FAILED, why);
+        }
+        if (!live->reverse_error) {
+            live->reverse_error = xstrdup(why);
+            VLOG_WARN("task %"PRId64": reverse: %s", task->id, why);
+        }
+        return false;
+
+    case VTRACE_OP_INSTALLING:
+        if (rule->direction == VTRACE_FORWARD && why
+            && time_wall_msec() - task->created
+               >= VTRACE_STORE_START_MS - 1000) {
+            return end(tasks, task, VTRACE_EXPIRED, why);
+        }
+        return false;
+
+    case VTRACE_OP_NONE:
+    case VTRACE_OP_REMOVING:
+    case VTRACE_OP_REMOVED:
+        return false;
+    }
+    OVS_NOT_REACHED();
+}
+
+/* Finds out where the traced packets come out, to trace the replies there. */
+static bool
+find_reverse(struct vtrace_tasks *tasks, struct live *live,
+             const struct vtrace_task *task)
+{
+    struct vtrace_match match;
+    struct vtrace_entry entry;
+    struct vtrace_exit exit;
+    char *error;
+
+    if (live->reverse_error
+        || !vtrace_analysis_exit(live->analysis, VTRACE_FORWARD, &exit)) {
+        return false;
+    }
+    ovs_strlcpy(entry.node, exit.node, sizeof entry.node);
+    ovs_strlcpy(entry.bridge, exit.bridge, sizeof entry.bridge);
+    ovs_strlcpy(entry.port, exit.port, sizeof entry.port);
+    vtrace_match_reverse(&exit.match, &match);
+    error = vtrace_store_add_reverse(tasks->store, task->id, &entry, &match,
+                                     time_wall_msec(), random_uint32());
+    if (error) {
+        VLOG_WARN("task %"PRId64": reverse: %s", task->id, error);
+        live->reverse_error = error;
+        return false;
+    }
+    return true;
+}
+
+/* Tells the analysis how many packets of 'direction' the switch must have
+ * recorded. */
+static void
+set_rule_count(struct vtrace_tasks *tasks, struct live *live,
+               const struct vtrace_task *task, enum vtrace_direction direction)
+{
+    uint64_t packets = vtrace_deployer_packets(tasks->deployer,
+                                               task->rules[direction].cookie);
+
+    vtrace_analysis_set_rule_count(live->analysis, direction,
+                                   packets >> (2 * task->request.exp));
+}
+
+static bool
+run_reverse(struct vtrace_tasks *tasks, struct live *live,
+            const struct vtrace_task *task)
+{
+    const struct vtrace_rule *rule = &task->rules[VTRACE_REVERSE];
+
+    if (task->n_rules < 2) {
+        return find_reverse(tasks, live, task);
+    } else if (live->reverse_error) {
+        return false;
+    } else if (rule->state == VTRACE_RULE_WANTED) {
+        return listen_for(tasks, live, rule)
+               && deploy(tasks, live, task, rule);
+    } else if (rule->state == VTRACE_RULE_SENT) {
+        return check_installed(tasks, live, task, rule);
+    }
+    set_rule_count(tasks, live, task, VTRACE_REVERSE);
+    return false;
+}
+
+static void
+remove_rules(struct vtrace_tasks *tasks, const struct vtrace_task *task)
+{
+    for (size_t i = 0; i < task->n_rules; i++) {
+        const struct vtrace_rule *rule = &task->rules[i];
+        enum vtrace_op_status status
+            = vtrace_deployer_status(tasks->deployer, rule->cookie, NULL);
+        char *target;
+
+        if (status == VTRACE_OP_REMOVING || status == VTRACE_OP_REMOVED
+            || rule->state == VTRACE_RULE_WANTED
+            || rule->state == VTRACE_RULE_GONE) {
+            continue;
+        }
+        target = node_target(tasks, rule->entry.node, NULL);
+        if (target) {
+            vtrace_deployer_remove(tasks->deployer, target,
+                                   rule->entry.bridge, rule->cookie);
+        }
+        free(target);
+    }
+}
+
+/* The task's time is over: waits for its last records. */
+static bool
+run_stopping(struct vtrace_tasks *tasks, struct live *live,
+             const struct vtrace_task *task)
+{
+    int64_t now = time_wall_msec();
+
+    if (!live->stopped) {
+        live->stopped = now;
+        vtrace_analysis_stop(live->analysis, time_wall_usec() * 1000ULL);
+        remove_rules(tasks, task);
+    }
+    if (!vtrace_analysis_is_complete(live->analysis)
+        && now - live->stopped >= 0 && now - live->stopped < GRACE_MS) {
+        return false;
+    }
+    return end(tasks, task, VTRACE_DONE, NULL);
+}
+
+static bool
+run_running(struct vtrace_tasks *tasks, const struct vtrace_task *task)
+{
+    const struct vtrace_rule *rule = &task->rules[VTRACE_FORWARD];
+    struct live *live = find_live(tasks, task->id);
+    const char *why;
+
+    if (!live || !live->began[VTRACE_FORWARD]) {
+        /* Its records went nowhere meanwhile. */
+        return end(tasks, task, VTRACE_FAILED,
+                   "vtraced was restarted while the task was running: start "
+                   "it again");
+    }
+    if (live->stopped) {
+        return run_stopping(tasks, live, task);
+    }
+    set_rule_count(tasks, live, task, VTRACE_FORWARD);
+    if (live->stop || time_wall_msec() >= task->ends) {
+        return run_stopping(tasks, live, task);
+    }
+    if (vtrace_deployer_status(tasks->deployer, rule->cookie, &why)
+        == VTRACE_OP_GONE) {
+        return end(tasks, task, VTRACE_FAILED, why);
+    }
+    return task->request.both && run_reverse(tasks, live, task);
+}
+
+/* Removes the rules of an ended task. */
+static bool
+run_ended(struct vtrace_tasks *tasks, const struct vtrace_task *task)
+{
+    bool changed = false;
+
+    remove_rules(tasks, task);
+    for (size_t i = 0; i < task->n_rules; i++) {
+        const struct vtrace_rule *rule = &task->rules[i];
+
+        if (rule->state == VTRACE_RULE_REMOVING
+            && vtrace_deployer_status(tasks->deployer, rule->cookie, NULL)
+               == VTRACE_OP_REMOVED) {
+            changed |= succeeded(
+                task->id, vtrace_store_rule_gone(tasks->store, task->id,
+                                                 rule->direction,
+                                                 time_wall_msec()));
+            vtrace_deployer_forget(tasks->deployer, rule->cookie);
+        }
+    }
+    return changed;
+}
+
+static bool
+run_task(struct vtrace_tasks *tasks, const struct vtrace_task *task)
+{
+    const struct vtrace_rule *rule = &task->rules[VTRACE_FORWARD];
+    struct live *live = vtrace_state_is_end(task->state)
+                        || task->state == VTRACE_RUNNING
+                        ? NULL : get_live(tasks, task->id);
+
+    if (live && live->stop) {
+        return end(tasks, task, VTRACE_FAILED, "stopped before it was "
+                   "running");
+    }
+    switch (task->state) {
+    case VTRACE_NEW:
+        return listen_for(tasks, live, rule)
+               && succeeded(task->id,
+                            vtrace_store_ready(tasks->store, task->id,
+                                               time_wall_msec()));
+    case VTRACE_READY:
+        /* After a restart nobody listens yet. */
+        return listen_for(tasks, live, rule)
+               && deploy(tasks, live, task, rule);
+    case VTRACE_DEPLOYED:
+        if (!listen_for(tasks, live, rule)) {
+            return false;
+        } else if (!live->began[VTRACE_FORWARD]) {
+            return deploy(tasks, live, task, rule);
+        }
+        return check_installed(tasks, live, task, rule);
+    case VTRACE_RUNNING:
+        return run_running(tasks, task);
+    case VTRACE_DONE:
+    case VTRACE_FAILED:
+    case VTRACE_EXPIRED:
+        return run_ended(tasks, task);
+    }
+    OVS_NOT_REACHED();
+}
+
+static void
+run_id(struct vtrace_tasks *tasks, int64_t id)
+{
+    bool again = true;
+
+    /* As many steps as can be taken at once, which are a few. */
+    for (int i = 0; i < 10 && again; i++) {
+        struct vtrace_task *task;
+
+        if (!succeeded(id, vtrace_store_get(tasks->store, NULL, id, &task))) {
+            return;
+        }
+        again = run_task(tasks, task);
+        vtrace_task_destroy(task);
+    }
+}
+
+void
+vtrace_tasks_run(struct vtrace_tasks *tasks)
+{
+    int64_t *ids;
+    char *error;
+    size_t n;
+
+    if (time_msec() < tasks->next_run) {
+        return;
+    }
+    vtrace_analyzer_run(tasks->analyzer, time_msec() * 1000000ULL);
+    error = vtrace_store_run(tasks->store, time_wall_msec());
+    if (!error) {
+        error = vtrace_store_list(tasks->store, NULL, VTRACE_UNSETTLED, &ids,
+                                  &n);
+    }
+    if (error) {
+        static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(1, 5);
+
+        VLOG_ERR_RL(&rl, "%s", error);
+        free(error);
+        tasks->next_run = time_msec() + 1000;
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        run_id(tasks, ids[i]);
+    }
+    /* Tasks that the store itself ended, as expired. */
+    struct live *live;
+    HMAP_FOR_EACH_SAFE (live, node, &tasks->live) {
+        bool found = false;
+
+        for (size_t i = 0; i < n && !found; i++) {
+            found = ids[i] == live->id;
+        }
+        if (!found) {
+            live_destroy(tasks, live);
+        }
+    }
+    free(ids);
+    tasks->next_run = n ? time_msec() + TICK_MS : LLONG_MAX;
+}
+
+void
+vtrace_tasks_wait(struct vtrace_tasks *tasks)
+{
+    if (tasks->next_run != LLONG_MAX) {
+        poll_timer_wait_until(tasks->next_run);
+    }
+}
+
+char *
+vtrace_tasks_stop(struct vtrace_tasks *tasks, const char *tenant, int64_t id)
+{
+    struct vtrace_task *task;
+    char *error = vtrace_store_get(tasks->store, tenant, id, &task);
+
+    if (!error) {
+        if (!vtrace_state_is_end(task->state)) {
+            get_live(tasks, id)->stop = true;
+            vtrace_tasks_kick(tasks);
+        }
+        vtrace_task_destroy(task);
+    }
+    return error;
+}
+
+char *
+vtrace_tasks_show(struct vtrace_tasks *tasks, const char *tenant, int64_t id,
+                  bool brief, struct json **json)
+{
+    struct vtrace_task *task;
+    char *error = vtrace_store_get(tasks->store, tenant, id, &task);
+    const struct live *live;
+
+    *json = NULL;
+    if (!error) {
+        live = find_live(tasks, id);
+        *json = vtrace_task_to_json(task, tenant != NULL, brief,
+                                    live && task->running ? live->analysis
+                                                          : NULL,
+                                    live ? live->reverse_error : NULL);
+        vtrace_task_destroy(task);
+    }
+    return error;
+}

@@ -1,0 +1,336 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#include <config.h>
+#include "vtrace/tenants.h"
+
+#include <fnmatch.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "openvswitch/shash.h"
+#include "ovsdb-parser.h"
+#include "ovsdb-error.h"
+#include "sset.h"
+#include "util.h"
+#include "vtrace/vtrace-json.h"
+
+struct tenant {
+    struct sset users;
+    struct sset ports;          /* Patterns. */
+    struct vtrace_quota quota;
+    int max_duration;           /* s. */
+    int max_inject;
+};
+
+struct vtrace_tenants {
+    char *file;                 /* NULL if there is none. */
+    struct sset operators;
+    struct shash tenants;       /* Of struct tenant. */
+};
+
+static char *
+parse_strings(const char *file, const char *what, const struct json *json,
+              struct sset *strings)
+{
+    if (!json) {
+        return NULL;
+    }
+    for (size_t i = 0; i < json_array_size(json); i++) {
+        const struct json *elem = json_array_at(json, i);
+
+        if (elem->type != JSON_STRING) {
+            return xasprintf("%s: %s: a list of strings is wanted", file,
+                             what);
+        }
+        sset_add(strings, json_string(elem));
+    }
+    return NULL;
+}
+
+static char *
+parse_limit(const char *file, const char *name, const char *what, int max,
+            const struct json *json, int *value)
+{
+    if (!json) {
+        return NULL;
+    }
+    if (json_integer(json) < 0 || json_integer(json) > max) {
+        return xasprintf("%s: tenant %s: %s: %"PRId64" is out of range "
+                         "0..%d", file, name, what,
+                         (int64_t) json_integer(json), max);
+    }
+    *value = json_integer(json);
+    return NULL;
+}
+
+static const struct json *
+member(struct ovsdb_parser *parser, const char *name, enum json_type type)
+{
+    return ovsdb_parser_member(parser, name, 1u << type | OP_OPTIONAL);
+}
+
+/* Ends 'parser' and returns its error or 'error'. */
+static char *
+finish(const char *file, struct ovsdb_parser *parser, char *error)
+{
+    struct ovsdb_error *parse_error = ovsdb_parser_finish(parser);
+
+    if (parse_error) {
+        char *s = ovsdb_error_to_string_free(parse_error);
+
+        free(error);
+        error = xasprintf("%s: %s", file, s);
+        free(s);
+    }
+    return error;
+}
+
+static char *
+parse_tenant(const char *file, const char *name, const struct json *json,
+             struct tenant *tenant)
+{
+    const struct json *users, *ports, *tasks, *kept, *duration, *inject;
+    struct ovsdb_parser parser;
+    char *error;
+
+    ovsdb_parser_init(&parser, json, "tenant %s", name);
+    users = member(&parser, "users", JSON_ARRAY);
+    ports = member(&parser, "ports", JSON_ARRAY);
+    tasks = member(&parser, "max_tasks", JSON_INTEGER);
+    kept = member(&parser, "max_kept", JSON_INTEGER);
+    duration = member(&parser, "max_duration", JSON_INTEGER);
+    inject = member(&parser, "max_inject", JSON_INTEGER);
+    error = finish(file, &parser, NULL);
+    if (!error) {
+        error = parse_strings(file, "users", users, &tenant->users);
+    }
+    if (!error) {
+        error = parse_strings(file, "ports", ports, &tenant->ports);
+    }
+    if (!error) {
+        error = parse_limit(file, name, "max_tasks", VTRACE_STORE_MAX_COLOR,
+                            tasks, &tenant->quota.max_tasks);
+    }
+    if (!error) {
+        error = parse_limit(file, name, "max_kept", 1000000, kept,
+                            &tenant->quota.max_kept);
+    }
+    if (!error) {
+        error = parse_limit(file, name, "max_duration",
+                            VTRACE_STORE_MAX_DURATION / 1000, duration,
+                            &tenant->max_duration);
+    }
+    if (!error) {
+        error = parse_limit(file, name, "max_inject", 1000000, inject,
+                            &tenant->max_inject);
+    }
+    return error;
+}
+
+static struct tenant *
+tenant_create(void)
+{
+    struct tenant *tenant = xmalloc(sizeof *tenant);
+
+    *tenant = (struct tenant) {
+        .users = SSET_INITIALIZER(&tenant->users),
+        .ports = SSET_INITIALIZER(&tenant->ports),
+        .quota = {
+            .max_tasks = VTRACE_TENANT_MAX_TASKS,
+            .max_kept = VTRACE_TENANT_MAX_KEPT,
+        },
+        .max_duration = VTRACE_TENANT_MAX_DURATION,
+        .max_inject = VTRACE_TENANT_MAX_INJECT,
+    };
+    return tenant;
+}
+
+static char *
+parse_file(struct vtrace_tenants *tenants, const struct json *json)
+{
+    const struct json *operators, *list;
+    struct ovsdb_parser parser;
+    struct shash_node *node;
+    char *error;
+
+    ovsdb_parser_init(&parser, json, "tenants file");
+    operators = member(&parser, "operators", JSON_ARRAY);
+    list = member(&parser, "tenants", JSON_OBJECT);
+    error = finish(tenants->file, &parser, NULL);
+    if (!error) {
+        error = parse_strings(tenants->file, "operators", operators,
+                              &tenants->operators);
+    }
+    if (error || !list) {
+        return error;
+    }
+    SHASH_FOR_EACH (node, json_object(list)) {
+        struct tenant *tenant = tenant_create();
+
+        shash_add(&tenants->tenants, node->name, tenant);
+        error = parse_tenant(tenants->file, node->name, node->data, tenant);
+        if (error) {
+            return error;
+        }
+    }
+    return NULL;
+}
+
+char *
+vtrace_tenants_load(const char *file, struct vtrace_tenants **tenantsp)
+{
+    struct vtrace_tenants *tenants = xmalloc(sizeof *tenants);
+    char *error = NULL;
+
+    tenants->file = nullable_xstrdup(file);
+    sset_init(&tenants->operators);
+    shash_init(&tenants->tenants);
+    if (file) {
+        struct json *json = json_from_file(file);
+
+        if (json->type == JSON_STRING) {
+            error = xasprintf("%s: %s", file, json_string(json));
+        } else {
+            error = parse_file(tenants, json);
+        }
+        json_destroy(json);
+    }
+    struct passwd *pw = getpwuid(geteuid());
+    sset_add(&tenants->operators, "root");
+    if (pw) {
+        sset_add(&tenants->operators, pw->pw_name);
+    }
+    if (error) {
+        vtrace_tenants_destroy(tenants);
+        tenants = NULL;
+    }
+    *tenantsp = tenants;
+    return error;
+}
+
+void
+vtrace_tenants_destroy(struct vtrace_tenants *tenants)
+{
+    struct shash_node *node;
+
+    if (!tenants) {
+        return;
+    }
+    SHASH_FOR_EACH (node, &tenants->tenants) {
+        struct tenant *tenant = node->data;
+
+        sset_destroy(&tenant->users);
+        sset_destroy(&tenant->ports);
+    }
+    shash_destroy_free_data(&tenants->tenants);
+    sset_destroy(&tenants->operators);
+    free(tenants->file);
+    free(tenants);
+}
+
+bool
+vtrace_tenants_is_operator(const struct vtrace_tenants *tenants,
+                           const char *user)
+{
+    return sset_contains(&tenants->operators, user);
+}
+
+char *
+vtrace_tenants_choose(const struct vtrace_tenants *tenants, const char *user,
+                      const char *wanted, const char **tenant)
+{
+    struct shash_node *node;
+    size_t n = 0;
+
+    *tenant = NULL;
+    if (vtrace_tenants_is_operator(tenants, user)) {
+        *tenant = wanted;
+        return NULL;
+    }
+    SHASH_FOR_EACH (node, &tenants->tenants) {
+        const struct tenant *t = node->data;
+
+        if (sset_contains(&t->users, user)
+            && (!wanted || !strcmp(wanted, node->name))) {
+            *tenant = node->name;
+            n++;
+        }
+    }
+    if (n == 1) {
+        return NULL;
+    }
+    *tenant = NULL;
+    return n ? xasprintf("user %s belongs to %"PRIuSIZE" tenants: choose one "
+                         "with --tenant", user, n)
+        /* The same whether or not there is such a tenant. */
+        : wanted ? xasprintf("user %s does not belong to tenant %s", user,
+                             wanted)
+        : xasprintf("user %s belongs to no tenant: an operator can add it to "
+                    "the tenants file", user);
+}
+
+/* Returns true if 'entry' matches one of the patterns. */
+static bool
+matches_port(const struct sset *patterns, const struct vtrace_entry *entry)
+{
+    char *name = xasprintf("%s/%s/%s", entry->node, entry->bridge,
+                           entry->port);
+    const char *pattern;
+    bool matches = false;
+
+    SSET_FOR_EACH (pattern, patterns) {
+        if (!fnmatch(pattern, name, FNM_PATHNAME | FNM_NOESCAPE)) {
+            matches = true;
+            break;
+        }
+    }
+    free(name);
+    return matches;
+}
+
+char *
+vtrace_tenants_check(const struct vtrace_tenants *tenants,
+                     const struct vtrace_request *request,
+                     struct vtrace_quota *quota)
+{
+    const struct vtrace_entry *entry = &request->entry;
+    const struct tenant *tenant;
+
+    if (!tenants->file) {
+        quota->max_tasks = VTRACE_STORE_MAX_COLOR;
+        quota->max_kept = VTRACE_TENANT_MAX_KEPT;
+        return NULL;
+    }
+    tenant = shash_find_data(&tenants->tenants, request->tenant);
+    if (!tenant) {
+        return xasprintf("tenant %s: not in %s", request->tenant,
+                         tenants->file);
+    } else if (!matches_port(&tenant->ports, entry)) {
+        return xasprintf("%s/%s/%s: not a port of tenant %s", entry->node,
+                         entry->bridge, entry->port, request->tenant);
+    } else if (request->duration > tenant->max_duration * INT64_C(1000)) {
+        return xasprintf("duration: tenant %s may trace for %d s at most",
+                         request->tenant, tenant->max_duration);
+    } else if (request->inject > tenant->max_inject) {
+        return xasprintf("inject: tenant %s may inject %d packets per second "
+                         "at most", request->tenant, tenant->max_inject);
+    }
+    *quota = tenant->quota;
+    return NULL;
+}
