@@ -139,8 +139,8 @@ START_TEST(database_refuses)
         "UPDATE tasks SET state = 'bad'",
         "UPDATE rules SET state = 1",
         "UPDATE rules SET state = 2",
-        "INSERT INTO tasks VALUES "
-            "(9, 'red', '', 'running', 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, '', '')",
+        ("INSERT INTO tasks VALUES "
+         "(9, 'red', '', 'running', 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, '', '')"),
     };
     int64_t id = store_create("red", "h1", 80);
     sqlite3 *db;
