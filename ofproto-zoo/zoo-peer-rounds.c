@@ -34,6 +34,10 @@
 /* A peer that has been asked for this long without an answer is legacy. */
 #define LEGACY_AFTER SEC
 
+/* How long after the local link was seen to be down, which is not often looked
+ * at, silence says nothing. */
+#define LINK_UP_TIME (3 * SEC)
+
 /* Rounds. */
 
 static void
@@ -142,6 +146,11 @@ expire_round(struct zoo_peer *peer, const struct zoo_params *params,
             peer->n_silent++;
         }
     } else if (now >= r->sent + zoo_peer_silence_timeout(peer, params)) {
+        if (r->sent - peer->link_down < LINK_UP_TIME) {
+            /* The other end of the local link may not know yet that it is up
+             * again. */
+            r->open = 0;
+        }
         FOR_EACH_CANDIDATE (i, r->open) {
             candidate_failed(peer, params, r, i, now);
         }

@@ -78,7 +78,7 @@ zoo_peer_init(struct zoo_peer *peer, const struct zoo_params *params,
     peer->state = ZOO_PEER_IDLE;
     peer->used_rotated = now;
     peer->next_fast = peer->next_full = peer->next_urgent = LLONG_MAX;
-    peer->last_urgent = LLONG_MIN / 2;
+    peer->last_urgent = peer->link_down = LLONG_MIN / 2;
     peer->last_used = now;
     peer->map_changed = true;
 }
@@ -534,9 +534,10 @@ zoo_peer_sent(struct zoo_peer *peer, bool ok, long long int now)
 }
 
 void
-zoo_peer_link_down(struct zoo_peer *peer)
+zoo_peer_link_down(struct zoo_peer *peer, long long int now)
 {
     close_rounds(peer);
+    peer->link_down = now;
     peer->n_silent = peer->n_forgiven = 0;
 }
 

@@ -129,6 +129,8 @@ struct zoo_peer {
     long long int used_rotated;
     long long int last_used;
     long long int active_since; /* Since when probed. */
+    long long int link_down;    /* When the local link was last seen to be
+                                 * down. */
     uint32_t session_backoff;   /* 'backoff' when the session began. */
     uint32_t n_unsent;          /* Rounds in a row that could not be sent. */
     uint32_t backoff;           /* Rounds since LEGACY or EXHAUSTED began. */
@@ -189,7 +191,7 @@ void zoo_peer_sent(struct zoo_peer *, bool ok, long long int now);
  * way, which may have been sent when it was already, say nothing about any
  * path, whether they are answered or not.  To be called ahead of
  * zoo_peer_sent(). */
-void zoo_peer_link_down(struct zoo_peer *);
+void zoo_peer_link_down(struct zoo_peer *, long long int now);
 
 /* Returns true if the peer needs a new session: because the numbers of rounds,
  * which only ever grow within one, come to their end, or because nothing has

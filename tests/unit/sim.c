@@ -361,7 +361,7 @@ run_peer(struct sim *sim, int i)
         }
     }
     if (!s->can_send && s->link_down) {
-        zoo_peer_link_down(&s->peer);
+        zoo_peer_link_down(&s->peer, sim->now);
     }
     zoo_peer_sent(&s->peer, s->can_send, sim->now);
 }
