@@ -35,7 +35,8 @@
 #define LEGACY_AFTER SEC
 
 /* How long after the local link was seen to be down, which is not often looked
- * at, silence says nothing. */
+ * at, a loss says nothing about a path: the other end of the link may not know
+ * yet that it is up again. */
 #define LINK_UP_TIME (3 * SEC)
 
 /* Rounds. */
@@ -77,6 +78,9 @@ candidate_failed(struct zoo_peer *peer, const struct zoo_params *params,
     bool was_down = c->health.state == ZOO_HEALTH_DOWN;
 
     r->open &= ~bit(i);
+    if (r->sent - peer->link_down < LINK_UP_TIME) {
+        return;
+    }
     r->failed |= bit(i);
     c->lost++;
     if (c->validated > r->sent && params->fail_threshold > 1) {
@@ -146,11 +150,6 @@ expire_round(struct zoo_peer *peer, const struct zoo_params *params,
             peer->n_silent++;
         }
     } else if (now >= r->sent + zoo_peer_silence_timeout(peer, params)) {
-        if (r->sent - peer->link_down < LINK_UP_TIME) {
-            /* The other end of the local link may not know yet that it is up
-             * again. */
-            r->open = 0;
-        }
         FOR_EACH_CANDIDATE (i, r->open) {
             candidate_failed(peer, params, r, i, now);
         }

@@ -187,8 +187,8 @@ uint32_t zoo_peer_run(struct zoo_peer *, const struct zoo_params *,
  * sent: that is not a failure of its candidates. */
 void zoo_peer_sent(struct zoo_peer *, bool ok, long long int now);
 
-/* The link below the tunnel is down, as trying to send has shown: rounds under
- * way, which may have been sent when it was already, say nothing about any
+/* The link below the tunnel is down, or there is no next hop, as trying to send
+ * has shown: rounds under way, which may have been sent when it was already, say nothing about any
  * path, whether they are answered or not.  To be called ahead of
  * zoo_peer_sent(). */
 void zoo_peer_link_down(struct zoo_peer *, long long int now);

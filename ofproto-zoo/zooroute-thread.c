@@ -523,7 +523,7 @@ note_sent(struct tx *tx) OVS_REQUIRES(zooroute_mutex)
         }
         tx->peer->send_error = tx->error;
         tx->peer->n_rounds += !tx->error;
-        if (tx->error == ENETDOWN) {
+        if (tx->error) {
             zoo_peer_link_down(&tx->peer->peer, tx->when);
         }
         zoo_peer_sent(&tx->peer->peer, !tx->error, tx->when);

@@ -297,7 +297,7 @@ struct zoo_carrier {
     bool up;
 };
 
-#define ZOO_CARRIER_LIFETIME 100        /* ms */
+#define ZOO_CARRIER_LIFETIME 5          /* ms */
 
 /* Returns true if 'netdev' has carrier, or had it a moment ago: the kernel
  * takes as long to tell as to send a probe. */
