@@ -34,10 +34,11 @@
 /* A peer that has been asked for this long without an answer is legacy. */
 #define LEGACY_AFTER SEC
 
-/* How long after the local link was seen to be down, which is not often looked
- * at, a loss says nothing about a path: the other end of the link may not know
- * yet that it is up again. */
-#define LINK_UP_TIME (3 * SEC)
+/* After the local link was seen to be down, a loss says nothing about a path
+ * until something has been answered, for this long at most: the other end of
+ * the link may not know yet that it is up again, and neighbors may have to be
+ * found. */
+#define LINK_UP_TIME (10 * SEC)
 
 /* Rounds. */
 
@@ -329,6 +330,12 @@ zoo_peer_report(struct zoo_peer *peer, const struct zoo_params *params,
     }
     if (first) {
         r->answered = true;
+        if (r->sent - peer->link_down < LINK_UP_TIME) {
+            FOR_EACH_ROUND (older, peer) {
+                older->open = older->id < r->id ? 0 : older->open;
+            }
+            peer->link_down = LLONG_MIN / 2;
+        }
         sample_rtt(peer, now - r->sent);
         learn_rewriting(peer, report);
     }
