@@ -337,63 +337,55 @@ iface_is_ipsec(const struct ovsrec_interface *iface)
     return false;
 }
 
-/* Passes on other_config:zooroute of each interface of 'cfg' where it has
- * changed, and which ones cannot have it. */
+/* Adds to 'modes' what other_config:zooroute of 'iface' says, if it is set or
+ * cannot be had. */
 static void
-reconfigure_interfaces(const struct ovsrec_open_vswitch *cfg)
+read_mode(const struct ovsrec_interface *iface, struct simap *modes)
 {
-    struct simap new_modes = SIMAP_INITIALIZER(&new_modes);
+    const char *s = smap_get(&iface->other_config, "zooroute");
+
+    if (iface_is_ipsec(iface)) {
+        simap_put(modes, iface->name, ZOOROUTE_IFACE_UNSUPPORTED);
+    } else if (!s) {
+        return;
+    } else if (!strcmp(s, "true")) {
+        simap_put(modes, iface->name, ZOOROUTE_IFACE_ON);
+    } else if (!strcmp(s, "false")) {
+        simap_put(modes, iface->name, ZOOROUTE_IFACE_OFF);
+    } else {
+        VLOG_ERR_RL(&rl, "interface %s: other_config:zooroute: \"%s\" is "
+                    "neither true nor false, set it to one of them or remove "
+                    "it", iface->name, s);
+        simap_put(modes, iface->name, simap_get(&iface_modes, iface->name));
+    }
+}
+
+/* Passes on those of 'modes' that have changed, and takes their place. */
+static void
+set_modes(struct simap *modes)
+{
     struct simap_node *node;
 
-    for (size_t i = 0; i < cfg->n_bridges; i++) {
-        const struct ovsrec_bridge *br = cfg->bridges[i];
-
-        for (size_t j = 0; j < br->n_ports; j++) {
-            const struct ovsrec_port *port = br->ports[j];
-
-            for (size_t k = 0; k < port->n_interfaces; k++) {
-                const struct ovsrec_interface *iface = port->interfaces[k];
-                const char *s = smap_get(&iface->other_config, "zooroute");
-
-                if (iface_is_ipsec(iface)) {
-                    simap_put(&new_modes, iface->name,
-                              ZOOROUTE_IFACE_UNSUPPORTED);
-                } else if (!s) {
-                    continue;
-                } else if (!strcmp(s, "true")) {
-                    simap_put(&new_modes, iface->name, ZOOROUTE_IFACE_ON);
-                } else if (!strcmp(s, "false")) {
-                    simap_put(&new_modes, iface->name, ZOOROUTE_IFACE_OFF);
-                } else {
-                    VLOG_ERR_RL(&rl, "interface %s: other_config:zooroute: "
-                                "\"%s\" is neither true nor false, set it to "
-                                "one of them or remove it", iface->name, s);
-                    simap_put(&new_modes, iface->name,
-                              simap_get(&iface_modes, iface->name));
-                }
-            }
-        }
-    }
-
     SIMAP_FOR_EACH (node, &iface_modes) {
-        if (!simap_contains(&new_modes, node->name)) {
+        if (!simap_contains(modes, node->name)) {
             zooroute_set_interface(node->name, ZOOROUTE_IFACE_DEFAULT);
         }
     }
-    SIMAP_FOR_EACH (node, &new_modes) {
+    SIMAP_FOR_EACH (node, modes) {
         if (simap_get(&iface_modes, node->name) != node->data) {
             zooroute_set_interface(node->name, node->data);
         }
     }
-    simap_swap(&iface_modes, &new_modes);
-    simap_destroy(&new_modes);
+    simap_swap(&iface_modes, modes);
 }
 
-/* Passes on what the database says of VTrace. */
+/* Passes on what the interfaces of 'cfg' say of ZooRoute and of VTrace, and
+ * where VTrace's records go. */
 static void
-reconfigure_vtrace(const struct ovsrec_open_vswitch *cfg)
+reconfigure_interfaces(const struct ovsrec_open_vswitch *cfg)
 {
     struct sset consenting = SSET_INITIALIZER(&consenting);
+    struct simap modes = SIMAP_INITIALIZER(&modes);
 
     for (size_t i = 0; i < cfg->n_bridges; i++) {
         const struct ovsrec_bridge *br = cfg->bridges[i];
@@ -404,12 +396,15 @@ reconfigure_vtrace(const struct ovsrec_open_vswitch *cfg)
             for (size_t k = 0; k < port->n_interfaces; k++) {
                 const struct ovsrec_interface *iface = port->interfaces[k];
 
+                read_mode(iface, &modes);
                 if (smap_get_bool(&iface->other_config, "vtrace", false)) {
                     sset_add(&consenting, iface->name);
                 }
             }
         }
     }
+    set_modes(&modes);
+    simap_destroy(&modes);
     zoo_vtrace_configure(smap_get(&cfg->other_config, "vtrace-collector"),
                          &consenting);
     sset_destroy(&consenting);
@@ -424,7 +419,6 @@ zooroute_ovsdb_reconfigure(struct ovsdb_idl *idl,
     char *error = NULL;
 
     reconfigure_interfaces(cfg);
-    reconfigure_vtrace(cfg);
 
     if (row) {
         error = parse_config(row, &new);
