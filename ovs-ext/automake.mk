@@ -69,14 +69,7 @@ EXTRA_DIST += \
 	ovs-ext/ovs-vtrace.7 \
 	ovs-ext/ovs-zooroute.7 \
 	ovs-ext/ofp-actions-zoo.c \
-	ovs-ext/ofproto-dpif-xlate-zoo.c \
-	ovs-ext/tests/zoo.at \
-	ovs-ext/tests/zoo-gbp.at \
-	ovs-ext/tests/zoo-vtrace-action.at \
-	ovs-ext/tests/zooroute-action.at \
-	ovs-ext/tests/zooroute-appctl.at \
-	ovs-ext/tests/zooroute-datapath.at \
-	ovs-ext/tests/zooroute-ovsdb.at
+	ovs-ext/ofproto-dpif-xlate-zoo.c
 
 TESTSUITE_AT += \
 	ovs-ext/tests/zoo.at \
