@@ -332,7 +332,9 @@ zoo_peer_report(struct zoo_peer *peer, const struct zoo_params *params,
         r->answered = true;
         if (r->sent - peer->link_down < LINK_UP_TIME) {
             FOR_EACH_ROUND (older, peer) {
-                older->open = older->id < r->id ? 0 : older->open;
+                if (older->id < r->id) {
+                    older->open = 0;
+                }
             }
             peer->link_down = LLONG_MIN / 2;
         }

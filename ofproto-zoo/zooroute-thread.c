@@ -202,10 +202,10 @@ receive_request(const struct zoo_rx *rx, const struct zoo_probe *probe,
         if (peer) {
             peer->peer.peer_caps = probe->caps;
             learn_capabilities(peer);
-        }
-        if (peer && zoo_peer_hint(&peer->peer, &zooroute_params, now)) {
-            zooroute_schedule(peer, zoo_peer_next(&peer->peer,
-                                                  &zooroute_params));
+            if (zoo_peer_hint(&peer->peer, &zooroute_params, now)) {
+                zooroute_schedule(peer, zoo_peer_next(&peer->peer,
+                                                      &zooroute_params));
+            }
         }
     }
     return error;
