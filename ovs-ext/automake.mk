@@ -51,6 +51,8 @@ ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zooroute-thread.c \
 	ofproto-zoo/zooroute.c \
 	ofproto-zoo/zooroute.h \
+	ovs-ext/zoo-fate.c \
+	ovs-ext/zoo-fate.h \
 	ovs-ext/zoo-ofproto.c \
 	ovs-ext/zoo-ofproto.h \
 	ovs-ext/zoo-quarantine.c \
@@ -69,6 +71,7 @@ EXTRA_DIST += \
 	ovs-ext/ovs-vtrace.7 \
 	ovs-ext/ovs-zooroute.7 \
 	ovs-ext/ofp-actions-zoo.c \
+	ovs-ext/ofproto-dpif-xlate-vtrace.c \
 	ovs-ext/ofproto-dpif-xlate-zoo.c
 
 TESTSUITE_AT += \

@@ -381,10 +381,31 @@ set_modes(struct simap *modes)
 
 /* Passes on what the interfaces of 'cfg' say of ZooRoute and of VTrace, and
  * where VTrace's records go. */
+/* Adds to 'classes' what 'iface' says of the other side of its port. */
+static void
+read_port_class(const struct ovsrec_interface *iface, struct simap *classes)
+{
+    const char *class = smap_get(&iface->other_config, "vtrace-port");
+
+    if (class && !strcmp(class, "external")) {
+        simap_put(classes, iface->name, VTRACE_PORT_EXTERNAL);
+    } else if (class && !strcmp(class, "access")) {
+        simap_put(classes, iface->name, VTRACE_PORT_ACCESS);
+    } else if (class) {
+        VLOG_ERR_RL(&rl, "interface %s: other_config:vtrace-port: \"%s\" is "
+                    "neither access nor external, set it to one of them or "
+                    "remove it", iface->name, class);
+    } else if (smap_get(&iface->external_ids, "iface-id")
+               || smap_get(&iface->external_ids, "attached-mac")) {
+        simap_put(classes, iface->name, VTRACE_PORT_ACCESS);
+    }
+}
+
 static void
 reconfigure_interfaces(const struct ovsrec_open_vswitch *cfg)
 {
     struct sset consenting = SSET_INITIALIZER(&consenting);
+    struct simap classes = SIMAP_INITIALIZER(&classes);
     struct simap modes = SIMAP_INITIALIZER(&modes);
 
     for (size_t i = 0; i < cfg->n_bridges; i++) {
@@ -400,14 +421,16 @@ reconfigure_interfaces(const struct ovsrec_open_vswitch *cfg)
                 if (smap_get_bool(&iface->other_config, "vtrace", false)) {
                     sset_add(&consenting, iface->name);
                 }
+                read_port_class(iface, &classes);
             }
         }
     }
     set_modes(&modes);
     simap_destroy(&modes);
     zoo_vtrace_configure(smap_get(&cfg->other_config, "vtrace-collector"),
-                         &consenting);
+                         &consenting, &classes);
     sset_destroy(&consenting);
+    simap_destroy(&classes);
 }
 
 void
