@@ -22,11 +22,15 @@ lib_libopenvswitch_la_SOURCES += \
 	ovs-ext/vtrace-digest.h \
 	ovs-ext/vtrace-reasons.h \
 	ovs-ext/vtrace-record.h \
+	ovs-ext/vtrace-ring.c \
+	ovs-ext/vtrace-ring.h \
 	ovs-ext/zoo-datapath.c \
 	ovs-ext/zoo-datapath.h \
 	ovs-ext/zoo-flow.h \
 	ovs-ext/zoo-gbp.c \
-	ovs-ext/zoo-gbp.h
+	ovs-ext/zoo-gbp.h \
+	ovs-ext/zoo-record.c \
+	ovs-ext/zoo-record.h
 
 ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zoo-auth.c \
