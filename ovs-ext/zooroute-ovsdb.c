@@ -26,6 +26,8 @@
 #include "openvswitch/dynamic-string.h"
 #include "openvswitch/poll-loop.h"
 #include "openvswitch/vlog.h"
+#include "ovs-ext/vtrace-exporter.h"
+#include "ovs-ext/vtrace-ovsdb.h"
 #include "ovs-ext/zoo-ofproto.h"
 #include "ovs-ext/zoo-vtrace.h"
 #include "ovsdb-idl.h"
@@ -380,7 +382,7 @@ set_modes(struct simap *modes)
 }
 
 /* Passes on what the interfaces of 'cfg' say of ZooRoute and of VTrace, and
- * where VTrace's records go. */
+ * whether VTrace is on. */
 static void
 reconfigure_interfaces(const struct ovsrec_open_vswitch *cfg)
 {
@@ -405,8 +407,7 @@ reconfigure_interfaces(const struct ovsrec_open_vswitch *cfg)
     }
     set_modes(&modes);
     simap_destroy(&modes);
-    zoo_vtrace_configure(smap_get(&cfg->other_config, "vtrace-collector"),
-                         &consenting);
+    zoo_vtrace_configure(vtrace_exporter_is_configured(), &consenting);
     sset_destroy(&consenting);
 }
 
@@ -418,6 +419,7 @@ zooroute_ovsdb_reconfigure(struct ovsdb_idl *idl,
     struct zooroute_config new = ZOOROUTE_CONFIG_DEFAULT;
     char *error = NULL;
 
+    vtrace_ovsdb_reconfigure(cfg);
     reconfigure_interfaces(cfg);
 
     if (row) {
@@ -688,6 +690,7 @@ zooroute_ovsdb_run(struct ovsdb_idl *idl)
     long long int now = time_msec();
 
     zooroute_run();
+    vtrace_ovsdb_run(idl);
 
     if (!status_txn && now >= status_due()) {
         status_dirty = false;
@@ -722,6 +725,7 @@ zooroute_ovsdb_wait(struct ovsdb_idl *idl)
     }
 
     zooroute_wait();
+    vtrace_ovsdb_wait();
     if (status_txn) {
         ovsdb_idl_txn_wait(status_txn);
         return;
@@ -742,6 +746,7 @@ zooroute_ovsdb_wait(struct ovsdb_idl *idl)
 void
 zooroute_ovsdb_exit(void)
 {
+    vtrace_ovsdb_exit();
     zooroute_exit();
 }
 
