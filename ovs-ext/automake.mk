@@ -20,6 +20,8 @@
 lib_libopenvswitch_la_SOURCES += \
 	ovs-ext/vtrace-digest.c \
 	ovs-ext/vtrace-digest.h \
+	ovs-ext/vtrace-message.c \
+	ovs-ext/vtrace-message.h \
 	ovs-ext/vtrace-reasons.h \
 	ovs-ext/vtrace-record.h \
 	ovs-ext/vtrace-ring.c \
@@ -55,6 +57,8 @@ ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zooroute-thread.c \
 	ofproto-zoo/zooroute.c \
 	ofproto-zoo/zooroute.h \
+	ovs-ext/vtrace-exporter.c \
+	ovs-ext/vtrace-exporter.h \
 	ovs-ext/zoo-fate.c \
 	ovs-ext/zoo-fate.h \
 	ovs-ext/zoo-ofproto.c \
@@ -66,6 +70,8 @@ ofproto_libofproto_la_SOURCES += \
 	ovs-ext/zoo-xlate.h
 
 vswitchd_ovs_vswitchd_SOURCES += \
+	ovs-ext/vtrace-ovsdb.c \
+	ovs-ext/vtrace-ovsdb.h \
 	ovs-ext/zooroute-ovsdb.c \
 	ovs-ext/zooroute-ovsdb.h
 

@@ -312,8 +312,9 @@ static void
 zoo_get_outcome(const struct nlattr *actions, size_t len,
                 struct zoo_outcome *outcome)
 {
-    const struct zoo_record_point *point;
     const struct nlattr *a, *b, *userdata;
+    const struct zoo_record_point *point;
+    uint8_t role;
     size_t left, nested_left;
 
     NL_ATTR_FOR_EACH_UNSAFE (a, left, actions, len) {
@@ -327,8 +328,10 @@ zoo_get_outcome(const struct nlattr *actions, size_t len,
             point = zoo_record_point(a);
             userdata = nl_attr_find_nested(a, OVS_USERSPACE_ATTR_USERDATA);
             if (point) {
-                outcome->goes_on |= (point->role == VTRACE_ROLE_OUT
-                                     || point->role == VTRACE_ROLE_DROP);
+                role = *((const uint8_t *) point
+                         + offsetof(struct zoo_record_point, role));
+                outcome->goes_on |= (role == VTRACE_ROLE_OUT
+                                     || role == VTRACE_ROLE_DROP);
             } else if (userdata && (nl_attr_get_size(userdata)
                                     == sizeof(struct user_action_cookie))) {
                 const struct user_action_cookie *cookie
@@ -414,7 +417,9 @@ zoo_point_set_cause(struct zoo_record_point *point, struct xlate_ctx *ctx,
     const struct zoo_fate *fate = &ctx->fate;
     const struct zoo_decision *decision = &fate->last;
     const struct ofproto_dpif *ofproto
-        = decision->rule ? ofproto_dpif_cast(decision->rule->up.ofproto) : NULL;
+        = (decision->rule
+           ? CONTAINER_OF(decision->rule->up.ofproto, struct ofproto_dpif, up)
+           : NULL);
 
     if (ctx->error) {
         point->reason = zoo_error_reason(ctx->error);

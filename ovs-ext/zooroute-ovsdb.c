@@ -26,6 +26,8 @@
 #include "openvswitch/dynamic-string.h"
 #include "openvswitch/poll-loop.h"
 #include "openvswitch/vlog.h"
+#include "ovs-ext/vtrace-exporter.h"
+#include "ovs-ext/vtrace-ovsdb.h"
 #include "ovs-ext/zoo-ofproto.h"
 #include "ovs-ext/zoo-vtrace.h"
 #include "ovsdb-idl.h"
@@ -379,8 +381,6 @@ set_modes(struct simap *modes)
     simap_swap(&iface_modes, modes);
 }
 
-/* Passes on what the interfaces of 'cfg' say of ZooRoute and of VTrace, and
- * where VTrace's records go. */
 /* Adds to 'classes' what 'iface' says of the other side of its port. */
 static void
 read_port_class(const struct ovsrec_interface *iface, struct simap *classes)
@@ -401,6 +401,8 @@ read_port_class(const struct ovsrec_interface *iface, struct simap *classes)
     }
 }
 
+/* Passes on what the interfaces of 'cfg' say of ZooRoute and of VTrace, and
+ * whether VTrace is on. */
 static void
 reconfigure_interfaces(const struct ovsrec_open_vswitch *cfg)
 {
@@ -427,8 +429,8 @@ reconfigure_interfaces(const struct ovsrec_open_vswitch *cfg)
     }
     set_modes(&modes);
     simap_destroy(&modes);
-    zoo_vtrace_configure(smap_get(&cfg->other_config, "vtrace-collector"),
-                         &consenting, &classes);
+    zoo_vtrace_configure(vtrace_exporter_is_configured(), &consenting,
+                         &classes);
     sset_destroy(&consenting);
     simap_destroy(&classes);
 }
@@ -441,6 +443,7 @@ zooroute_ovsdb_reconfigure(struct ovsdb_idl *idl,
     struct zooroute_config new = ZOOROUTE_CONFIG_DEFAULT;
     char *error = NULL;
 
+    vtrace_ovsdb_reconfigure(cfg);
     reconfigure_interfaces(cfg);
 
     if (row) {
@@ -711,6 +714,7 @@ zooroute_ovsdb_run(struct ovsdb_idl *idl)
     long long int now = time_msec();
 
     zooroute_run();
+    vtrace_ovsdb_run(idl);
 
     if (!status_txn && now >= status_due()) {
         status_dirty = false;
@@ -745,6 +749,7 @@ zooroute_ovsdb_wait(struct ovsdb_idl *idl)
     }
 
     zooroute_wait();
+    vtrace_ovsdb_wait();
     if (status_txn) {
         ovsdb_idl_txn_wait(status_txn);
         return;
@@ -765,6 +770,7 @@ zooroute_ovsdb_wait(struct ovsdb_idl *idl)
 void
 zooroute_ovsdb_exit(void)
 {
+    vtrace_ovsdb_exit();
     zooroute_exit();
 }
 
