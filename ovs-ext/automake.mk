@@ -88,6 +88,7 @@ TESTSUITE_AT += \
 	ovs-ext/tests/zoo.at \
 	ovs-ext/tests/zoo-gbp.at \
 	ovs-ext/tests/zoo-vtrace-action.at \
+	ovs-ext/tests/zoo-vtrace-record.at \
 	ovs-ext/tests/zooroute-action.at \
 	ovs-ext/tests/zooroute-appctl.at \
 	ovs-ext/tests/zooroute-datapath.at \
