@@ -45,7 +45,8 @@ BUILD_ASSERT_DECL(sizeof(struct probe_header) == 48);
 BUILD_ASSERT_DECL(offsetof(struct probe_header, version) == 0);
 BUILD_ASSERT_DECL(offsetof(struct probe_header, type) == 1);
 BUILD_ASSERT_DECL(offsetof(struct probe_header, key_id) == 10);
-BUILD_ASSERT_DECL(offsetof(struct probe_header, session) == 16);
+BUILD_ASSERT_DECL(offsetof(struct probe_header, session)
+                  == ZOO_PROBE_SESSION_OFS);
 BUILD_ASSERT_DECL(offsetof(struct probe_header, backend_id) == 40);
 
 struct probe_entry {

@@ -65,7 +65,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
+#include "byte-order.h"
 #include "openvswitch/types.h"
 #include "zoo-path-table.h"
 
@@ -160,13 +162,23 @@ size_t zoo_probe_size(unsigned int n);
  * zeros for the HMAC, and returns the size in bytes. */
 size_t zoo_probe_encode(const struct zoo_probe *probe, uint8_t *buf);
 
-/* Returns true if the 'len' bytes at 'buf', which may be anything, say of
- * themselves to be a report.  It is a cheap look ahead of decoding. */
-static inline bool
-zoo_probe_says_report(const uint8_t *buf, size_t len)
+/* Where a probe has its session. */
+#define ZOO_PROBE_SESSION_OFS 16
+
+/* Returns the session of the 'len' bytes at 'buf', which may be anything, if
+ * they say of themselves to be a report, otherwise 0, which no session is.  It
+ * is a cheap look ahead of decoding. */
+static inline uint64_t
+zoo_probe_peek_report(const uint8_t *buf, size_t len)
 {
-    return (len >= 2 && buf[0] == ZOO_PROBE_VERSION
-            && buf[1] == ZOO_PROBE_REPORT);
+    ovs_be64 session;
+
+    if (len < ZOO_PROBE_SESSION_OFS + sizeof session
+        || buf[0] != ZOO_PROBE_VERSION || buf[1] != ZOO_PROBE_REPORT) {
+        return 0;
+    }
+    memcpy(&session, buf + ZOO_PROBE_SESSION_OFS, sizeof session);
+    return ntohll(session);
 }
 
 /* Decodes the 'len' bytes at 'buf', which may be anything, into '*probe'.

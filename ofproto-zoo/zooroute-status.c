@@ -199,10 +199,13 @@ get_statistics(struct smap *statistics) OVS_REQUIRES(zooroute_mutex)
     }
 #undef ADD
     for (int i = ZOO_PROBE_OK + 1; i < ZOO_PROBE_N_ERRORS; i++) {
-        if (stats->rx_errors[i]) {
+        uint64_t n = (stats->rx_errors[i]
+                      + (i == ZOO_PROBE_UNEXPECTED ? zoo_rx_unexpected() : 0));
+
+        if (n) {
             char *name = xasprintf("rx_%s", zoo_probe_error_to_string(i));
 
-            smap_add_format(statistics, name, "%"PRIu64, stats->rx_errors[i]);
+            smap_add_format(statistics, name, "%"PRIu64, n);
             free(name);
         }
     }

@@ -340,9 +340,11 @@ renew_session(struct zooroute_peer *peer)
     if (zoo_peer_needs_session(&peer->peer)
         && zooroute_new_session(&peer->key, &session)) {
         hmap_remove(&zooroute_sessions, &peer->session_node);
+        zoo_rx_expect_no_more(peer->peer.session);
         zoo_peer_begin_session(&peer->peer, session);
         hmap_insert(&zooroute_sessions, &peer->session_node,
-                    hash_uint64(session));
+                    hash_uint64(peer->peer.session));
+        zoo_rx_expect(peer->peer.session);
     }
 }
 

@@ -491,6 +491,7 @@ create_peer(const struct zooroute_output *out) OVS_REQUIRES(zooroute_mutex)
     heap_insert(&zooroute_heap, &peer->heap_node, 0);
     hmap_insert(&zooroute_sessions, &peer->session_node,
                 hash_uint64(peer->peer.session));
+    zoo_rx_expect(peer->peer.session);
     if (peer->key.pkt_mark) {
         hmap_insert(&zooroute_marked, &peer->marked_node,
                     hash_without_mark(&peer->key));
@@ -518,6 +519,7 @@ zooroute_retire(struct zooroute_peer *peer)
     cmap_remove(&zooroute_peers, &peer->cmap_node, key_hash(&peer->key));
     heap_remove(&zooroute_heap, &peer->heap_node);
     hmap_remove(&zooroute_sessions, &peer->session_node);
+    zoo_rx_expect_no_more(peer->peer.session);
     if (peer->key.pkt_mark) {
         hmap_remove(&zooroute_marked, &peer->marked_node);
     }

@@ -19,10 +19,12 @@
 
 #include <errno.h>
 
+#include "cmap.h"
 #include "coverage.h"
 #include "csum.h"
 #include "dp-packet.h"
 #include "flow.h"
+#include "hash.h"
 #include "mpsc-queue.h"
 #include "netdev-native-tnl.h"
 #include "ofproto-zoo/zoo-probe.h"
@@ -51,6 +53,7 @@ VLOG_DEFINE_THIS_MODULE(zoo_datapath);
 COVERAGE_DEFINE(zooroute_push_stale_slot);
 COVERAGE_DEFINE(zooroute_rx);
 COVERAGE_DEFINE(zooroute_rx_request_queue_full);
+COVERAGE_DEFINE(zooroute_rx_unexpected);
 COVERAGE_DEFINE(zooroute_rx_report_queue_full);
 
 /* Push. */
@@ -415,6 +418,15 @@ static struct rx_queue rx_queues[ZOO_RX_N_QUEUES] = {
                                             ZOO_RX_MAX_REPORTS),
 };
 static atomic_bool rx_waiting;
+
+/* A session whose reports are expected. */
+struct rx_session {
+    struct cmap_node cmap_node; /* In 'rx_sessions'. */
+    uint64_t session;
+};
+
+static struct cmap rx_sessions = CMAP_INITIALIZER;
+static atomic_count rx_unexpected = ATOMIC_COUNT_INIT(0);
 atomic_bool zoo_pop_enabled;
 
 DEFINE_STATIC_PER_THREAD_DATA(unsigned int, pop_taken, 0);
@@ -457,15 +469,60 @@ zoo_pop_enable(bool enable)
     atomic_store_relaxed(&zoo_pop_enabled, enable);
 }
 
+static struct rx_session *
+rx_find_session(uint64_t session)
+{
+    struct rx_session *s;
+
+    CMAP_FOR_EACH_WITH_HASH (s, cmap_node, hash_uint64(session),
+                             &rx_sessions) {
+        if (s->session == session) {
+            return s;
+        }
+    }
+    return NULL;
+}
+
+void
+zoo_rx_expect(uint64_t session)
+{
+    struct rx_session *s = xmalloc(sizeof *s);
+
+    s->session = session;
+    cmap_insert(&rx_sessions, &s->cmap_node, hash_uint64(session));
+}
+
+void
+zoo_rx_expect_no_more(uint64_t session)
+{
+    struct rx_session *s = rx_find_session(session);
+
+    if (s) {
+        cmap_remove(&rx_sessions, &s->cmap_node, hash_uint64(session));
+        ovsrcu_postpone(free, s);
+    }
+}
+
+unsigned int
+zoo_rx_unexpected(void)
+{
+    return atomic_count_get(&rx_unexpected);
+}
+
 /* Returns the queue for a probe with the 'len' bytes at 'body', with room made
- * for it, or NULL if the queue is full. */
+ * for it, or NULL if it must be dropped. */
 static struct rx_queue *
 rx_reserve(const uint8_t *body, size_t len)
 {
-    bool report = zoo_probe_says_report(body, len);
+    uint64_t report = zoo_probe_peek_report(body, len);
     struct rx_queue *q = &rx_queues[report ? ZOO_RX_REPORTS
                                     : ZOO_RX_REQUESTS];
 
+    if (report && !rx_find_session(report)) {
+        atomic_count_inc(&rx_unexpected);
+        COVERAGE_INC(zooroute_rx_unexpected);
+        return NULL;
+    }
     if (OVS_LIKELY(atomic_count_inc(&q->n) < q->max)) {
         return q;
     }

@@ -203,6 +203,16 @@ enum zoo_rx_queue {
 #define ZOO_RX_MAX_REQUESTS 6144
 #define ZOO_RX_MAX_REPORTS 2048
 
+/* Has reports with 'session', which is not 0, received, or no longer.  All
+ * others are dropped ahead of the queue, so that one who does not know a
+ * session, 64 random bits, cannot take the room of genuine reports.  One
+ * thread at a time may call these functions, beside the datapath's. */
+void zoo_rx_expect(uint64_t session);
+void zoo_rx_expect_no_more(uint64_t session);
+
+/* Returns how many reports were dropped because of that.  Any thread. */
+unsigned int zoo_rx_unexpected(void);
+
 /* Receives the next probe into '*rx', from the queues by turns while there is
  * something in both.  Returns false if there is none.  Only one thread may call
  * this and the next function. */

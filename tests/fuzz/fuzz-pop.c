@@ -41,6 +41,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 #define GBP_PORT 4790
 
+/* Reports with this session are expected, and no others. */
+#define SESSION 7
+
 #define GENEVE 0x01
 #define DISABLED 0x02
 
@@ -77,6 +80,8 @@ check_queue(unsigned int n)
         ovs_assert(rx.len <= sizeof rx.body);
         if (!zoo_probe_decode(rx.body, rx.len, &probe, &len)) {
             ovs_assert(len <= rx.len);
+            ovs_assert(probe.type == ZOO_PROBE_REQUEST
+                       || probe.session == SESSION);
         }
     }
     ovs_assert(!n);
@@ -85,6 +90,7 @@ check_queue(unsigned int n)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    unsigned int unexpected = zoo_rx_unexpected();
     static bool initialized;
     struct dp_packet *packet;
     bool popped;
@@ -97,6 +103,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         vlog_set_levels(NULL, VLF_ANY_DESTINATION, VLL_OFF);
         zoo_gbp_configure(NULL, &cfg);
+        zoo_rx_expect(SESSION);
         initialized = true;
     }
     if (!size) {
@@ -112,7 +119,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     unsigned int n = zoo_pop_taken();
     ovs_assert(n <= 1 && !(n && (packet || data[0] & DISABLED)));
-    check_queue(n);
+    check_queue(n - (zoo_rx_unexpected() - unexpected));
     if (packet) {
         /* It goes on as a tenant's. */
         const struct flow_tnl *tnl = &packet->md.tunnel;

@@ -179,7 +179,11 @@ struct body {
     uint8_t version, type;
     uint16_t producer;
     uint32_t seq;
+    uint32_t pad[2];
+    uint64_t session;           /* The same in either byte order. */
 };
+
+#define SESSION UINT64_C(0x0101010101010101)
 
 /* All of them together fit into the queues. */
 #define N_PROBES 2000
@@ -195,6 +199,7 @@ pop_one(uint32_t producer, uint32_t seq)
                  : ZOO_PROBE_REQUEST),
         .producer = producer,
         .seq = seq,
+        .session = SESSION,
     };
     struct ovs_action_push_tnl data;
 
@@ -249,6 +254,7 @@ START_TEST(several_producers_one_consumer)
     struct zoo_rx rx;
 
     zoo_pop_enable(true);
+    zoo_rx_expect(SESSION);
     for (int i = 0; i < N_THREADS; i++) {
         threads[i] = ovs_thread_create("pop", pop_main,
                                        (void *) (uintptr_t) i);

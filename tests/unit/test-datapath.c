@@ -514,25 +514,38 @@ END_TEST
 struct body {
     uint8_t version, type;
     uint16_t number;
+    uint32_t pad[3];
+    ovs_32aligned_be64 session;
 };
 
-/* Lets the datapath take 'n' probes of 'type', numbered from 'first'. */
+#define SESSION UINT64_C(0x123456789abcdef0)
+
+/* Lets the datapath take 'n' probes of 'type' and 'session', numbered from
+ * 'first'. */
 static void
-take(uint8_t type, uint16_t first, unsigned int n)
+take_with(uint64_t session, uint8_t type, uint16_t first, unsigned int n)
 {
     struct ovs_action_push_tnl data;
 
     frames_header(&data, ZOO_ENCAP_VXLAN, false, 7);
     zoo_push_set_probe(&data);
     for (unsigned int i = 0; i < n; i++) {
-        struct body body = { ZOO_PROBE_VERSION, type, first + i };
+        struct body body = { ZOO_PROBE_VERSION, type, first + i, { 0 },
+                             { 0, 0 } };
 
+        put_32aligned_be64(&body.session, htonll(session));
         ck_assert_ptr_null(pop(ZOO_ENCAP_VXLAN,
                                frames_probe(&data, 50000, &body,
                                             sizeof body)));
     }
     /* What does not fit is no drop of a tenant's packet. */
     ck_assert_uint_eq(zoo_pop_taken(), n);
+}
+
+static void
+take(uint8_t type, uint16_t first, unsigned int n)
+{
+    take_with(SESSION, type, first, n);
 }
 
 /* Receives the next probe, which must be number 'number' of 'type'. */
@@ -561,6 +574,7 @@ START_TEST(queues_are_bounded)
     struct zoo_rx rx;
 
     zoo_pop_enable(true);
+    zoo_rx_expect(SESSION);
     take(ZOO_PROBE_REQUEST, 0, 10000);
     ck_assert_uint_eq(zoo_rx_dropped(ZOO_RX_REQUESTS), 10000 - 6144);
     ck_assert_uint_eq(zoo_rx_dropped(ZOO_RX_REPORTS), 0);
@@ -597,6 +611,50 @@ START_TEST(queues_are_bounded)
     take(ZOO_PROBE_REPORT, 8, 1);
     receive(ZOO_PROBE_REPORT, 8);
     ck_assert(!zoo_rx_recv(&rx));
+    zoo_rx_expect_no_more(SESSION);
+}
+END_TEST
+
+/* Reports that nobody has asked for take no room. */
+START_TEST(forged_reports)
+{
+    unsigned int before = zoo_rx_unexpected();
+    struct ovs_action_push_tnl data;
+    struct zoo_rx rx;
+
+    zoo_pop_enable(true);
+    zoo_rx_expect(SESSION + 1);
+    zoo_rx_expect(SESSION);
+    take_with(SESSION - 1, ZOO_PROBE_REPORT, 0, 5000);
+    take_with(~SESSION, ZOO_PROBE_REPORT, 0, 5000);
+    ck_assert_uint_eq(zoo_rx_unexpected() - before, 10000);
+    take(ZOO_PROBE_REPORT, 0, 2048);
+    take_with(SESSION + 1, ZOO_PROBE_REPORT, 0, 1);
+    ck_assert_uint_eq(zoo_rx_dropped(ZOO_RX_REPORTS), 1);
+    for (int i = 0; i < 2048; i++) {
+        receive(ZOO_PROBE_REPORT, i);
+    }
+    ck_assert(!zoo_rx_recv(&rx));
+
+    /* One that has no session, or none in full, is no report. */
+    take_with(0, ZOO_PROBE_REPORT, 3, 1);
+    receive(ZOO_PROBE_REPORT, 3);
+    struct body body = { ZOO_PROBE_VERSION, ZOO_PROBE_REPORT, 4, { 0 },
+                         { 0, 0 } };
+    frames_header(&data, ZOO_ENCAP_VXLAN, false, 7);
+    zoo_push_set_probe(&data);
+    pop(ZOO_ENCAP_VXLAN, frames_probe(&data, 50000, &body, sizeof body - 1));
+    ck_assert(zoo_rx_recv(&rx));
+    ck_assert_uint_eq(zoo_pop_taken(), 1);
+
+    /* A session that is over. */
+    zoo_rx_expect_no_more(SESSION);
+    take(ZOO_PROBE_REPORT, 0, 1);
+    ck_assert(!zoo_rx_recv(&rx));
+    take_with(SESSION + 1, ZOO_PROBE_REPORT, 9, 1);
+    receive(ZOO_PROBE_REPORT, 9);
+    zoo_rx_expect_no_more(SESSION + 1);
+    ck_assert_uint_eq(zoo_rx_unexpected() - before, 10001);
 }
 END_TEST
 
@@ -623,6 +681,7 @@ main(void)
     tcase_add_test(tc, long_probes);
     tcase_add_test(tc, others_are_not_taken);
     tcase_add_test(tc, queues_are_bounded);
+    tcase_add_test(tc, forged_reports);
 
     return unit_run(s);
 }
