@@ -13,8 +13,8 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A collector of IPFIX (RFC 7011) that shares nothing with vtraced: it believes
-the templates that it gets, and nothing else.
+"""A collector of IPFIX (RFC 7011) that shares nothing with vtraced: it
+believes the templates that it gets, and nothing else.
 """
 
 import ipaddress
@@ -143,9 +143,10 @@ class Session:
 
 class Collector:
     """Listens at 'address', a path or an (IP, port), from the current network
-    namespace, and reads what connections send, unless 'mute'."""
+    namespace, and reads what connections send, unless 'mute'; by TLS if 'tls'
+    is a context for it."""
 
-    def __init__(self, address, mute=False, says=b""):
+    def __init__(self, address, mute=False, says=b"", tls=None):
         family = (socket.AF_UNIX if isinstance(address, str)
                   else socket.AF_INET)
         self.listener = socket.socket(family, socket.SOCK_STREAM)
@@ -157,6 +158,7 @@ class Collector:
         self.listener.listen()
         self.mute = mute
         self.says = says
+        self.tls = tls
         self.sockets = []
         self.sessions = []
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -172,6 +174,9 @@ class Collector:
             self.sockets.append(sock)
             self.sessions.append(session)
             try:
+                if self.tls:
+                    sock = self.tls.wrap_socket(sock, server_side=True)
+                    self.sockets[-1] = sock
                 if self.says:
                     sock.sendall(self.says)
                 if not self.mute:
