@@ -51,6 +51,9 @@ struct vtrace_ring_lost {
     uint64_t rate;              /* The color's token bucket was empty. */
 };
 
+/* Main thread, before any thread writes.  Can be called again. */
+void vtrace_rings_init(void);
+
 /* Writers. */
 
 /* Returns the ring of this thread, ready for vtrace_ring_put(), and stores the

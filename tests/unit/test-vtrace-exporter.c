@@ -783,6 +783,7 @@ main(void)
     tcase_add_test(tc, sampling);
 
     tc = unit_case(suite, "rings", 120);
+    tcase_add_checked_fixture(tc, vtrace_rings_init, NULL);
     tcase_add_test(tc, full);
     tcase_add_test(tc, token_bucket);
     tcase_add_test(tc, threads);
