@@ -401,7 +401,8 @@ run_round(void)
     round_busy = false;
     uint64_t watermark = vtrace_rings_drain(take_records, NULL);
     if (time_msec() >= next_watermark) {
-        next_watermark = time_msec() + VTRACE_EXPORTER_WATERMARK_MS;
+        next_watermark = MAX(next_watermark + VTRACE_EXPORTER_WATERMARK_MS,
+                             time_msec());
         update_counts();
         if (stream) {
             export_watermarks(watermark);
@@ -436,6 +437,7 @@ exporter_main(void *aux OVS_UNUSED)
             }
         }
         poll_timer_wait(round_busy ? ROUND_BUSY_MS : ROUND_IDLE_MS);
+        poll_timer_wait_until(next_watermark);
         latch_wait(&wake_latch);
         latch_wait(&exit_latch);
         poll_block();
@@ -598,7 +600,7 @@ start(const char *collector)
     next_attempt = LLONG_MIN;
     connected_at = 0;
     backoff = 0;
-    next_watermark = 0;
+    next_watermark = time_msec();
     VLOG_INFO("%s: sending records", target);
     thread = ovs_thread_create("vtrace_exporter", exporter_main, NULL);
 }

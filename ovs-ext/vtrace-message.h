@@ -62,10 +62,10 @@ bool vtrace_message_put_watermark(struct vtrace_message *,
 bool vtrace_message_put_endpoint(struct vtrace_message *,
                                  const struct vtrace_endpoint *);
 
-/* Completes the message: 'now' is in seconds since 1970, '*sequence' the number
- * of data records before it on this connection, to which its own are added.
- * Its 'n' bytes of 'data' can be sent then, and it has to be initialized
- * again. */
+/* Completes the message: 'now' is in seconds since 1970, '*sequence' the
+ * number of data records before it on this connection, to which its own are
+ * added.  Its 'n' bytes of 'data' can be sent then, and it has to be
+ * initialized again. */
 void vtrace_message_finish(struct vtrace_message *, uint32_t now,
                            uint32_t *sequence);
 

@@ -25,8 +25,8 @@
 struct ovsdb_idl;
 struct ovsrec_open_vswitch;
 
-/* Applies what 'cfg' says.  What is wrong with it goes to the log, and what was
- * in effect stays. */
+/* Applies what 'cfg' says.  What is wrong with it goes to the log, and what
+ * was in effect stays. */
 void vtrace_ovsdb_reconfigure(const struct ovsrec_open_vswitch *cfg);
 
 void vtrace_ovsdb_run(struct ovsdb_idl *);

@@ -90,6 +90,9 @@ BUILD_ASSERT_DECL(IS_POW2(VTRACE_RING_SIZE));
 /* Rings that the reader has not seen yet, a stack onto which writers push. */
 static ATOMIC(struct vtrace_ring *) new_rings;
 
+/* Each thread's ring. */
+static ovsthread_key_t ring_key;
+
 /* Colors of which somebody wanted to write. */
 static atomic_bool seen[VTRACE_COLOR_MAX + 1];
 
@@ -120,17 +123,15 @@ ring_retire(void *ring_)
     atomic_store_explicit(&ring->dead, true, memory_order_release);
 }
 
-static ovsthread_key_t
-ring_key(void)
+void
+vtrace_rings_init(void)
 {
-    static struct ovsthread_once once = OVSTHREAD_ONCE_INITIALIZER;
-    static ovsthread_key_t key;
+    static bool done;
 
-    if (ovsthread_once_start(&once)) {
-        ovsthread_key_create(&key, ring_retire);
-        ovsthread_once_done(&once);
+    if (!done) {
+        done = true;
+        ovsthread_key_create(&ring_key, ring_retire);
     }
-    return key;
 }
 
 /* The large parts get pages only as they are used. */
@@ -159,13 +160,12 @@ ring_create(void)
 struct vtrace_ring *
 vtrace_ring_begin(uint64_t *now)
 {
-    ovsthread_key_t key = ring_key();
-    struct vtrace_ring *ring = ovsthread_getspecific(key);
+    struct vtrace_ring *ring = ovsthread_getspecific(ring_key);
     uint64_t round;
 
     if (OVS_UNLIKELY(!ring)) {
         ring = ring_create();
-        ovsthread_setspecific(key, ring);
+        ovsthread_setspecific(ring_key, ring);
     }
 
     atomic_read_relaxed(&reader_round, &round);

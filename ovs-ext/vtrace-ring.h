@@ -51,6 +51,9 @@ struct vtrace_ring_lost {
     uint64_t rate;              /* The color's token bucket was empty. */
 };
 
+/* Main thread, before any thread writes.  Can be called again. */
+void vtrace_rings_init(void);
+
 /* Writers. */
 
 /* Returns the ring of this thread, ready for vtrace_ring_put(), and stores the
@@ -80,7 +83,7 @@ uint64_t vtrace_rings_drain(vtrace_ring_func *cb, void *aux);
 bool vtrace_rings_seen(uint16_t color);
 
 /* Stores in '*lost' how many records of 'color' were lost since the process
- * began. */
+ * began, by threads that the last drain knew. */
 void vtrace_rings_get_lost(uint16_t color, struct vtrace_ring_lost *lost);
 
 /* Returns the number of rings that were there in the last drain. */

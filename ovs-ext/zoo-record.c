@@ -46,6 +46,7 @@ zoo_record_configure(const struct zoo_record_config *config)
     struct zoo_record_config *old
         = ovsrcu_get_protected(struct zoo_record_config *, &current);
 
+    vtrace_rings_init();
     ovsrcu_set(&current, config ? xmemdup(config, sizeof *config) : NULL);
     if (old) {
         ovsrcu_postpone(free, old);
