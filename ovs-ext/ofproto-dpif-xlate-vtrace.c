@@ -593,6 +593,7 @@ zoo_xlate_input(struct xlate_ctx *ctx, const struct xport *in_port)
     struct flow_tnl *tnl = &ctx->xin->flow.tunnel;
     struct flow_tnl *mask = &ctx->wc->masks.tunnel;
     struct in6_addr local, remote;
+    bool geneve;
 
     if (ctx->xin->frozen_state) {
         ctx->fate.color = zoo_flow_color(tnl);
@@ -601,20 +602,28 @@ zoo_xlate_input(struct xlate_ctx *ctx, const struct xport *in_port)
                                              ctx->xin->flow.in_port.ofp_port);
         }
         return;
-    } else if (!in_port || !in_port->is_tunnel || !zoo_vtrace_is_enabled()) {
+    } else if (!in_port || !in_port->is_tunnel
+               || (!zoo_vtrace_is_enabled() && !tnl->gbp_id)) {
         return;
     }
 
+    geneve = tnl->gbp_id && !strcmp(netdev_get_type(in_port->netdev), "geneve");
+    if (!zoo_vtrace_is_enabled() && !geneve) {
+        return;
+    }
     mask->gbp_id |= htons(ZOO_COLOR_TRACED);
     local = flow_tnl_dst(tnl);
     remote = flow_tnl_src(tnl);
-    if (tnl->gbp_id & htons(ZOO_COLOR_TRACED)
+    if (tnl->gbp_id & htons(ZOO_COLOR_TRACED) && zoo_vtrace_is_enabled()
         && zoo_xlate_consents(in_port, &local, &remote)) {
         mask->gbp_id = OVS_BE16_MAX;
         zoo_flow_set_color(tnl, ntohs(tnl->gbp_id));
         xlate_report(ctx, OFT_DETAIL, "vtrace: color %d",
                      ntohs(tnl->gbp_id) & ZOO_COLOR_MASK);
         zoo_record_in(ctx, ntohs(tnl->gbp_id), in_port, 0);
+    } else if (geneve) {
+        /* Geneve has no policies, so this is nobody's. */
+        tnl->gbp_id = 0;
     }
 }
 
@@ -663,6 +672,30 @@ zoo_set_pushed(struct xlate_ctx *ctx, uint16_t color,
     }
 }
 
+/* Returns true if packets of 'ctx' may become longer by a color than the header
+ * 'data' makes them: the longest ones that its port takes must still fit the
+ * device that they leave by.  Those that came with a color had it on their way
+ * here as well. */
+static bool
+zoo_geneve_color_fits(const struct xlate_ctx *ctx,
+                      const struct ovs_action_push_tnl *data)
+{
+    const struct ofport_dpif *ofport
+        = odp_port_to_ofport(ctx->xbridge->ofproto->backer, data->out_port);
+    const struct xport *in = ctx->fate.in_port;
+    const struct xport *out = ofport ? xport_lookup(ctx->xcfg, ofport) : NULL;
+    int in_mtu, out_mtu;
+
+    if (!in || !out || netdev_get_mtu(out->netdev, &out_mtu)) {
+        return false;
+    } else if (in->is_tunnel) {
+        return !strcmp(netdev_get_type(in->netdev), "geneve");
+    }
+    return (!netdev_get_mtu(in->netdev, &in_mtu)
+            && (in_mtu + data->header_len + sizeof(struct zoo_geneve_color)
+                <= out_mtu));
+}
+
 /* Decides what goes along of the group policy of the packet of 'ctx' in
  * 'data', the header that tunnel port 'xport' is about to push, with 'local' as
  * outer source address. */
@@ -687,20 +720,25 @@ zoo_xlate_policy(struct xlate_ctx *ctx, const struct xport *xport,
         return;
     } else if (!color) {
         zoo_set_pushed(ctx, ctx->fate.color, VTRACE_REASON_FOREIGN_GBP);
-    } else if (!zoo_push_vxlan(data) || cfg->exts & (1 << OVS_VXLAN_EXT_GPE)) {
+    } else if (!zoo_xlate_consents(xport, local, &remote)) {
+        zoo_set_pushed(ctx, color, VTRACE_REASON_NO_CONSENT);
+        if (zoo_push_vxlan(data)) {
+            zoo_gbp_remove_color(data);
+        }
+        xlate_report(ctx, OFT_DETAIL, "vtrace: color %d stays behind, the "
+                     "other end of %s has not consented",
+                     color & ZOO_COLOR_MASK, netdev_get_name(xport->netdev));
+    } else if (zoo_push_vxlan(data)
+               ? !(cfg->exts & (1 << OVS_VXLAN_EXT_GPE))
+               : (zoo_geneve_color_fits(ctx, data)
+                  && zoo_gbp_push_geneve(data, color))) {
+        zoo_set_pushed(ctx, color, VTRACE_REASON_NONE);
+        xlate_report(ctx, OFT_DETAIL, "vtrace: color %d goes along",
+                     color & ZOO_COLOR_MASK);
+    } else {
         zoo_set_pushed(ctx, color, VTRACE_REASON_NO_CARRIER);
         xlate_report(ctx, OFT_DETAIL, "vtrace: color %d stays behind, "
                      "%s has no room for it", color & ZOO_COLOR_MASK,
                      netdev_get_name(xport->netdev));
-    } else if (!zoo_xlate_consents(xport, local, &remote)) {
-        zoo_set_pushed(ctx, color, VTRACE_REASON_NO_CONSENT);
-        zoo_gbp_remove_color(data);
-        xlate_report(ctx, OFT_DETAIL, "vtrace: color %d stays behind, the "
-                     "other end of %s has not consented",
-                     color & ZOO_COLOR_MASK, netdev_get_name(xport->netdev));
-    } else {
-        zoo_set_pushed(ctx, color, VTRACE_REASON_NONE);
-        xlate_report(ctx, OFT_DETAIL, "vtrace: color %d goes along",
-                     color & ZOO_COLOR_MASK);
     }
 }

@@ -271,7 +271,8 @@ enum vtrace_verdict_kind {
            "continue with a task in the next domain")                         \
     REASON(124, NO_CARRIER, "no-carrier", LEFT, 64,                           \
            "the tunnel's encapsulation cannot carry a color",                 \
-           "use VXLAN or Geneve")                                             \
+           "use VXLAN, or Geneve with 8 bytes more MTU in the underlay than " \
+           "its longest packets take")                                        \
     REASON(125, EXTERNAL, "external", LEFT, 64,                               \
            "the packet was handed to a network outside the domain",           \
            "the switches did their part: look at the external network or the "\

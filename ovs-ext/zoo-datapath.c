@@ -143,6 +143,15 @@ zoo_push_vxlan(struct ovs_action_push_tnl *data)
     return udp ? (struct vxlanhdr *) (udp + 1) : NULL;
 }
 
+struct genevehdr *
+zoo_push_geneve(struct ovs_action_push_tnl *data)
+{
+    struct udp_header *udp = (data->tnl_type == OVS_VPORT_TYPE_GENEVE
+                              ? push_find_udp(data) : NULL);
+
+    return udp ? (struct genevehdr *) (udp + 1) : NULL;
+}
+
 bool
 zoo_push_set_choice(struct ovs_action_push_tnl *data, uint16_t choice)
 {

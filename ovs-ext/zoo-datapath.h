@@ -112,6 +112,10 @@ uint16_t zoo_push_get_choice(const struct ovs_action_push_tnl *data);
  * something else. */
 struct vxlanhdr *zoo_push_vxlan(struct ovs_action_push_tnl *data);
 
+/* Returns the Geneve header in 'data', a prebuilt header, or NULL if it is
+ * something else. */
+struct genevehdr *zoo_push_geneve(struct ovs_action_push_tnl *data);
+
 /* Marks 'data', a prebuilt VXLAN or Geneve header, so that the receiver takes
  * the packet for a probe.  Returns false if it cannot be marked. */
 bool zoo_push_set_probe(struct ovs_action_push_tnl *data);

@@ -155,6 +155,56 @@ zoo_gbp_pop(struct dp_packet *packet)
     return packet;
 }
 
+/* Geneve. */
+
+bool
+zoo_gbp_push_geneve(struct ovs_action_push_tnl *data, uint16_t color)
+{
+    struct genevehdr *gnh = zoo_push_geneve(data);
+    struct zoo_geneve_color *c;
+
+    if (!gnh || data->header_len + sizeof *c > sizeof data->header
+        || gnh->opt_len + sizeof *c / 4 > 63) {
+        return false;
+    }
+    c = ALIGNED_CAST(struct zoo_geneve_color *,
+                     (uint8_t *) data->header + data->header_len);
+    memset(c, 0, sizeof *c);
+    c->opt.opt_class = htons(ZOO_GENEVE_OPT_CLASS);
+    c->opt.type = ZOO_GENEVE_COLOR_TYPE;
+    c->opt.length = (sizeof *c - sizeof c->opt) / 4;
+    c->color = htons(color);
+    gnh->opt_len += sizeof *c / 4;
+    data->header_len += sizeof *c;
+    return true;
+}
+
+void
+zoo_gbp_pop_geneve__(struct flow_tnl *tnl)
+{
+    size_t end = tnl->metadata.present.len / 4;
+    struct geneve_opt *opts = tnl->metadata.opts.gnv;
+    struct zoo_geneve_color c;
+    size_t i = 0;
+    bool accept;
+
+    /* Those four bytes may be the data of another option. */
+    while (i < end - sizeof c / 4) {
+        i += 1 + opts[i].length;
+    }
+    atomic_read_relaxed(&accept_colors, &accept);
+    if (!accept || i != end - sizeof c / 4
+        || opts[i].length != (sizeof c - sizeof c.opt) / 4) {
+        return;
+    }
+    memcpy(&c, &opts[i], sizeof c);
+    if (c.color & htons(ZOO_COLOR_TRACED)) {
+        tnl->gbp_id = c.color;
+    }
+    memset(&opts[i], 0, sizeof c);
+    tnl->metadata.present.len -= sizeof c;
+}
+
 static void
 add_tunnel(ovs_be16 port)
 {

@@ -39,11 +39,18 @@
  *
  * The color of a traced packet travels as a policy, too.  Once VTrace has been
  * on, colors are accepted on every UDP port, and they go out by every VXLAN
- * tunnel whose other end accepts them. */
+ * tunnel whose other end accepts them.
+ *
+ * Geneve has no policy.  There the color is an option, the last one, that is
+ * not critical: who does not know it ignores it (RFC 8926, section 3.5).  It is
+ * taken out again where the packet leaves the tunnel, and from there on is a
+ * policy ID, too. */
 
 #include <stdbool.h>
 
+#include "openvswitch/geneve.h"
 #include "openvswitch/types.h"
+#include "ovs-ext/zoo-datapath.h"
 #include "packets.h"
 
 struct dp_packet;
@@ -88,6 +95,38 @@ zoo_gbp_takes(ovs_be32 flags)
  * already.  Returns 'packet', or NULL if it was dropped.  Any thread that is
  * not quiescent (see ovs-rcu.h). */
 struct dp_packet *zoo_gbp_pop(struct dp_packet *packet);
+
+/* The option with a color, of class ZOO_GENEVE_OPT_CLASS. */
+#define ZOO_GENEVE_COLOR_TYPE 0x02
+struct zoo_geneve_color {
+    struct geneve_opt opt;
+    ovs_be16 color;
+    ovs_be16 reserved;          /* 0. */
+};
+BUILD_ASSERT_DECL(sizeof(struct zoo_geneve_color) == 8);
+
+/* Appends 'color' to 'data', a prebuilt Geneve header.  Returns false, with
+ * '*data' unchanged, if it is something else or has no room.  Any thread. */
+bool zoo_gbp_push_geneve(struct ovs_action_push_tnl *data, uint16_t color);
+
+void zoo_gbp_pop_geneve__(struct flow_tnl *);
+
+/* Makes the color among the options in 'tnl', if colors are accepted and there
+ * is one, its policy ID.  Any thread. */
+static inline void
+zoo_gbp_pop_geneve(struct flow_tnl *tnl)
+{
+    size_t len = tnl->metadata.present.len;
+
+    if (OVS_UNLIKELY(len >= sizeof(struct zoo_geneve_color))) {
+        const struct geneve_opt *last = &tnl->metadata.opts.gnv[len / 4 - 2];
+
+        if (last->opt_class == htons(ZOO_GENEVE_OPT_CLASS)
+            && last->type == ZOO_GENEVE_COLOR_TYPE) {
+            zoo_gbp_pop_geneve__(tnl);
+        }
+    }
+}
 
 /* Has the datapath accept colors on every UDP port from now on.  That cannot be
  * taken back, since the other ends need time to learn of it.  Any thread. */
