@@ -539,16 +539,26 @@ is_kept(const struct zooroute_peer *peer) OVS_REQUIRES(zooroute_mutex)
     return !lost_port && zoo_peer_is_forced(&peer->peer);
 }
 
+/* Returns true if 'peer' has fallen asleep.  A new one is in the same state
+ * until its first packet, which is still to come where room had to be made. */
+static bool
+is_idle(const struct zooroute_peer *peer, long long int now)
+    OVS_REQUIRES(zooroute_mutex)
+{
+    return (peer->peer.state == ZOO_PEER_IDLE
+            && now - peer->peer.last_used > zooroute_params.peer_idle);
+}
+
 /* Retires the learned peer that has been without traffic for longest, only
  * among idle ones if 'idle_only'.  Returns false if there is none. */
 static bool
-evict_peer(bool idle_only) OVS_REQUIRES(zooroute_mutex)
+evict_peer(bool idle_only, long long int now) OVS_REQUIRES(zooroute_mutex)
 {
     struct zooroute_peer *peer, *oldest = NULL;
 
     CMAP_FOR_EACH (peer, cmap_node, &zooroute_peers) {
         if (peer->learned && !is_kept(peer)
-            && (!idle_only || peer->peer.state == ZOO_PEER_IDLE)
+            && (!idle_only || is_idle(peer, now))
             && (!oldest || peer->peer.last_used < oldest->peer.last_used)) {
             oldest = peer;
         }
@@ -580,7 +590,8 @@ expire_peers(long long int now) OVS_REQUIRES(zooroute_mutex)
     }
     while (zooroute_n_learned > max - MAX(max / 10, 1)
            && n_evictions++ < MAX_EVICTIONS
-           && evict_peer(zooroute_stats.too_many_peers == last_too_many)) {
+           && evict_peer(zooroute_stats.too_many_peers == last_too_many,
+                         now)) {
         continue;
     }
     last_too_many = zooroute_stats.too_many_peers;
