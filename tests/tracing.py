@@ -79,8 +79,8 @@ class Vtraced:
             ["nsenter", "--net=" + netns_path(self.stage.ns("s1")),
              os.path.join(self.place, "vtraced"),
              "--unixctl=" + self.path("vtraced.ctl"),
-             "--nodes=" + self.path("nodes"), "--log-file",
-             "-vconsole:off", "-vsyslog:off",
+             "--nodes=" + self.path("nodes"), "-vconsole:off",
+             "-vsyslog:off", "--log-file",
              *("--collector=%s=punix:%s" % (name, self._collector(name))
                for name in names)],
             env=self.env, stdin=subprocess.DEVNULL)
