@@ -18,10 +18,8 @@
 network namespaces are those of sockets, and no process has to be started.
 
 A client sends 100 messages a second over a few flows, short and long ones in
-turn, all with the same bytes.  Over UDP it does so from sockets that are not
-connected, where Linux gives every packet the same IP identification.  Over TCP
-a connection that makes no progress is reset and opened again, so that a flow
-that loses everything still has packets.
+turn, all with the same bytes.  Over TCP a connection that makes no progress is
+reset and opened again, so that a flow that loses everything still has packets.
 """
 
 import collections
@@ -35,7 +33,8 @@ from netns import FabricError, in_namespace
 
 PORT = 7
 RATE = 100                      # Messages per second of a client.
-SIZES = (200, 1400)             # Payload bytes, in turn.
+SIZES = {"udp": (200, 1400),    # Payload bytes, in turn.  The long ones are
+         "tcp": (200, 1376)}    # packets of 1428 bytes.
 FLOWS = {"udp": 4, "tcp": 8}
 STALLED = 0.5                   # Seconds until a connection is given up.
 LATE = 0.15                     # An answer later than that is trouble.
@@ -123,6 +122,7 @@ class Client(_Thread):
         super().__init__(namespace)
         self.address = address
         self.proto = proto
+        self.sizes = SIZES[proto]
         self.turn = 0
         self.messages = collections.deque(maxlen=60 * RATE)  # [sent, answered
                                                              #  or None].
@@ -185,13 +185,13 @@ class UdpClient(Client):
         self.open = {}
         for sock in self.sockets:
             self.selector.register(sock, selectors.EVENT_READ)
-            for size in SIZES:
+            for size in SIZES["udp"]:
                 self.open[sock, size] = collections.deque(maxlen=8)
         self.start = time.monotonic()
 
     def _tick(self, turn):
         n = len(self.sockets)
-        size = SIZES[(turn // n) % len(SIZES)]
+        size = self.sizes[(turn // n) % len(self.sizes)]
         sock = self.sockets[turn % n]
         message = [time.monotonic(), None]
         self.open[sock, size].append(message)
@@ -263,7 +263,7 @@ class TcpClient(Client):
     def _tick(self, turn):
         n = len(self.connections)
         connection = self.connections[turn % n]
-        size = SIZES[(turn // n) % len(SIZES)]
+        size = self.sizes[(turn // n) % len(self.sizes)]
         message = [time.monotonic(), None]
         with self.lock:
             self.messages.append(message)

@@ -22,13 +22,14 @@ import collections
 import os
 import re
 
+import fabric
 import scenarios
 from netns import FabricError
 
 README = os.path.join(os.path.dirname(os.path.realpath(__file__)), os.pardir,
                       "vtrace", "README.md")
 LOSSY = 5                       # Percent.
-SHORT_MTU = 1400                # Too short for echo.SIZES' long ones.
+LONG = scenarios.TENANT_MTU + 50        # The longest tunnel packet.
 METER_LOW = 20                  # Packets/s.
 
 
@@ -125,11 +126,13 @@ class SenderMtu(Fault):
     """a switch's underlay device has too short an MTU"""
     row = "MTU of the sender's device"
 
+    # A gateway receives at this device, too, and must receive everything: a
+    # veth takes 4 bytes more, in case that there is a VLAN tag.
     def begin(self):
-        self._set(SHORT_MTU)
+        self._set(LONG - 3)
 
     def end(self):
-        self._set(1700)
+        self._set(fabric.LINK_MTU)
 
     def _set(self, mtu):
         self.stage.ip("h%d" % self.stage.sender,
@@ -141,10 +144,10 @@ class UnderlayMtu(Fault):
     row = "MTU inside the underlay"
 
     def begin(self):
-        self._set(SHORT_MTU)
+        self._set(LONG - 50)
 
     def end(self):
-        self._set(1700)
+        self._set(fabric.LINK_MTU)
 
     def _set(self, mtu):
         for k in self.stage.spines:
@@ -156,9 +159,18 @@ class SpineSilent(Fault):
     """a spine takes packets and forwards none"""
     row = "a spine silent"
     zooroute = False
+    what = "counter drop"
 
+    # With more than two switches: none between these two.
     def begin(self):
-        self.stage.fail(self.stage.busiest_spine())
+        ends = '{ "l%d", "l%d" }' % (self.stage.sender, self.stage.guard)
+        self.stage.run("s%d" % self.stage.busiest_spine(), "nft", "-f", "-",
+                       input="""
+            table inet zoo { chain forward {
+                type filter hook forward priority 0
+                iifname %s oifname %s %s
+            }
+            }""" % (ends, ends, self.what))
 
     def end(self):
         self.stage.heal(*self.stage.spines)
@@ -175,9 +187,7 @@ class SpineLossy(SpineSilent):
     """a spine loses packets at random"""
     row = "a spine lossy at 5 %"
     zooroute = None
-
-    def begin(self):
-        self.stage.lose(self.stage.busiest_spine(), LOSSY)
+    what = "numgen random mod 100 < %d counter drop" % LOSSY
 
 
 class WrongVni(Fault):

@@ -64,6 +64,7 @@ SCENARIOS = {
                         "192.168.2.1", None)}
 
 GATEWAY_MAC = "0a:00:00:00:fe:01"
+TENANT_MTU = 1428               # Just enough for echo.SIZES.
 DENY = 0x2a                     # Cookie of the fault's security rule.
 INVALID = 0x1f                  # Cookie of the rule for invalid packets.
 METER_RATE = 100000             # Packets/s that the tenant pays for.
@@ -140,9 +141,17 @@ class Stage(fabric.Fabric):
     def _make_ends(self):
         for node, i, port in ((self.near(), 1, "va"),
                               (self.far(), self.last, self.last_port())):
-            self._veth(node, "eth0", "h%d" % i, port, mtu=1500,
+            self._veth(node, "eth0", "h%d" % i, port, mtu=TENANT_MTU,
                        mac=self.tenant_mac(i, 0))
             self.dress(node)
+            # As Linux sent them up to 6.1 from sockets that are not
+            # connected: nothing tells them from each other.
+            self._nft(node, """
+                table ip alike { chain out {
+                    type filter hook postrouting priority 0
+                    ip protocol udp ip id set 0
+                }
+                }""")
 
     def dress(self, node):
         """Gives the client or the last device addresses and routes.  Neighbors
