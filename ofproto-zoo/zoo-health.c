@@ -107,9 +107,9 @@ zoo_health_failure(struct zoo_health *h, const struct zoo_params *params,
 }
 
 void
-zoo_health_set_collective(struct zoo_health *h)
+zoo_health_set_collective(struct zoo_health *h, bool collective)
 {
-    h->collective = true;
+    h->collective = collective;
 }
 
 long long int

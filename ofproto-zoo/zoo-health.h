@@ -24,7 +24,8 @@
  * comes up again after 'recover_successes' successes among the last
  * 'recover_window' results.  It may take its buckets back when it has been up
  * without a single failure for a hold-down time that doubles with each
- * relapse.
+ * relapse.  What all candidates, or nearly all, suffer together counts less
+ * (see zoo_health_set_collective()).
  *
  * Pure.  Times are monotonic, in ns. */
 
@@ -59,12 +60,12 @@ enum zoo_health_forced {
 };
 
 struct zoo_health {
-    uint8_t state;              /* enum zoo_health_state, from probes. */
-    uint8_t forced;             /* enum zoo_health_forced. */
+    uint8_t state : 2;          /* enum zoo_health_state, from probes. */
+    uint8_t forced : 2;         /* enum zoo_health_forced. */
+    bool was_down : 1;          /* Has been DOWN before. */
+    bool collective : 1;        /* Went down as the other candidates did. */
     uint8_t fails;              /* Consecutive failures. */
     uint8_t relapses;           /* Doublings of the hold-down. */
-    bool was_down;              /* Has been DOWN before. */
-    bool collective;            /* Went down when every candidate did. */
     uint8_t n_results;          /* Valid bits in 'results'. */
     uint32_t results;           /* Bit 0 is the newest, 1 is a success. */
     long long int first_fail;   /* When the first probe of the current (or
@@ -87,9 +88,10 @@ bool zoo_health_success(struct zoo_health *, const struct zoo_params *,
 bool zoo_health_failure(struct zoo_health *, const struct zoo_params *,
                         long long int sent, long long int now);
 
-/* Every candidate is down, so this one is not specially at fault: its first
- * success brings it up and its buckets need not wait. */
-void zoo_health_set_collective(struct zoo_health *);
+/* If 'collective', every candidate is down, or nearly every one has gone down
+ * at once, so this one is not specially at fault: its first success brings it
+ * up and its buckets need not wait. */
+void zoo_health_set_collective(struct zoo_health *, bool collective);
 
 /* Returns when the candidate may take its buckets back, LLONG_MAX if it is
  * not up. */

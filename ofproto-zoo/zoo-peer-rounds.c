@@ -93,7 +93,7 @@ candidate_failed(struct zoo_peer *peer, const struct zoo_params *params,
     if (zoo_health_failure(&c->health, params, r->sent, now)) {
         peer->went_down |= bit(i);
         if (!peer->answered) {
-            zoo_health_set_collective(&c->health);
+            zoo_health_set_collective(&c->health, true);
         }
     }
     if (!was_down && zoo_path_table_owners(&peer->table, NULL) & bit(i)) {

@@ -42,6 +42,13 @@
 /* Rounds of one session. */
 #define MAX_ROUND (UINT32_MAX / 2)
 
+/* Candidates that lose probes within this time lose them together.  If that
+ * is nearly all of them, it is forgiven, once in so many hold-down times, and
+ * their buckets return when there was no failure for MASS_LOSS_CALM. */
+#define MASS_LOSS_TIME SEC
+#define MASS_LOSS_CALM (600 * MSEC)
+#define MASS_LOSS_HOLD_DOWNS 10
+
 /* How seldom, and how little, peers without a choice of paths are asked. */
 #define LEGACY_MAX_BACKOFF (60 * SEC)
 #define LEGACY_CANDIDATES 4
@@ -78,7 +85,7 @@ zoo_peer_init(struct zoo_peer *peer, const struct zoo_params *params,
     peer->state = ZOO_PEER_IDLE;
     peer->used_rotated = now;
     peer->next_fast = peer->next_full = peer->next_urgent = LLONG_MAX;
-    peer->last_urgent = peer->link_down = LLONG_MIN / 2;
+    peer->last_urgent = peer->link_down = peer->mass_loss = LLONG_MIN / 2;
     peer->last_used = now;
     peer->map_changed = true;
 }
@@ -233,6 +240,17 @@ evacuate(struct zoo_peer *peer, long long int now)
     }
 }
 
+/* Returns true if candidate 'i', which was forgiven a mass loss, seems to have
+ * left it behind: until then its buckets would only come and go. */
+static bool
+is_calm(const struct zoo_peer *peer, unsigned int i, long long int now)
+{
+    const struct zoo_health *h = &peer->candidates[i].health;
+
+    return (h->state == ZOO_HEALTH_UP
+            && now - h->failure_free >= MASS_LOSS_CALM);
+}
+
 static void
 return_home(struct zoo_peer *peer, const struct zoo_params *params,
             long long int now)
@@ -244,8 +262,9 @@ return_home(struct zoo_peer *peer, const struct zoo_params *params,
     used_lately(peer, used);
     FOR_EACH_CANDIDATE (i, zoo_peer_healthy(peer)) {
         const struct zoo_health *h = &peer->candidates[i].health;
+        bool over = !(peer->forgiven & bit(i)) || is_calm(peer, i, now);
 
-        if ((!h->fails || h->forced)
+        if (((!h->fails && over) || h->forced)
             && now >= zoo_health_return_time(h, params)
             && zoo_path_table_return_home(&peer->table, i, rank, used)) {
             peer->map_changed = true;
@@ -270,14 +289,86 @@ forget_failures(struct zoo_peer *peer)
     }
 }
 
+/* Returns true if nearly all candidates that worked have lost a probe lately,
+ * which no failure of paths explains: at most one in eight was spared.
+ *
+ * Those that lost one count, not those that are down: of 32 candidates that
+ * each lose 9 probes in 10, two rounds leave 6 up, but spare none. */
+static bool
+nearly_all_lost(const struct zoo_peer *peer, long long int now)
+{
+    unsigned int n_lost = 0, n_spared = 0;
+
+    for (unsigned int i = 0; i < peer->table.n; i++) {
+        const struct zoo_health *h = &peer->candidates[i].health;
+
+        if (h->first_fail > now - MASS_LOSS_TIME) {
+            n_lost++;
+        } else {
+            n_spared += h->state != ZOO_HEALTH_DOWN;
+        }
+    }
+    return n_lost >= 7 * n_spared;
+}
+
+/* Ends the forgiveness of what is not well by now. */
+static void
+end_mass_loss(struct zoo_peer *peer, long long int now)
+{
+    FOR_EACH_CANDIDATE (i, peer->forgiven) {
+        if (!is_calm(peer, i, now)) {
+            zoo_health_set_collective(&peer->candidates[i].health, false);
+        }
+    }
+    peer->forgiven = 0;
+}
+
+/* A receiver that gets no CPU loses probes of all candidates alike.  Those
+ * that went down because of it are forgiven: they come up at their first
+ * success, which is looked for often, and their buckets need not wait for the
+ * hold-down time.
+ *
+ * Seldom, so that what goes on for longer, or comes again and again, does not
+ * move buckets back and forth. */
+static void
+forgive_mass_loss(struct zoo_peer *peer, const struct zoo_params *params,
+                  long long int now)
+{
+    uint32_t down = 0;
+
+    for (unsigned int i = 0; i < peer->table.n; i++) {
+        const struct zoo_health *h = &peer->candidates[i].health;
+
+        if (h->state == ZOO_HEALTH_DOWN
+            && h->first_fail > now - MASS_LOSS_TIME) {
+            down |= bit(i);
+        }
+    }
+    if (down && params->hold_down && nearly_all_lost(peer, now)
+        && (now - peer->mass_loss
+            >= MASS_LOSS_HOLD_DOWNS * params->hold_down)) {
+        end_mass_loss(peer, now);
+        peer->mass_loss = now;
+    }
+    if (now - peer->mass_loss < MASS_LOSS_TIME) {
+        FOR_EACH_CANDIDATE (i, down) {
+            zoo_health_set_collective(&peer->candidates[i].health, true);
+        }
+        peer->forgiven |= down;
+    } else if (now - peer->mass_loss >= 2 * MASS_LOSS_TIME) {
+        end_mass_loss(peer, now);
+    }
+}
+
 void
 zoo_peer_settle(struct zoo_peer *peer, const struct zoo_params *params,
                 long long int now)
 {
     if (candidates_in_state(peer, ZOO_HEALTH_DOWN) == all_candidates(peer)) {
         for (unsigned int i = 0; i < peer->table.n; i++) {
-            zoo_health_set_collective(&peer->candidates[i].health);
+            zoo_health_set_collective(&peer->candidates[i].health, true);
         }
+        peer->forgiven = 0;
         if (peer->state == ZOO_PEER_ACTIVE) {
             zoo_peer_set_state(peer, (peer->answered ? ZOO_PEER_EXHAUSTED
                                       : ZOO_PEER_LEGACY));
@@ -296,6 +387,7 @@ zoo_peer_settle(struct zoo_peer *peer, const struct zoo_params *params,
         zoo_peer_set_state(peer, ZOO_PEER_ACTIVE);
         peer->next_fast = peer->next_full = now;
     }
+    forgive_mass_loss(peer, params, now);
     return_home(peer, params, now);
     evacuate(peer, now);
 }
@@ -429,7 +521,10 @@ run_active(struct zoo_peer *peer, const struct zoo_params *params,
         return all_candidates(peer);
     } else if (now >= peer->next_fast && !peer->n_silent) {
         peer->next_fast = now + fast;
-        return peer->overdue ? 0 : zoo_peer_in_use(peer);
+        return (peer->overdue ? 0
+                : peer->forgiven && budget == ZOO_BUDGET_AMPLE
+                ? all_candidates(peer)
+                : zoo_peer_in_use(peer));
     }
     return 0;
 }

@@ -31,7 +31,8 @@
  *
  *     - every 'probe_interval' on candidates that tenant traffic uses,
  *
- *     - every 'full_interval' on all,
+ *     - every 'full_interval' on all, or every 'probe_interval' for about two
+ *       seconds after nearly all have lost probes together,
  *
  *     - at once on all when a probe has failed or a round met silence,
  *
@@ -131,6 +132,10 @@ struct zoo_peer {
     long long int active_since; /* Since when probed. */
     long long int link_down;    /* When the local link was last seen to be
                                  * down. */
+    long long int mass_loss;    /* When nearly all candidates last lost probes
+                                 * together. */
+    uint32_t forgiven;          /* Candidates that went down because of that,
+                                 * for some time. */
     uint32_t session_backoff;   /* 'backoff' when the session began. */
     uint32_t n_unsent;          /* Rounds in a row that could not be sent. */
     uint32_t backoff;           /* Rounds since LEGACY or EXHAUSTED began. */

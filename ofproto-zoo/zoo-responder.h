@@ -21,9 +21,10 @@
  * ========================================================================
  *
  * A sender is known by its outer addresses, destination port and instance (a
- * VTEP may probe another one once per pkt_mark).  For each, the responder keeps the session that it has adopted and, per outer
- * source port, the last rounds that arrived.  It answers a round with one
- * report, on which it waits a moment for the round's stragglers.
+ * VTEP may probe another one once per pkt_mark).  For each, the responder
+ * keeps the session that it has adopted and, per outer source port, the last
+ * rounds that arrived.  It answers a round with one report, on which it waits
+ * a moment for the round's stragglers.
  *
  * A session is adopted at once for a sender not known yet, otherwise only
  * when the sender repeats the challenge that it got, so that packets of an old

@@ -50,6 +50,8 @@ struct zooroute_peer {
     bool retired;                   /* No longer in 'zooroute_peers'. */
     struct heap_node heap_node;     /* In 'zooroute_heap'. */
     struct hmap_node session_node;  /* In 'zooroute_sessions'. */
+    struct hmap_node marked_node;   /* In 'zooroute_marked' if it has a
+                                     * pkt_mark. */
     struct zoo_tunnel_dst dst;
     struct zoo_peer peer;
     int send_error;                 /* Of the last round, 0 if sent. */
@@ -106,6 +108,16 @@ void zooroute_retire(struct zooroute_peer *) OVS_REQUIRES(zooroute_mutex);
 
 /* Returns the peer with 'key', NULL if there is none.  RCU-protected. */
 struct zooroute_peer *zooroute_find(const struct zooroute_key *key);
+
+/* Returns this side's peer that probes from 'sender' come from, NULL if there
+ * is none.  Where several differ in their pkt_mark, it is the one with the mark
+ * that the sender uses, as far as that is known, otherwise the one without a
+ * mark, otherwise the one that tenants have used last.
+ *
+ * The mark is this machine's own: what is sent to that peer without it might
+ * take another route, or find none. */
+struct zooroute_peer *zooroute_find_by_sender(const struct zoo_sender_key *)
+    OVS_REQUIRES(zooroute_mutex);
 
 /* Tells those who watch the status that something has changed. */
 void zooroute_status_changed(void);

@@ -111,19 +111,6 @@ random_challenge(uint64_t *challenge)
 
 /* Receiving. */
 
-/* Returns this side's peer that a probe with 'key' comes from, or NULL. */
-static struct zooroute_peer *
-find_by_sender(const struct zoo_sender_key *key)
-{
-    struct zooroute_key k = {
-        .local = key->local,
-        .remote = key->remote,
-        .dst_port = key->dst_port,
-    };
-
-    return zooroute_find(&k);
-}
-
 /* Returns this side's peer whose requests have 'session', or NULL. */
 static struct zooroute_peer *
 find_by_session(uint64_t session) OVS_REQUIRES(zooroute_mutex)
@@ -196,7 +183,7 @@ receive_request(const struct zoo_rx *rx, const struct zoo_probe *probe,
         tunnel->checked = now;
     }
     if (!error) {
-        struct zooroute_peer *peer = find_by_sender(&key);
+        struct zooroute_peer *peer = zooroute_find_by_sender(&key);
 
         zooroute_stats.rx_requests++;
         if (peer) {
@@ -398,12 +385,12 @@ run_peers(struct tx *txs, unsigned int max, long long int now)
 }
 
 /* Chooses the ports that report 'tx' goes out from: those that work on the way
- * back, as far as this side knows. */
+ * back, as far as this side knows from its own peer, if it has one. */
 static void
-set_report_sports(struct tx *tx, const struct zoo_report *report)
+set_report_sports(struct tx *tx, const struct zoo_report *report,
+                  const struct zooroute_peer *peer)
     OVS_REQUIRES(zooroute_mutex)
 {
-    const struct zooroute_peer *peer = find_by_sender(&report->key);
     bool urgent = report->probe.flags & ZOO_PROBE_F_URGENT;
     unsigned int n = urgent ? MIN(URGENT_COPIES, report->max_copies) : 1;
 
@@ -432,9 +419,12 @@ run_reports(struct tx *txs, unsigned int max, long long int now)
     refill(&report_credit, now);
     while (n < max && report_credit.left >= URGENT_COPIES * SEC
            && zoo_responder_next_report(zooroute_responder, now, &report)) {
+        struct zooroute_peer *peer = zooroute_find_by_sender(&report.key);
         struct tx *tx = &txs[n++];
 
         memset(tx, 0, sizeof *tx);
+        /* The tunnel port's own mark, if it has one, overrides this. */
+        tx->dst.pkt_mark = peer ? peer->key.pkt_mark : 0;
         tx->dst.port = report.tunnel.port;
         tx->dst_port = report.key.dst_port;
         tx->dst.local = report.key.local;
@@ -443,7 +433,7 @@ run_reports(struct tx *txs, unsigned int max, long long int now)
         tx->sender = report.key;
         tx->probe = report.probe;
         tx->key_id = zoo_auth_choose(zooroute_auth, report.peer_newest_key, 0);
-        set_report_sports(tx, &report);
+        set_report_sports(tx, &report, peer);
         report_credit.left -= tx->n_sports * SEC;
     }
     return n;

@@ -49,6 +49,10 @@ struct heap zooroute_heap OVS_GUARDED_BY(zooroute_mutex);
 struct hmap zooroute_sessions OVS_GUARDED_BY(zooroute_mutex)
     = HMAP_INITIALIZER(&zooroute_sessions);
 
+/* Peers with a pkt_mark, by what else their keys have. */
+static struct hmap zooroute_marked OVS_GUARDED_BY(zooroute_mutex)
+    = HMAP_INITIALIZER(&zooroute_marked);
+
 unsigned int zooroute_n_learned OVS_GUARDED_BY(zooroute_mutex);
 
 /* What flow translation reads without a lock.  NULL while the feature is
@@ -368,6 +372,49 @@ zooroute_find(const struct zooroute_key *key)
     return NULL;
 }
 
+static uint32_t
+hash_without_mark(const struct zooroute_key *key)
+{
+    struct zooroute_key unmarked = *key;
+
+    unmarked.pkt_mark = 0;
+    return key_hash(&unmarked);
+}
+
+/* Returns what the sessions of peers with 'pkt_mark' have in common. */
+static uint16_t
+mark_to_instance(uint32_t pkt_mark)
+{
+    return pkt_mark ? hash_int(pkt_mark, 0) : 0;
+}
+
+struct zooroute_peer *
+zooroute_find_by_sender(const struct zoo_sender_key *sender)
+{
+    struct zooroute_key key = {
+        .local = sender->local,
+        .remote = sender->remote,
+        .dst_port = sender->dst_port,
+    };
+    struct zooroute_peer *unmarked = zooroute_find(&key);
+    struct zooroute_peer *peer, *last = NULL;
+
+    HMAP_FOR_EACH_WITH_HASH (peer, marked_node, hash_without_mark(&key),
+                             &zooroute_marked) {
+        if (memcmp(&peer->key, &key, offsetof(struct zooroute_key,
+                                              pkt_mark))) {
+            continue;
+        } else if (sender->instance
+                   && mark_to_instance(peer->key.pkt_mark)
+                      == sender->instance) {
+            return peer;
+        } else if (!last || peer->peer.last_used > last->peer.last_used) {
+            last = peer;
+        }
+    }
+    return unmarked ? unmarked : last;
+}
+
 void
 zooroute_schedule(struct zooroute_peer *peer, long long int when)
 {
@@ -389,13 +436,11 @@ zooroute_publish(struct zooroute_peer *peer)
 bool
 zooroute_new_session(const struct zooroute_key *key, uint64_t *session)
 {
-    uint16_t instance = hash_int(key->pkt_mark, 0);
-
     if (get_entropy(session, sizeof *session)) {
         return false;
     }
     *session &= ~(uint64_t) UINT16_MAX;
-    *session |= key->pkt_mark ? instance : 0;
+    *session |= mark_to_instance(key->pkt_mark);
     return true;
 }
 
@@ -446,6 +491,10 @@ create_peer(const struct zooroute_output *out) OVS_REQUIRES(zooroute_mutex)
     heap_insert(&zooroute_heap, &peer->heap_node, 0);
     hmap_insert(&zooroute_sessions, &peer->session_node,
                 hash_uint64(peer->peer.session));
+    if (peer->key.pkt_mark) {
+        hmap_insert(&zooroute_marked, &peer->marked_node,
+                    hash_without_mark(&peer->key));
+    }
     cmap_insert(&zooroute_peers, &peer->cmap_node, key_hash(&peer->key));
     zooroute_status_changed();
     return peer;
@@ -469,6 +518,9 @@ zooroute_retire(struct zooroute_peer *peer)
     cmap_remove(&zooroute_peers, &peer->cmap_node, key_hash(&peer->key));
     heap_remove(&zooroute_heap, &peer->heap_node);
     hmap_remove(&zooroute_sessions, &peer->session_node);
+    if (peer->key.pkt_mark) {
+        hmap_remove(&zooroute_marked, &peer->marked_node);
+    }
     zooroute_n_learned -= peer->learned;
     peer->retired = true;
     zoo_quarantine_add(free_slot, xmemdup(&peer->slot, sizeof peer->slot));

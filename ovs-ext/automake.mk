@@ -20,13 +20,19 @@
 lib_libopenvswitch_la_SOURCES += \
 	ovs-ext/vtrace-digest.c \
 	ovs-ext/vtrace-digest.h \
+	ovs-ext/vtrace-message.c \
+	ovs-ext/vtrace-message.h \
 	ovs-ext/vtrace-reasons.h \
 	ovs-ext/vtrace-record.h \
+	ovs-ext/vtrace-ring.c \
+	ovs-ext/vtrace-ring.h \
 	ovs-ext/zoo-datapath.c \
 	ovs-ext/zoo-datapath.h \
 	ovs-ext/zoo-flow.h \
 	ovs-ext/zoo-gbp.c \
-	ovs-ext/zoo-gbp.h
+	ovs-ext/zoo-gbp.h \
+	ovs-ext/zoo-record.c \
+	ovs-ext/zoo-record.h
 
 ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zoo-auth.c \
@@ -51,6 +57,10 @@ ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zooroute-thread.c \
 	ofproto-zoo/zooroute.c \
 	ofproto-zoo/zooroute.h \
+	ovs-ext/vtrace-exporter.c \
+	ovs-ext/vtrace-exporter.h \
+	ovs-ext/zoo-fate.c \
+	ovs-ext/zoo-fate.h \
 	ovs-ext/zoo-ofproto.c \
 	ovs-ext/zoo-ofproto.h \
 	ovs-ext/zoo-quarantine.c \
@@ -60,6 +70,8 @@ ofproto_libofproto_la_SOURCES += \
 	ovs-ext/zoo-xlate.h
 
 vswitchd_ovs_vswitchd_SOURCES += \
+	ovs-ext/vtrace-ovsdb.c \
+	ovs-ext/vtrace-ovsdb.h \
 	ovs-ext/zooroute-ovsdb.c \
 	ovs-ext/zooroute-ovsdb.h
 
@@ -69,12 +81,14 @@ EXTRA_DIST += \
 	ovs-ext/ovs-vtrace.7 \
 	ovs-ext/ovs-zooroute.7 \
 	ovs-ext/ofp-actions-zoo.c \
+	ovs-ext/ofproto-dpif-xlate-vtrace.c \
 	ovs-ext/ofproto-dpif-xlate-zoo.c
 
 TESTSUITE_AT += \
 	ovs-ext/tests/zoo.at \
 	ovs-ext/tests/zoo-gbp.at \
 	ovs-ext/tests/zoo-vtrace-action.at \
+	ovs-ext/tests/zoo-vtrace-record.at \
 	ovs-ext/tests/zooroute-action.at \
 	ovs-ext/tests/zooroute-appctl.at \
 	ovs-ext/tests/zooroute-datapath.at \

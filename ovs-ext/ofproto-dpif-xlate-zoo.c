@@ -24,9 +24,7 @@
 #include "ofproto-zoo/zooroute.h"
 #include "ovs-ext/zoo-datapath.h"
 #include "ovs-ext/zoo-flow.h"
-#include "ovs-ext/zoo-gbp.h"
 #include "ovs-ext/zoo-ofproto.h"
-#include "ovs-ext/zoo-vtrace.h"
 #include "ovs-ext/zoo-xlate.h"
 #include "seq.h"
 #include "tnl-neigh-cache.h"
@@ -40,126 +38,7 @@
 #define zoo_neigh_lookup tnl_neigh_lookup
 #endif
 
-/* VTrace. */
-
-/* Returns true if the other end of tunnel port 'xport', with outer addresses
- * 'local' and 'remote', takes colors. */
-static bool
-zoo_xlate_consents(const struct xport *xport, const struct in6_addr *local,
-                   const struct in6_addr *remote)
-{
-    const struct netdev_tunnel_config *cfg
-        = netdev_get_tunnel_config(xport->netdev);
-    struct zooroute_key key;
-
-    if (zoo_vtrace_consents(netdev_get_name(xport->netdev))) {
-        return true;
-    } else if (!cfg) {
-        return false;
-    }
-    memset(&key, 0, sizeof key);
-    key.local = *local;
-    key.remote = *remote;
-    key.dst_port = cfg->dst_port;
-    key.pkt_mark = cfg->set_egress_pkt_mark ? cfg->egress_pkt_mark : 0;
-    return zooroute_takes_colors(&key);
-}
-
-/* Has the packet of 'ctx', which came in by 'in_port', or NULL, its color, if
- * it came from the other end of a tunnel that takes colors.
- *
- * Packets with and without a color must not share a datapath flow: so bit 15
- * is matched, and all of the color. */
-static void
-zoo_xlate_input(struct xlate_ctx *ctx, const struct xport *in_port)
-{
-    struct flow_tnl *tnl = &ctx->xin->flow.tunnel;
-    struct flow_tnl *mask = &ctx->wc->masks.tunnel;
-    struct in6_addr local, remote;
-
-    if (ctx->xin->frozen_state || !in_port || !in_port->is_tunnel
-        || !zoo_vtrace_is_enabled()) {
-        return;
-    }
-
-    mask->gbp_id |= htons(ZOO_COLOR_TRACED);
-    local = flow_tnl_dst(tnl);
-    remote = flow_tnl_src(tnl);
-    if (tnl->gbp_id & htons(ZOO_COLOR_TRACED)
-        && zoo_xlate_consents(in_port, &local, &remote)) {
-        mask->gbp_id = OVS_BE16_MAX;
-        zoo_flow_set_color(tnl, ntohs(tnl->gbp_id));
-        xlate_report(ctx, OFT_DETAIL, "vtrace: color %d",
-                     ntohs(tnl->gbp_id) & ZOO_COLOR_MASK);
-    }
-}
-
-/* Executes the action 'vt'. */
-static void
-zoo_xlate_vtrace(struct xlate_ctx *ctx, const struct ofpact_vtrace *vt,
-                 bool is_last_action, xlate_actions_handler *xlator)
-{
-    struct flow *flow = &ctx->xin->flow;
-
-    /* The flow matches this; a packet-out's actions have no match. */
-    ctx->wc->masks.tunnel.gbp_id = OVS_BE16_MAX;
-    if (flow->tunnel.gbp_id) {
-        xlate_report(ctx, OFT_WARN, "vtrace: the packet has group policy %d, "
-                     "which is not overwritten", ntohs(flow->tunnel.gbp_id));
-        return;
-    }
-
-    zoo_flow_set_color(&flow->tunnel,
-                       (ZOO_COLOR_TRACED | vt->exp << ZOO_COLOR_EXP_SHIFT
-                        | vt->color));
-
-    /* The pipeline has to find all the resubmits that it has without the
-     * action, hence this lookup is not counted. */
-    ctx->depth--;
-    ctx->resubmits--;
-    xlate_table_action(ctx, flow->in_port.ofp_port, 0, true, true, false,
-                       is_last_action, xlator);
-    ctx->depth++;
-}
-
-/* Decides what goes along of the group policy of the packet of 'ctx' in
- * 'data', the header that tunnel port 'xport' is about to push, with 'local' as
- * outer source address. */
-static void
-zoo_xlate_policy(struct xlate_ctx *ctx, const struct xport *xport,
-                 const struct in6_addr *local,
-                 struct ovs_action_push_tnl *data)
-{
-    const struct netdev_tunnel_config *cfg
-        = netdev_get_tunnel_config(xport->netdev);
-    struct in6_addr remote = flow_tnl_dst(&ctx->xin->flow.tunnel);
-    uint16_t color = zoo_flow_color(&ctx->xin->flow.tunnel);
-
-    /* Packets of one datapath flow may differ in it otherwise. */
-    if (cfg && cfg->exts & (1 << OVS_VXLAN_EXT_GBP)
-        && flow_tnl_dst_is_set(&ctx->xin->upcall_flow->tunnel)) {
-        ctx->wc->masks.tunnel.gbp_id = OVS_BE16_MAX;
-        ctx->wc->masks.tunnel.gbp_flags = UINT8_MAX;
-    }
-
-    if (!color) {
-        return;
-    } else if (!zoo_push_vxlan(data) || cfg->exts & (1 << OVS_VXLAN_EXT_GPE)) {
-        xlate_report(ctx, OFT_DETAIL, "vtrace: color %d stays behind, "
-                     "%s has no room for it", color & ZOO_COLOR_MASK,
-                     netdev_get_name(xport->netdev));
-    } else if (!zoo_xlate_consents(xport, local, &remote)) {
-        zoo_gbp_remove_color(data);
-        xlate_report(ctx, OFT_DETAIL, "vtrace: color %d stays behind, the "
-                     "other end of %s has not consented",
-                     color & ZOO_COLOR_MASK, netdev_get_name(xport->netdev));
-    } else {
-        xlate_report(ctx, OFT_DETAIL, "vtrace: color %d goes along",
-                     color & ZOO_COLOR_MASK);
-    }
-}
-
-/* ZooRoute. */
+#include "ovs-ext/ofproto-dpif-xlate-vtrace.c"
 
 /* Reports in a trace what zoo_xlate_tunnel_push() has decided. */
 static void

@@ -30,6 +30,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ovs-ext/vtrace-digest.h"
 #include "ovs-ext/vtrace-record.h"
 
 struct dp_packet;
@@ -72,7 +73,8 @@ void zoo_record_put(struct ofpbuf *actions,
                     const struct zoo_record_point *point);
 
 /* Returns the point in 'a', a datapath action, or NULL if it takes no record.
- * The point can be unaligned. */
+ * The point can be unaligned.  Its color and exponent are in range; the other
+ * members can be anything, since 'a' can come from an administrator. */
 const struct zoo_record_point *zoo_record_point(const struct nlattr *a);
 
 /* Executes 'a', a userspace action, if it takes a record: for each packet of
@@ -86,5 +88,19 @@ bool zoo_record_execute(const struct nlattr *a, struct dp_packet_batch *,
 /* Takes a record of 'packet' at 'point', at a place that has no action. */
 void zoo_record_take(const struct zoo_record_point *point,
                      const struct dp_packet *packet);
+
+/* How records are taken. */
+struct zoo_record_config {
+    struct vtrace_digest_key key;
+    unsigned int rate;          /* Records per second of a color and thread:
+                                 * 1...ZOO_RECORD_RATE_MAX. */
+};
+
+#define ZOO_RECORD_RATE_DEFAULT 20000
+#define ZOO_RECORD_RATE_MAX 1000000
+
+/* Main thread: sets how records are taken, or that none are if 'config' is
+ * NULL, as it is at first. */
+void zoo_record_configure(const struct zoo_record_config *config);
 
 #endif /* zoo-record.h */

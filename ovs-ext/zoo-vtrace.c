@@ -18,15 +18,21 @@
 
 #include "ovs-ext/zoo-vtrace.h"
 
+#include "flow.h"
+#include "ovs-ext/vtrace-reasons.h"
+#include "ovs-ext/zoo-flow.h"
 #include "ovs-ext/zoo-gbp.h"
 #include "ovs-ext/zoo-quarantine.h"
+#include "ovs-ext/zoo-record.h"
 #include "ovs-rcu.h"
+#include "simap.h"
 #include "sset.h"
 #include "util.h"
 
 struct vtrace_config {
     bool enabled;
     struct sset consenting;     /* Names of tunnel ports. */
+    struct simap classes;       /* By name, enum vtrace_port_class. */
 };
 
 /* NULL while VTrace was never configured other than off and without ports.
@@ -37,18 +43,21 @@ static void
 config_destroy(struct vtrace_config *config)
 {
     sset_destroy(&config->consenting);
+    simap_destroy(&config->classes);
     free(config);
 }
 
 void
-zoo_vtrace_configure(bool enabled, const struct sset *consenting)
+zoo_vtrace_configure(bool enabled, const struct sset *consenting,
+                     const struct simap *classes)
 {
     struct vtrace_config *old = ovsrcu_get_protected(struct vtrace_config *,
                                                      &current);
     struct vtrace_config *new;
 
     if (old
-        ? enabled == old->enabled && sset_equals(consenting, &old->consenting)
+        ? (enabled == old->enabled && sset_equals(consenting, &old->consenting)
+           && simap_equal(classes, &old->classes))
         : !enabled && sset_is_empty(consenting)) {
         return;
     }
@@ -56,6 +65,11 @@ zoo_vtrace_configure(bool enabled, const struct sset *consenting)
     new = xmalloc(sizeof *new);
     new->enabled = enabled;
     sset_clone(&new->consenting, consenting);
+    simap_init(&new->classes);
+    const struct simap_node *node;
+    SIMAP_FOR_EACH (node, classes) {
+        simap_put(&new->classes, node->name, node->data);
+    }
     ovsrcu_set(&current, new);
     if (old) {
         ovsrcu_postpone(config_destroy, old);
@@ -82,4 +96,34 @@ zoo_vtrace_consents(const char *name)
                                                     &current);
 
     return config && sset_contains(&config->consenting, name);
+}
+
+enum vtrace_port_class
+zoo_vtrace_port_class(const char *name)
+{
+    const struct vtrace_config *config = ovsrcu_get(struct vtrace_config *,
+                                                    &current);
+
+    return config ? simap_get(&config->classes, name) : VTRACE_PORT_UNKNOWN;
+}
+
+void
+zoo_record_no_port(const struct dp_packet *packet, const struct flow *flow)
+{
+    uint16_t color = ntohs(flow->tunnel.gbp_id);
+    struct zoo_record_point point;
+
+    if (!flow_tnl_dst_is_set(&flow->tunnel) || !(color & ZOO_COLOR_TRACED)
+        || !zoo_vtrace_is_enabled()) {
+        return;
+    }
+    memset(&point, 0, sizeof point);
+    point.magic = ZOO_RECORD_MAGIC;
+    point.color = color & ZOO_COLOR_MASK;
+    point.exp = (color & ZOO_COLOR_EXP_MASK) >> ZOO_COLOR_EXP_SHIFT;
+    point.role = VTRACE_ROLE_DROP;
+    point.reason = VTRACE_REASON_TUNNEL_NO_PORT;
+    point.port_class = VTRACE_PORT_TUNNEL;
+    point.tunnel = true;
+    zoo_record_take(&point, packet);
 }

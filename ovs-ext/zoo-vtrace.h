@@ -33,12 +33,19 @@
 
 #include <stdbool.h>
 
+#include "ovs-ext/vtrace-record.h"
+
+struct dp_packet;
+struct flow;
+struct simap;
 struct sset;
 
 /* Main thread: turns VTrace on or off; 'consenting' are the names of the tunnel
- * ports whose other end takes colors.  Has datapath flows translated again if
- * something has changed. */
-void zoo_vtrace_configure(bool enabled, const struct sset *consenting);
+ * ports whose other end takes colors, 'classes' the enum vtrace_port_class of
+ * ports by name, where configuration tells it.  Has datapath flows translated
+ * again if something has changed. */
+void zoo_vtrace_configure(bool enabled, const struct sset *consenting,
+                          const struct simap *classes);
 
 /* Returns true if VTrace is on. */
 bool zoo_vtrace_is_enabled(void);
@@ -46,5 +53,14 @@ bool zoo_vtrace_is_enabled(void);
 /* Returns true if the configuration says that the other end of tunnel port
  * 'name' takes colors. */
 bool zoo_vtrace_consents(const char *name);
+
+/* Returns what configuration says of the port 'name', VTRACE_PORT_UNKNOWN if
+ * it says nothing. */
+enum vtrace_port_class zoo_vtrace_port_class(const char *name);
+
+/* Takes a record of 'packet' if it is traced: it came out of a tunnel, as
+ * 'flow', its headers, says, and no tunnel port takes it. */
+void zoo_record_no_port(const struct dp_packet *packet,
+                        const struct flow *flow);
 
 #endif /* zoo-vtrace.h */

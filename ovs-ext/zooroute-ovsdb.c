@@ -26,6 +26,8 @@
 #include "openvswitch/dynamic-string.h"
 #include "openvswitch/poll-loop.h"
 #include "openvswitch/vlog.h"
+#include "ovs-ext/vtrace-exporter.h"
+#include "ovs-ext/vtrace-ovsdb.h"
 #include "ovs-ext/zoo-ofproto.h"
 #include "ovs-ext/zoo-vtrace.h"
 #include "ovsdb-idl.h"
@@ -379,12 +381,33 @@ set_modes(struct simap *modes)
     simap_swap(&iface_modes, modes);
 }
 
+/* Adds to 'classes' what 'iface' says of the other side of its port. */
+static void
+read_port_class(const struct ovsrec_interface *iface, struct simap *classes)
+{
+    const char *class = smap_get(&iface->other_config, "vtrace-port");
+
+    if (class && !strcmp(class, "external")) {
+        simap_put(classes, iface->name, VTRACE_PORT_EXTERNAL);
+    } else if (class && !strcmp(class, "access")) {
+        simap_put(classes, iface->name, VTRACE_PORT_ACCESS);
+    } else if (class) {
+        VLOG_ERR_RL(&rl, "interface %s: other_config:vtrace-port: \"%s\" is "
+                    "neither access nor external, set it to one of them or "
+                    "remove it", iface->name, class);
+    } else if (smap_get(&iface->external_ids, "iface-id")
+               || smap_get(&iface->external_ids, "attached-mac")) {
+        simap_put(classes, iface->name, VTRACE_PORT_ACCESS);
+    }
+}
+
 /* Passes on what the interfaces of 'cfg' say of ZooRoute and of VTrace, and
- * where VTrace's records go. */
+ * whether VTrace is on. */
 static void
 reconfigure_interfaces(const struct ovsrec_open_vswitch *cfg)
 {
     struct sset consenting = SSET_INITIALIZER(&consenting);
+    struct simap classes = SIMAP_INITIALIZER(&classes);
     struct simap modes = SIMAP_INITIALIZER(&modes);
 
     for (size_t i = 0; i < cfg->n_bridges; i++) {
@@ -400,14 +423,16 @@ reconfigure_interfaces(const struct ovsrec_open_vswitch *cfg)
                 if (smap_get_bool(&iface->other_config, "vtrace", false)) {
                     sset_add(&consenting, iface->name);
                 }
+                read_port_class(iface, &classes);
             }
         }
     }
     set_modes(&modes);
     simap_destroy(&modes);
-    zoo_vtrace_configure(smap_get(&cfg->other_config, "vtrace-collector"),
-                         &consenting);
+    zoo_vtrace_configure(vtrace_exporter_is_configured(), &consenting,
+                         &classes);
     sset_destroy(&consenting);
+    simap_destroy(&classes);
 }
 
 void
@@ -418,6 +443,7 @@ zooroute_ovsdb_reconfigure(struct ovsdb_idl *idl,
     struct zooroute_config new = ZOOROUTE_CONFIG_DEFAULT;
     char *error = NULL;
 
+    vtrace_ovsdb_reconfigure(cfg);
     reconfigure_interfaces(cfg);
 
     if (row) {
@@ -688,6 +714,7 @@ zooroute_ovsdb_run(struct ovsdb_idl *idl)
     long long int now = time_msec();
 
     zooroute_run();
+    vtrace_ovsdb_run(idl);
 
     if (!status_txn && now >= status_due()) {
         status_dirty = false;
@@ -722,6 +749,7 @@ zooroute_ovsdb_wait(struct ovsdb_idl *idl)
     }
 
     zooroute_wait();
+    vtrace_ovsdb_wait();
     if (status_txn) {
         ovsdb_idl_txn_wait(status_txn);
         return;
@@ -742,6 +770,7 @@ zooroute_ovsdb_wait(struct ovsdb_idl *idl)
 void
 zooroute_ovsdb_exit(void)
 {
+    vtrace_ovsdb_exit();
     zooroute_exit();
 }
 

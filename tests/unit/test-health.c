@@ -303,7 +303,7 @@ START_TEST(collective_failure_is_forgiven_at_once)
     ck_assert_int_eq(hold_down_left(&c), 20 * SEC);
 
     feed(&c, "--");
-    zoo_health_set_collective(&c.h);
+    zoo_health_set_collective(&c.h, true);
     ck_assert_int_eq(zoo_health_return_time(&c.h, &c.params), LLONG_MAX);
     ck_assert_int_eq(feed(&c, "----"), '.');
     ck_assert_int_eq(feed(&c, "+"), 'U');
