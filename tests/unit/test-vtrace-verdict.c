@@ -198,7 +198,8 @@ END_TEST
 START_TEST(test_identical_flows)
 {
     static const enum sim_fault faults[] = {
-        SIM_SPINE_SILENT, SIM_SPINE_LOSSY, SIM_PORT_DOWN, SIM_NONE
+        SIM_SPINE_SILENT, SIM_FAILOVER, SIM_SPINE_LOSSY, SIM_PORT_DOWN,
+        SIM_NONE
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(matrix); i++) {
@@ -222,6 +223,8 @@ START_TEST(test_identical_flows)
             check_verdict(&o, matrix[i].expected[o.scenario], &v);
             if (o.fault == SIM_SPINE_SILENT) {
                 ck_assert_uint_eq(v.lost, 500);
+            } else if (o.fault == SIM_FAILOVER) {
+                ck_assert_uint_eq(v.lost, 3);
             } else if (o.fault == SIM_NONE) {
                 ck_assert_uint_eq(v.lost, 0);
             }

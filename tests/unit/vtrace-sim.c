@@ -279,6 +279,10 @@ in_underlay(struct trip *trip, int from, int to, unsigned int i)
     } else if (fault == SIM_SPINE_SILENT) {
         /* The other flows take another spine. */
         arrives = sim->o->flows && i & 1;
+    } else if (fault == SIM_FAILOVER && sim->o->flows) {
+        /* One flow loses two packets, one loses one. */
+        arrives = i & 1 || i < 100 || i >= 105;
+        sport += i & 1 || i < 105 ? 0 : 10;
     } else if (fault == SIM_FAILOVER) {
         arrives = i < 100 || i >= 120;
         sport += i >= 120;
