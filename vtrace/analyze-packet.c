@@ -172,13 +172,18 @@ edge_lost(struct edge *edge, const struct observation *out)
     edge->sent++;
     ss->sent++;
     ss->lost++;
-    ss->run++;
+    /* Packets that repeat come digest by digest, not by time. */
+    if (out->time > ss->last_received) {
+        ss->run_begin = ss->run++ ? MIN(ss->run_begin, out->time) : out->time;
+    }
     if (edge->sent - edge->received == 1) {
         edge->first_lost = edge->last_lost = out->time;
     }
     edge->first_lost = MIN(edge->first_lost, out->time);
-    edge->last_lost = MAX(edge->last_lost, out->time);
-    edge->since_lost = 0;
+    if (out->time >= edge->last_lost) {
+        edge->last_lost = out->time;
+        edge->since_lost = 0;
+    }
     edge->lost_payload += out->payload;
     edge->lost_by_len[MIN(out->len / EDGE_LEN, EDGE_N_LENS - 1)]++;
 }
@@ -190,16 +195,19 @@ edge_received(struct edge *edge, const struct observation *out)
 
     edge->sent++;
     edge->received++;
-    edge->since_lost++;
+    edge->since_lost += out->time > edge->last_lost;
     edge->last_received = MAX(edge->last_received, out->time);
     edge->last_sport = out->sport;
     edge->max_received_len = MAX(edge->max_received_len, out->len);
     ss->sent++;
     ss->received++;
-    if (ss->run >= MIN_EVIDENCE) {
-        edge->healed += ss->run;
+    ss->last_received = MAX(ss->last_received, out->time);
+    if (ss->run && out->time > ss->run_begin) {
+        if (ss->run >= MIN_EVIDENCE) {
+            edge->healed += ss->run;
+        }
+        ss->run = 0;
     }
-    ss->run = 0;
 }
 
 static void
@@ -541,9 +549,9 @@ get_sport_part(const struct run *run, size_t i, struct run *part)
     *part = (struct run) { .m = &run->m[i], .n = n, .point = run->point };
 }
 
-/* Takes the next outer source port that both 'in' and 'out' have, from '*i'
- * and '*j' on.  Sets '*in_part' and '*out_part' to what has it, and returns
- * false if there is none.  Both are sorted by it. */
+/* Sets '*in_part' and '*out_part' to what has the next outer source port that
+ * both 'in' and 'out', sorted by it, have from '*i' and '*j' on, or returns
+ * false. */
 static bool
 next_sport(const struct run *in, const struct run *out, size_t *i, size_t *j,
            struct run *in_part, struct run *out_part)
@@ -564,10 +572,9 @@ next_sport(const struct run *in, const struct run *out, size_t *i, size_t *j,
     return false;
 }
 
-/* Sets how much later, by the clocks, 'in' is than 'out'.  The first packet at
- * both with the same outer source port tells: if it is not the same one, then
- * some were lost before, and will be missed at the end.  Of several ports the
- * least is least wrong. */
+/* Sets how much later, by the clocks, 'in' is than 'out', from the first
+ * packet at both of each outer source port.  If some were lost before, that is more
+ * than with other ports. */
 static void
 set_bias(const struct run *in, const struct run *out, uint64_t max_delay)
 {

@@ -559,15 +559,25 @@ set_failover(const struct flow_state *flow, const struct point *point,
     v->sport = point->edge->last_sport;
 }
 
+/* Where one direction has a failover, the few packets that the other lost in
+ * the same way are no riddle. */
+static void
+explain_doubt(struct summary *s)
+{
+    if (s->doubtful_point && s->doubtful_point->edge
+        && is_failover(s->doubtful_point->edge)) {
+        s->doubtful = 0;
+    }
+}
+
 /* The verdict of the reverse direction, given that the forward one lost
  * nothing.  Returns false if it has nothing to say. */
 static bool
-judge_reverse(const struct flow_state *flow, struct summary *s,
+judge_reverse(const struct flow_state *flow, const struct summary *s,
               struct vtrace_verdict *v)
 {
     v->direction = VTRACE_REVERSE;
     v->seen = flow->seen;
-    summarize(flow, s);
     return judge_cause(flow, s, v) || judge_doubt(flow, s, v);
 }
 
@@ -582,6 +592,11 @@ vtrace_analysis_verdict(const struct vtrace_analysis *an,
     memset(v, 0, sizeof *v);
     v->seen = forward->seen;
     summarize(forward, &f);
+    summarize(reverse, &r);
+    if (f.failover || r.failover) {
+        explain_doubt(&f);
+        explain_doubt(&r);
+    }
     if (!forward->seen && !f.silent) {
         judge_nothing(forward, v);
         return;
@@ -590,7 +605,6 @@ vtrace_analysis_verdict(const struct vtrace_analysis *an,
         return;
     }
 
-    memset(&r, 0, sizeof r);
     if (reverse->started && (reverse->seen || reverse->unjudged)) {
         struct vtrace_verdict rv = *v;
 
