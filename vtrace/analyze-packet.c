@@ -573,8 +573,7 @@ next_sport(const struct run *in, const struct run *out, size_t *i, size_t *j,
 }
 
 /* Sets how much later, by the clocks, 'in' is than 'out', from the first
- * packet at both of each outer source port.  If some were lost before, that is more
- * than with other ports. */
+ * packet at both of each outer source port: less if none was lost before. */
 static void
 set_bias(const struct run *in, const struct run *out, uint64_t max_delay)
 {
