@@ -293,7 +293,7 @@ enum vtrace_verdict_kind {
            "look at ovs-appctl coverage/show, datapath_drop_*, on the node")  \
     REASON(154, NO_PACKETS, "no-packets", NO_TRAFFIC, 0,                      \
            "no packet matched the rule at the entry",                         \
-           "check addresses, ports and entry of the task, or use --inject")   \
+           "check addresses, ports and entry of the task")                    \
     REASON(155, SILENT_RECEIVER, "silent-receiver", NO_REPLY, 0,              \
            "packets were delivered and no answer entered the network",        \
            "look at the receiving machine: its firewall, its service")        \
@@ -306,7 +306,7 @@ enum vtrace_verdict_kind {
            "trace with a larger --exp, or look at the collector's load")      \
     REASON(158, AMBIGUOUS, "ambiguous-packets", INCONCLUSIVE, 0,              \
            "many packets cannot be told from each other",                     \
-           "use --inject, whose packets differ")                              \
+           "trace TCP, or UDP with payloads that differ")                     \
     REASON(159, SEGMENTATION, "segmentation", INCONCLUSIVE, 0,                \
            "packets were cut or joined on the way and cannot be compared",    \
            "turn segmentation offload off for the time of the task")          \

@@ -169,7 +169,11 @@ method_start(const struct vtrace_context *c, const struct client *client,
     }
     if (!error) {
         ovs_strlcpy(request.tenant, tenant, sizeof request.tenant);
-        error = vtrace_tenants_check(c->tenants, &request, &quota);
+        error = (request.inject
+                 ? xasprintf("inject: %d: this version makes no packets, trace "
+                             "the flow while it sends",
+                             request.inject)
+                 : vtrace_tenants_check(c->tenants, &request, &quota));
     }
     if (!error) {
         error = vtrace_store_create(c->store, &request, &quota,

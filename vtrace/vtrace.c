@@ -78,7 +78,6 @@ usage(void)
            "  --duration S            (default: %d)\n"
            "  --exp 0..7              one packet in 4^exp (default: 0)\n"
            "  --both                  replies too\n"
-           "  --inject PPS            make packets if the flow is silent\n"
            "\nOptions:\n"
            "  --json                  print JSON\n"
            "  -o, --output=FILE       report: where to\n"
