@@ -344,7 +344,9 @@ forgive_mass_loss(struct zoo_peer *peer, const struct zoo_params *params,
             down |= bit(i);
         }
     }
-    if (down && params->hold_down && nearly_all_lost(peer, now)
+    /* Before its first answer a peer may just not be there yet. */
+    if (down && peer->answered && params->hold_down
+        && nearly_all_lost(peer, now)
         && (now - peer->mass_loss
             >= MASS_LOSS_HOLD_DOWNS * params->hold_down)) {
         end_mass_loss(peer, now);
