@@ -303,6 +303,10 @@ class Stage(fabric.Fabric):
 
     # Use.
 
+    def forget_connections(self):
+        """Empties the guard's connection table."""
+        self.switches[self.guard].appctl("dpctl/flush-conntrack")
+
     def sent_over(self, k):
         """Packets that spine k sent towards the guard so far."""
         line = self.run("s%d" % k, "cat", "/proc/net/dev").split(

@@ -52,6 +52,15 @@ is_entry(const struct observation *o)
             && o->point->key.flags & VTRACE_F_ENTRY);
 }
 
+/* Returns true if a packet comes into the switch at 'point'.  What comes
+ * through a patch port has been there before. */
+static bool
+is_reception(const struct point *point)
+{
+    return (point->key.role == VTRACE_ROLE_IN
+            && point->key.port_class != VTRACE_PORT_PATCH);
+}
+
 /* Places within a switch if times are equal. */
 static int
 role_rank(const struct observation *o)
@@ -95,7 +104,7 @@ find_visits(struct packet *p)
         const struct observation *o = p->sorted[i];
 
         if (!i || o->point->key.node != p->sorted[i - 1]->point->key.node
-            || o->point->key.role == VTRACE_ROLE_IN) {
+            || is_reception(o->point)) {
             p->visits[p->n_visits++] = (struct visit) { .first = i };
         }
         p->visits[p->n_visits - 1].n++;
@@ -163,13 +172,18 @@ edge_lost(struct edge *edge, const struct observation *out)
     edge->sent++;
     ss->sent++;
     ss->lost++;
-    ss->run++;
+    /* Packets that repeat come digest by digest, not by time. */
+    if (out->time > ss->last_received) {
+        ss->run_begin = ss->run++ ? MIN(ss->run_begin, out->time) : out->time;
+    }
     if (edge->sent - edge->received == 1) {
         edge->first_lost = edge->last_lost = out->time;
     }
     edge->first_lost = MIN(edge->first_lost, out->time);
-    edge->last_lost = MAX(edge->last_lost, out->time);
-    edge->since_lost = 0;
+    if (out->time >= edge->last_lost) {
+        edge->last_lost = out->time;
+        edge->since_lost = 0;
+    }
     edge->lost_payload += out->payload;
     edge->lost_by_len[MIN(out->len / EDGE_LEN, EDGE_N_LENS - 1)]++;
 }
@@ -181,16 +195,19 @@ edge_received(struct edge *edge, const struct observation *out)
 
     edge->sent++;
     edge->received++;
-    edge->since_lost++;
+    edge->since_lost += out->time > edge->last_lost;
     edge->last_received = MAX(edge->last_received, out->time);
     edge->last_sport = out->sport;
     edge->max_received_len = MAX(edge->max_received_len, out->len);
     ss->sent++;
     ss->received++;
-    if (ss->run >= MIN_EVIDENCE) {
-        edge->healed += ss->run;
+    ss->last_received = MAX(ss->last_received, out->time);
+    if (ss->run && out->time > ss->run_begin) {
+        if (ss->run >= MIN_EVIDENCE) {
+            edge->healed += ss->run;
+        }
+        ss->run = 0;
     }
-    ss->run = 0;
 }
 
 static void
@@ -500,22 +517,106 @@ match_run(struct run *run, const struct run *base, int64_t bias,
     }
 }
 
-/* Returns how much later, by the clocks, 'in' is than 'out'.  The first packet
- * at both tells: if it is not the same one, then some were lost before, and
- * will be missed at the end. */
-static int64_t
-get_bias(const struct run *in, const struct run *out, uint64_t max_delay)
+static int
+compare_times(const void *a_, const void *b_)
 {
-    struct point *point = in->point;
+    const struct match *a = a_;
+    const struct match *b = b_;
 
-    if (!point->has_bias) {
-        int64_t bias = in->m[0].o->time - out->m[0].o->time;
+    return a->o->time < b->o->time ? -1 : a->o->time > b->o->time;
+}
 
-        point->has_bias = true;
-        point->bias = (llabs(bias) < (int64_t) max_delay
-                       ? bias - BIAS_SLACK : 0);
+static int
+compare_sports(const void *a_, const void *b_)
+{
+    const struct match *a = a_;
+    const struct match *b = b_;
+
+    return (a->o->sport != b->o->sport ? a->o->sport - b->o->sport
+            : compare_times(a, b));
+}
+
+/* Sets '*part' to the observations of 'run', which is sorted by them, with the
+ * same outer source port as 'run->m[i]'. */
+static void
+get_sport_part(const struct run *run, size_t i, struct run *part)
+{
+    size_t n = 1;
+
+    while (i + n < run->n && run->m[i + n].o->sport == run->m[i].o->sport) {
+        n++;
     }
-    return point->bias;
+    *part = (struct run) { .m = &run->m[i], .n = n, .point = run->point };
+}
+
+/* Sets '*in_part' and '*out_part' to what has the next outer source port that
+ * both 'in' and 'out', sorted by it, have from '*i' and '*j' on, or returns
+ * false. */
+static bool
+next_sport(const struct run *in, const struct run *out, size_t *i, size_t *j,
+           struct run *in_part, struct run *out_part)
+{
+    while (*i < in->n && *j < out->n) {
+        uint16_t a = in->m[*i].o->sport, b = out->m[*j].o->sport;
+
+        if (a == b) {
+            get_sport_part(in, *i, in_part);
+            get_sport_part(out, *j, out_part);
+            *i += in_part->n;
+            *j += out_part->n;
+            return true;
+        }
+        *i += a < b;
+        *j += b < a;
+    }
+    return false;
+}
+
+/* Sets how much later, by the clocks, 'in' is than 'out', from the first
+ * packet at both of each outer source port: less if none was lost before. */
+static void
+set_bias(const struct run *in, const struct run *out, uint64_t max_delay)
+{
+    struct run in_part, out_part;
+    struct point *point = in->point;
+    int64_t least = INT64_MAX;
+    size_t i = 0, j = 0;
+
+    if (point->has_bias) {
+        return;
+    }
+    while (next_sport(in, out, &i, &j, &in_part, &out_part)) {
+        int64_t bias = in_part.m[0].o->time - out_part.m[0].o->time;
+
+        if (llabs(bias) < (int64_t) max_delay) {
+            least = MIN(least, bias);
+        }
+    }
+    point->has_bias = true;
+    point->bias = least < INT64_MAX ? least - BIAS_SLACK : 0;
+}
+
+/* Gives each observation in 'in' the packet of one in 'out', which sent into
+ * the tunnel that 'in' received from, with the same outer source port. */
+static void
+match_tunnel(struct run *in, struct run *out, uint64_t max_delay,
+             uint32_t *free_list)
+{
+    struct run in_part, out_part;
+    size_t i = 0, j = 0;
+
+    in->done = true;
+    for (size_t k = 0; k < in->n; k++) {
+        in->m[k].entry = NO_ENTRY;
+    }
+    qsort(in->m, in->n, sizeof *in->m, compare_sports);
+    qsort(out->m, out->n, sizeof *out->m, compare_sports);
+    set_bias(in, out, max_delay);
+    while (next_sport(in, out, &i, &j, &in_part, &out_part)) {
+        match_run(&in_part, &out_part, in->point->bias, max_delay, free_list);
+    }
+    qsort(in->m, in->n, sizeof *in->m, compare_times);
+    qsort(out->m, out->n, sizeof *out->m, compare_times);
 }
 
 /* Matches everything that follows 'base' in its switch, and in those to which
@@ -528,7 +629,7 @@ match_from(struct run *base, struct run *runs, size_t n_runs,
         struct run *run = &runs[i];
 
         if (run->done || run->point->fn != base->point->fn
-            || run->point->key.role == VTRACE_ROLE_IN) {
+            || is_reception(run->point)) {
             continue;
         }
         match_run(run, base, 0, max_delay, free_list);
@@ -537,8 +638,7 @@ match_from(struct run *base, struct run *runs, size_t n_runs,
 
             if (!in->done
                 && vtrace_is_tunnel(&run->point->key, &in->point->key)) {
-                match_run(in, run, get_bias(in, run, max_delay), max_delay,
-                          free_list);
+                match_tunnel(in, run, max_delay, free_list);
                 match_from(in, runs, n_runs, max_delay, free_list);
             }
         }

@@ -96,6 +96,8 @@ struct group {
 struct sport_stats {
     uint16_t sport;             /* 0: all that found no place. */
     uint32_t run;               /* Lost ones since the last received one. */
+    uint64_t run_begin;         /* Time of the first of them. */
+    uint64_t last_received;     /* Time. */
     uint64_t sent, received, lost;
 };
 

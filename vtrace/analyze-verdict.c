@@ -117,12 +117,18 @@ is_ambiguous(const struct flow_state *flow)
 }
 
 static bool
-is_significant(const struct flow_state *flow, const struct point *point)
+is_more_than(const struct flow_state *flow, const struct point *point,
+             uint64_t min)
 {
-    uint64_t min = is_ambiguous(flow) ? MIN_AMBIGUOUS : MIN_EVIDENCE;
-
     return (point->vanished >= min
             && exceeds(point->vanished, get_excuse(flow, point).most));
+}
+
+static bool
+is_significant(const struct flow_state *flow, const struct point *point)
+{
+    return is_more_than(flow, point,
+                        is_ambiguous(flow) ? MIN_AMBIGUOUS : MIN_EVIDENCE);
 }
 
 /* Edges. */
@@ -166,16 +172,18 @@ is_failover(const struct edge *edge)
 {
     uint64_t lost = edge->sent - edge->received;
     uint64_t explained = edge->healed;
+    bool in_a_row = edge->healed || lost == 1;
 
     if (!lost || edge->n_sports < 2 || edge->since_lost < MIN_DELIVERED) {
         return false;
     }
+
+    /* Of several flows that moved one may have lost a single packet. */
     for (unsigned int i = 0; i < edge->n_sports; i++) {
-        if (edge->sports[i].run >= 2 || lost == 1) {
-            explained += edge->sports[i].run;
-        }
+        explained += edge->sports[i].run;
+        in_a_row |= edge->sports[i].run >= 2;
     }
-    if (explained * 10 < lost * 9) {
+    if (!in_a_row || explained * 10 < lost * 9) {
         return false;
     }
 
@@ -347,7 +355,11 @@ summarize_vanished(const struct flow_state *flow, const struct point *point,
         break;
     }
 
-    if (!is_significant(flow, point)) {
+    /* Ports that are not used any more are evidence of their own. */
+    if (point->edge && is_failover(point->edge)
+        && is_more_than(flow, point, MIN_EVIDENCE)) {
+        s->failover = point;
+    } else if (!is_significant(flow, point)) {
         double expected = get_excuse(flow, point).expected;
 
         if (exceeds(point->vanished, expected)) {
@@ -361,8 +373,6 @@ summarize_vanished(const struct flow_state *flow, const struct point *point,
         consider(&s->worst, point,
                  (point->passed_next ? point->passed_next
                   : VTRACE_REASON_LOST_IN_SWITCH), point->vanished);
-    } else if (is_failover(point->edge)) {
-        s->failover = point;
     } else {
         consider(&s->worst, point,
                  edge_reason(point->edge,
@@ -549,15 +559,25 @@ set_failover(const struct flow_state *flow, const struct point *point,
     v->sport = point->edge->last_sport;
 }
 
+/* Where one direction has a failover, the few packets that the other lost in
+ * the same way are no riddle. */
+static void
+explain_doubt(struct summary *s)
+{
+    if (s->doubtful_point && s->doubtful_point->edge
+        && is_failover(s->doubtful_point->edge)) {
+        s->doubtful = 0;
+    }
+}
+
 /* The verdict of the reverse direction, given that the forward one lost
  * nothing.  Returns false if it has nothing to say. */
 static bool
-judge_reverse(const struct flow_state *flow, struct summary *s,
+judge_reverse(const struct flow_state *flow, const struct summary *s,
               struct vtrace_verdict *v)
 {
     v->direction = VTRACE_REVERSE;
     v->seen = flow->seen;
-    summarize(flow, s);
     return judge_cause(flow, s, v) || judge_doubt(flow, s, v);
 }
 
@@ -572,6 +592,11 @@ vtrace_analysis_verdict(const struct vtrace_analysis *an,
     memset(v, 0, sizeof *v);
     v->seen = forward->seen;
     summarize(forward, &f);
+    summarize(reverse, &r);
+    if (f.failover || r.failover) {
+        explain_doubt(&f);
+        explain_doubt(&r);
+    }
     if (!forward->seen && !f.silent) {
         judge_nothing(forward, v);
         return;
@@ -580,7 +605,6 @@ vtrace_analysis_verdict(const struct vtrace_analysis *an,
         return;
     }
 
-    memset(&r, 0, sizeof r);
     if (reverse->started && (reverse->seen || reverse->unjudged)) {
         struct vtrace_verdict rv = *v;
 

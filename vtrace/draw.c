@@ -89,6 +89,18 @@ draw_us(double us, struct ds *s)
     }
 }
 
+/* Draws a slash and member 'name', unless that is missing or empty: where a
+ * packet that no port matches is dropped, there is neither bridge nor port. */
+static void
+draw_part(const struct json *json, const char *name, struct ds *s)
+{
+    const char *part = vtrace_json_string(json, name, "");
+
+    if (part[0]) {
+        ds_put_format(s, "/%s", part);
+    }
+}
+
 /* Verdict. */
 
 static void
@@ -113,8 +125,8 @@ draw_verdict(const struct json *task, struct ds *s)
                       json_string(json_array_at(edge, 0)),
                       json_string(json_array_at(edge, 1)));
     } else if (node) {
-        ds_put_format(s, " at %s/%s", node,
-                      vtrace_json_string(v, "bridge", "?"));
+        ds_put_format(s, " at %s", node);
+        draw_part(v, "bridge", s);
     }
     if (vtrace_json_member(v, "table", JSON_INTEGER)) {
         ds_put_format(s, " table %"PRId64,
@@ -150,10 +162,10 @@ draw_hop(const struct json *hop, struct ds *s)
     const char *role = vtrace_json_string(hop, "role", "?");
     const char *reason = vtrace_json_string(hop, "reason", NULL);
 
-    ds_put_format(s, "    %-10s %s/%s/%s", role,
-                  vtrace_json_string(hop, "node", "?"),
-                  vtrace_json_string(hop, "bridge", "?"),
-                  vtrace_json_string(hop, "port", "?"));
+    ds_put_format(s, "    %-10s %s", role,
+                  vtrace_json_string(hop, "node", "?"));
+    draw_part(hop, "bridge", s);
+    draw_part(hop, "port", s);
     ds_put_format(s, "  %"PRId64" packets",
                   vtrace_json_integer(hop, "packets", 0));
     if (vtrace_json_true(hop, "nat")) {

@@ -157,8 +157,11 @@ put_hop(struct ds *s, const struct json *hop, int x, int y)
     put_escaped(s, role);
     ds_put_char(s, ' ');
     put_member(s, hop, "bridge");
-    ds_put_char(s, '/');
-    put_member(s, hop, "port");
+    /* A packet that no port matches was not in any bridge. */
+    if (vtrace_json_string(hop, "port", "")[0]) {
+        ds_put_char(s, '/');
+        put_member(s, hop, "port");
+    }
     ds_put_format(s, "</text><text x=\"%d\" y=\"%d\" fill=\"#555\">%"PRId64
                   " packets", x + 14, y + 26,
                   vtrace_json_integer(hop, "packets", 0));

@@ -139,6 +139,7 @@ START_TEST(test_matrix)
             .both = true,
             .shuffle = _i & 4,
             .clock_ahead = _i & 8 ? 50 * MSEC : 0,
+            .patches = _i & 16,
             .n_packets = fault == SIM_SPINE_LOSSY ? 1000 : 300,
         };
         struct vtrace_verdict v;
@@ -187,6 +188,47 @@ START_TEST(test_identical)
         unit_seed(_i * 100 + i);
         check_verdict(&o, matrix[i].expected[o.scenario], &v);
         ck_assert_uint_ge(v.seen + 5, o.n_packets);
+    }
+}
+END_TEST
+
+/* Identical packets of several flows, some of which a spine loses: the outer
+ * source port tells which.  Where the last switch of several bridges sends is
+ * part of the path. */
+START_TEST(test_identical_flows)
+{
+    static const enum sim_fault faults[] = {
+        SIM_SPINE_SILENT, SIM_FAILOVER, SIM_SPINE_LOSSY, SIM_PORT_DOWN,
+        SIM_NONE
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(matrix); i++) {
+        struct sim_options o = {
+            .scenario = _i & 3,
+            .fault = matrix[i].fault,
+            .both = true,
+            .identical = true,
+            .flows = true,
+            .patches = true,
+            .clock_ahead = _i & 4 ? 50 * MSEC : 0,
+            .n_packets = 1000,
+        };
+        struct vtrace_verdict v;
+
+        for (size_t j = 0; j < ARRAY_SIZE(faults); j++) {
+            if (faults[j] != o.fault) {
+                continue;
+            }
+            unit_seed(_i * 100 + i);
+            check_verdict(&o, matrix[i].expected[o.scenario], &v);
+            if (o.fault == SIM_SPINE_SILENT) {
+                ck_assert_uint_eq(v.lost, 500);
+            } else if (o.fault == SIM_FAILOVER) {
+                ck_assert_uint_eq(v.lost, 3);
+            } else if (o.fault == SIM_NONE) {
+                ck_assert_uint_eq(v.lost, 0);
+            }
+        }
     }
 }
 END_TEST
@@ -648,8 +690,9 @@ suite(void)
     Suite *s = suite_create("vtrace-verdict");
     TCase *tc = unit_case(s, "verdict", 120);
 
-    tcase_add_loop_test(tc, test_matrix, 0, 16);
+    tcase_add_loop_test(tc, test_matrix, 0, 32);
     tcase_add_loop_test(tc, test_identical, 0, 8);
+    tcase_add_loop_test(tc, test_identical_flows, 0, 8);
     tcase_add_loop_test(tc, test_one_way, 0, SIM_N_SCENARIOS);
     tcase_add_loop_test(tc, test_no_traffic, 0, SIM_N_SCENARIOS);
     tcase_add_loop_test(tc, test_silent_node, 0, SIM_N_SCENARIOS);

@@ -205,6 +205,10 @@ in_switch(struct trip *trip, int node, unsigned int i)
     struct sim *sim = trip->sim;
     struct vtrace_record *r;
 
+    if (sim->o->patches) {
+        emit(trip, node, VTRACE_ROLE_IN, "br-mid", "patch0",
+             VTRACE_PORT_PATCH);
+    }
     if (trip->direction != VTRACE_FORWARD || node != sim->fault_node) {
         return true;
     }
@@ -261,6 +265,9 @@ in_underlay(struct trip *trip, int from, int to, unsigned int i)
     uint16_t sport = trip->direction ? 50001 : 40001;
     bool arrives = true;
 
+    if (sim->o->flows) {
+        sport += i % 4;
+    }
     if (trip->direction == VTRACE_FORWARD && to == sim->fault_node) {
         fault = sim->o->fault;
     }
@@ -270,7 +277,12 @@ in_underlay(struct trip *trip, int from, int to, unsigned int i)
         return drop(trip, from, "br-int", VTRACE_REASON_TUNNEL_NO_NEIGHBOR,
                     -1);
     } else if (fault == SIM_SPINE_SILENT) {
-        arrives = false;
+        /* The other flows take another spine. */
+        arrives = sim->o->flows && i & 1;
+    } else if (fault == SIM_FAILOVER && sim->o->flows) {
+        /* One flow loses two packets, one loses one. */
+        arrives = i & 1 || i < 100 || i >= 105;
+        sport += i & 1 || i < 105 ? 0 : 10;
     } else if (fault == SIM_FAILOVER) {
         arrives = i < 100 || i >= 120;
         sport += i >= 120;

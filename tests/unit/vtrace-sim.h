@@ -59,6 +59,9 @@ struct sim_options {
     enum sim_fault fault;
     bool both;                  /* Trace answers, too. */
     bool identical;             /* All packets of a direction are equal. */
+    bool flows;                 /* Four of them, each with an outer source port
+                                 * of its own; a silent spine has two. */
+    bool patches;               /* Each switch has another bridge. */
     bool shuffle;               /* Records in random order. */
     bool no_entry;              /* No packet matches the rule. */
     bool silent_node;           /* The node before the fault, at which packets
