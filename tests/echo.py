@@ -36,7 +36,8 @@ RATE = 100                      # Messages per second of a client.
 SIZES = {"udp": (200, 1400),    # Payload bytes, in turn.  The long ones are
          "tcp": (200, 1376)}    # packets of 1428 bytes.
 FLOWS = {"udp": 4, "tcp": 8}
-STALLED = 0.5                   # Seconds until a connection is given up.
+STALLED = 0.9                   # Seconds until a connection is given up: more
+                                # than a failover and two retransmissions.
 LATE = 0.15                     # An answer later than that is trouble.
 SETTLE = 0.25                   # Seconds after which answers are looked at.
 

@@ -178,10 +178,16 @@ is_failover(const struct edge *edge)
         return false;
     }
 
-    /* Of several flows that moved one may have lost a single packet. */
+    /* Of several flows that moved one may have lost a single packet.  A port
+     * from which nothing ever arrived is no flow that moved: a connection that
+     * cannot be opened tries others. */
     for (unsigned int i = 0; i < edge->n_sports; i++) {
-        explained += edge->sports[i].run;
-        in_a_row |= edge->sports[i].run >= 2;
+        const struct sport_stats *ss = &edge->sports[i];
+
+        if (ss->received) {
+            explained += ss->run;
+            in_a_row |= ss->run >= 2;
+        }
     }
     if (!in_a_row || explained * 10 < lost * 9) {
         return false;
