@@ -58,7 +58,7 @@ class Stage(scenarios.Stage):
         for node, _, near in ends:
             peer = self.tenant_mac(self.last if near else 1, 0)
             self.ip(node,
-                    *("addr add %s/32 dev eth0" % a
+                    *("addr replace %s/32 dev eth0" % a
                       for a in addresses(flows, near)),
                     *("neigh replace %s lladdr %s dev eth0 nud permanent"
                       % (a, peer) for a in addresses(flows, not near)),

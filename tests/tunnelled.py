@@ -44,8 +44,11 @@ def encapsulated(tunnel, policy=0, payload=bytes(64)):
     """A packet of 'tunnel' with a tenant's packet.  'policy': the group policy
     ID of VXLAN, 0 for none."""
     remote, port = TUNNELS[tunnel]
-    header = (struct.pack("!BxHI", 0x88 if policy else 0x08, policy, VNI << 8)
-              if tunnel == "vxlan" else struct.pack("!HHI", 0, 0x6558, VNI << 8))
+    if tunnel == "vxlan":
+        header = struct.pack("!BxHI", 0x88 if policy else 0x08, policy,
+                             VNI << 8)
+    else:
+        header = struct.pack("!HHI", 0, 0x6558, VNI << 8)
     return udp_packet(LOCAL_MAC, REMOTE_MAC, remote, LOCAL_IP, 40000, port,
                       header + tenant_packet(tunnel, True, payload))
 
