@@ -99,6 +99,12 @@ get_excuse(const struct flow_state *flow, const struct point *point)
 
         e.most = fn->missing / MAX(per_packet, 1.0);
         e.expected = e.most * share_of_ends(flow, fn);
+        if (!point->edge) {
+            /* What came next is missing as often as any record. */
+            e.expected = MIN(e.expected,
+                             (double) point->packets * fn->missing
+                             / (fn->missing + fn->total));
+        }
     }
     return e;
 }
@@ -116,12 +122,29 @@ is_ambiguous(const struct flow_state *flow)
     return flow->repeats * 100 > flow->seen;
 }
 
+/* Returns true if packets that ended at 'point' were dropped there only if no
+ * record is missing: that of a checkpoint does not say what came of them. */
+static bool
+is_doubtful_drop(const struct point *point)
+{
+    return (point->key.role == VTRACE_ROLE_CHECKPOINT
+            && point->fn->missing);
+}
+
+/* Returns how many packets ended at 'point' without a record that says why. */
+static uint64_t
+count_vanished(const struct point *point)
+{
+    return point->vanished + (is_doubtful_drop(point) ? point->dropped : 0);
+}
+
 static bool
 is_more_than(const struct flow_state *flow, const struct point *point,
              uint64_t min)
 {
-    return (point->vanished >= min
-            && exceeds(point->vanished, get_excuse(flow, point).most));
+    uint64_t n = count_vanished(point);
+
+    return n >= min && exceeds(n, get_excuse(flow, point).most);
 }
 
 static bool
@@ -350,9 +373,11 @@ static void
 summarize_vanished(const struct flow_state *flow, const struct point *point,
                    struct summary *s)
 {
+    uint64_t n = count_vanished(point);
+
     switch (get_segmentation(flow, point)) {
     case SEGMENTED_ALL:
-        s->delivered += point->vanished;
+        s->delivered += n;
         return;
     case SEGMENTED_UNKNOWN:
         s->segmented = point;
@@ -368,8 +393,8 @@ summarize_vanished(const struct flow_state *flow, const struct point *point,
     } else if (!is_significant(flow, point)) {
         double expected = get_excuse(flow, point).expected;
 
-        if (exceeds(point->vanished, expected)) {
-            s->doubtful += point->vanished - expected;
+        if (exceeds(n, expected)) {
+            s->doubtful += n - expected;
             s->doubtful_point = point;
         }
         if (expected > 0) {
@@ -377,13 +402,13 @@ summarize_vanished(const struct flow_state *flow, const struct point *point,
         }
     } else if (!point->edge) {
         consider(&s->worst, point,
-                 (point->passed_next ? point->passed_next
-                  : VTRACE_REASON_LOST_IN_SWITCH), point->vanished);
+                 (is_doubtful_drop(point) ? point->key.reason
+                  : point->passed_next ? point->passed_next
+                  : VTRACE_REASON_LOST_IN_SWITCH), n);
     } else {
         consider(&s->worst, point,
                  edge_reason(point->edge,
-                             get_excuse(flow, point).most),
-                 point->vanished);
+                             get_excuse(flow, point).most), n);
         if (s->worst.point == point) {
             s->worst.sport = losing_sport(point->edge);
         }
@@ -410,11 +435,13 @@ summarize(const struct flow_state *flow, struct summary *s)
 
     memset(s, 0, sizeof *s);
     HMAP_FOR_EACH (point, node, &flow->points) {
-        consider(&s->worst, point, point->key.reason, point->dropped);
+        if (!is_doubtful_drop(point)) {
+            consider(&s->worst, point, point->key.reason, point->dropped);
+        }
         consider(&s->worst, point, VTRACE_REASON_PORT_DOWN, point->down);
         consider(&s->worst, point, VTRACE_REASON_MTU_EXCEEDED,
                  point->too_long);
-        if (point->vanished) {
+        if (count_vanished(point)) {
             summarize_vanished(flow, point, s);
         }
         if (point->unheard

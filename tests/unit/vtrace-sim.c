@@ -198,12 +198,22 @@ drop(struct trip *trip, int node, const char *bridge,
     return false;
 }
 
+/* Exports the record in front of a meter, or that behind it. */
+static void
+meter(struct trip *trip, int node, bool passed)
+{
+    struct vtrace_record *r = emit(trip, node, VTRACE_ROLE_CHECKPOINT,
+                                   "br-int", "", VTRACE_PORT_UNKNOWN);
+
+    r->reason = VTRACE_REASON_METER;
+    r->flags = passed ? VTRACE_F_PASSED : 0;
+}
+
 /* What the pipeline of 'node' does.  Returns true if the packet goes on. */
 static bool
 in_switch(struct trip *trip, int node, unsigned int i)
 {
     struct sim *sim = trip->sim;
-    struct vtrace_record *r;
 
     if (sim->o->patches) {
         emit(trip, node, VTRACE_ROLE_IN, "br-mid", "patch0",
@@ -211,6 +221,10 @@ in_switch(struct trip *trip, int node, unsigned int i)
     }
     if (trip->direction != VTRACE_FORWARD || node != sim->fault_node) {
         return true;
+    }
+    if (sim->o->metered) {
+        meter(trip, node, false);
+        meter(trip, node, true);
     }
     switch (sim->o->fault) {
     case SIM_ACL:
@@ -223,16 +237,11 @@ in_switch(struct trip *trip, int node, unsigned int i)
 
     case SIM_METER:
     case SIM_METER_ALL:
-        r = emit(trip, node, VTRACE_ROLE_CHECKPOINT, "br-int", "",
-                 VTRACE_PORT_UNKNOWN);
-        r->reason = VTRACE_REASON_METER;
+        meter(trip, node, false);
         if (sim->o->fault == SIM_METER_ALL || i & 1) {
             return false;
         }
-        r = emit(trip, node, VTRACE_ROLE_CHECKPOINT, "br-int", "",
-                 VTRACE_PORT_UNKNOWN);
-        r->reason = VTRACE_REASON_METER;
-        r->flags = VTRACE_F_PASSED;
+        meter(trip, node, true);
         return true;
 
     case SIM_NO_FLOW:

@@ -62,6 +62,8 @@ struct sim_options {
     bool flows;                 /* Four of them, each with an outer source port
                                  * of its own; a silent spine has two. */
     bool patches;               /* Each switch has another bridge. */
+    bool metered;               /* All packets pass a meter where the fault
+                                 * is. */
     bool shuffle;               /* Records in random order. */
     bool no_entry;              /* No packet matches the rule. */
     bool silent_node;           /* The node before the fault, at which packets
