@@ -76,15 +76,21 @@ zoo_port_class(const struct xport *xport)
     }
     return (!strcmp(type, "internal") || !strcmp(type, "tap")
             || !strncmp(type, "dpdkvhostuser", 13)
-            || zoo_is_veth(xport->netdev)
+            || (!strcmp(type, "system") && zoo_is_veth(xport->netdev))
             ? VTRACE_PORT_ACCESS : VTRACE_PORT_EXTERNAL);
 }
+
+/* Bytes of datapath actions from which on no more records are taken.  Actions
+ * of more than 64 kB cannot be nested, and records must not make them longer
+ * than that where they would not be without. */
+#define ZOO_MAX_RECORD_ACTIONS 16384
 
 /* Returns true if packets of 'ctx' leave records. */
 static bool
 zoo_has_records(const struct xlate_ctx *ctx)
 {
     return (zoo_vtrace_is_enabled()
+            && ctx->odp_actions->size < ZOO_MAX_RECORD_ACTIONS
             && !zoo_ofproto_unsupported(&ctx->xbridge->ofproto->up, NULL));
 }
 
@@ -317,7 +323,7 @@ zoo_get_outcome(const struct nlattr *actions, size_t len,
     uint8_t role;
     size_t left, nested_left;
 
-    NL_ATTR_FOR_EACH_UNSAFE (a, left, actions, len) {
+    NL_ATTR_FOR_EACH (a, left, actions, len) {
         switch (nl_attr_type(a)) {
         case OVS_ACTION_ATTR_RECIRC:
         case OVS_ACTION_ATTR_TUNNEL_POP:
@@ -344,7 +350,7 @@ zoo_get_outcome(const struct nlattr *actions, size_t len,
 
         case OVS_ACTION_ATTR_SAMPLE:
         case OVS_ACTION_ATTR_CHECK_PKT_LEN:
-            NL_NESTED_FOR_EACH_UNSAFE (b, nested_left, a) {
+            NL_NESTED_FOR_EACH (b, nested_left, a) {
                 if (zoo_has_actions(nl_attr_type(a), nl_attr_type(b))) {
                     zoo_get_outcome(nl_attr_get(b), nl_attr_get_size(b),
                                     outcome);
@@ -455,8 +461,8 @@ zoo_drop_offset(const struct ofpbuf *actions, size_t start)
     const struct nlattr *a;
     size_t left;
 
-    NL_ATTR_FOR_EACH_UNSAFE (a, left, ofpbuf_at_assert(actions, start, 0),
-                             actions->size - start) {
+    NL_ATTR_FOR_EACH (a, left, ofpbuf_at_assert(actions, start, 0),
+                      actions->size - start) {
         if (nl_attr_type(a) == OVS_ACTION_ATTR_DROP) {
             return (const char *) a - (const char *) actions->data;
         }
@@ -532,7 +538,8 @@ zoo_xlate_enter(struct xlate_ctx *ctx, const struct xport *out_port,
         ctx->fate.underlay = true;
     } else if (!outer.underlay) {
         xlate_commit_actions(ctx);
-        ctx->fate = (struct zoo_fate) { .start = ctx->odp_actions->size };
+        ctx->fate = (struct zoo_fate) { .port = outer.port,
+                                        .start = ctx->odp_actions->size };
         if (color) {
             zoo_record_in(ctx, color, in_port, 0);
         }
@@ -571,7 +578,8 @@ zoo_xlate_consents(const struct xport *xport, const struct in6_addr *local,
 
     if (zoo_vtrace_consents(netdev_get_name(xport->netdev))) {
         return true;
-    } else if (!cfg) {
+    } else if (!cfg || cfg->exts & (1 << OVS_VXLAN_EXT_GBP)) {
+        /* Where policies are in use, only the administrator can tell. */
         return false;
     }
     memset(&key, 0, sizeof key);
@@ -595,6 +603,7 @@ zoo_xlate_input(struct xlate_ctx *ctx, const struct xport *in_port)
     struct in6_addr local, remote;
     bool geneve;
 
+    ctx->fate.port = in_port;
     if (ctx->xin->frozen_state) {
         ctx->fate.color = zoo_flow_color(tnl);
         if (OVS_UNLIKELY(ctx->fate.color)) {
@@ -617,11 +626,15 @@ zoo_xlate_input(struct xlate_ctx *ctx, const struct xport *in_port)
     if (tnl->gbp_id & htons(ZOO_COLOR_TRACED) && zoo_vtrace_is_enabled()
         && zoo_xlate_consents(in_port, &local, &remote)) {
         mask->gbp_id = OVS_BE16_MAX;
-        zoo_flow_set_color(tnl, ntohs(tnl->gbp_id));
-        xlate_report(ctx, OFT_DETAIL, "vtrace: color %d",
-                     ntohs(tnl->gbp_id) & ZOO_COLOR_MASK);
-        zoo_record_in(ctx, ntohs(tnl->gbp_id), in_port, 0);
-    } else if (geneve) {
+        if (tnl->gbp_id & htons(ZOO_COLOR_MASK)) {
+            zoo_flow_set_color(tnl, ntohs(tnl->gbp_id));
+            xlate_report(ctx, OFT_DETAIL, "vtrace: color %d",
+                         ntohs(tnl->gbp_id) & ZOO_COLOR_MASK);
+            zoo_record_in(ctx, ntohs(tnl->gbp_id), in_port, 0);
+            return;
+        }
+    }
+    if (geneve) {
         /* Geneve has no policies, so this is nobody's. */
         tnl->gbp_id = 0;
     }
@@ -646,10 +659,12 @@ zoo_xlate_vtrace(struct xlate_ctx *ctx, const struct ofpact_vtrace *vt,
                        (ZOO_COLOR_TRACED | vt->exp << ZOO_COLOR_EXP_SHIFT
                         | vt->color));
 
-    xlate_commit_actions(ctx);
-    zoo_record_in(ctx, zoo_flow_color(&flow->tunnel),
-                  get_ofp_port(ctx->xbridge, flow->in_port.ofp_port),
-                  VTRACE_F_ENTRY);
+    if (!ctx->fate.underlay) {
+        xlate_commit_actions(ctx);
+        zoo_record_in(ctx, zoo_flow_color(&flow->tunnel),
+                      get_ofp_port(ctx->xbridge, flow->in_port.ofp_port),
+                      VTRACE_F_ENTRY);
+    }
 
     /* The pipeline has to find all the resubmits that it has without the
      * action, hence this lookup is not counted. */
@@ -666,34 +681,31 @@ static void
 zoo_set_pushed(struct xlate_ctx *ctx, uint16_t color,
                enum vtrace_reason reason)
 {
-    if (zoo_has_records(ctx)) {
+    if (!ctx->fate.underlay && zoo_has_records(ctx)) {
         ctx->fate.pushed_color = color;
         ctx->fate.pushed_reason = reason;
     }
 }
 
 /* Returns true if packets of 'ctx' may become longer by a color than the header
- * 'data' makes them: the longest ones that its port takes must still fit the
- * device that they leave by.  Those that came with a color had it on their way
- * here as well. */
+ * 'data' makes them: the longest ones that their port takes must still fit the
+ * device that they leave by.  Of those from a tunnel nobody knows. */
 static bool
 zoo_geneve_color_fits(const struct xlate_ctx *ctx,
                       const struct ovs_action_push_tnl *data)
 {
     const struct ofport_dpif *ofport
         = odp_port_to_ofport(ctx->xbridge->ofproto->backer, data->out_port);
-    const struct xport *in = ctx->fate.in_port;
+    const struct xport *in = ctx->fate.port;
     const struct xport *out = ofport ? xport_lookup(ctx->xcfg, ofport) : NULL;
+    int tags = flow_count_vlan_headers(&ctx->xin->flow) * VLAN_HEADER_LEN;
     int in_mtu, out_mtu;
 
-    if (!in || !out || netdev_get_mtu(out->netdev, &out_mtu)) {
-        return false;
-    } else if (in->is_tunnel) {
-        return !strcmp(netdev_get_type(in->netdev), "geneve");
-    }
-    return (!netdev_get_mtu(in->netdev, &in_mtu)
-            && (in_mtu + data->header_len + sizeof(struct zoo_geneve_color)
-                <= out_mtu));
+    return (in && !in->is_tunnel && out
+            && !netdev_get_mtu(in->netdev, &in_mtu)
+            && !netdev_get_mtu(out->netdev, &out_mtu)
+            && (in_mtu + tags + data->header_len
+                + sizeof(struct zoo_geneve_color) <= out_mtu));
 }
 
 /* Decides what goes along of the group policy of the packet of 'ctx' in

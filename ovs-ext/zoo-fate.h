@@ -52,7 +52,8 @@ struct zoo_fate {
     bool underlay;              /* In the bridge that a tunnel leaves by. */
     size_t start;               /* Where the bridge's datapath actions
                                  * start. */
-    const struct xport *in_port;
+    const struct xport *port;   /* Where the datapath received it. */
+    const struct xport *in_port;    /* Where it came into the bridge. */
     struct zoo_record_point in; /* The record at the bridge's entry, if
                                  * 'in.magic' is nonzero. */
 

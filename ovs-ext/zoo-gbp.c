@@ -97,6 +97,9 @@ zoo_gbp_remove_color(struct ovs_action_push_tnl *data)
     struct vxlanhdr *vxh = zoo_push_vxlan(data);
     uint32_t flags = ntohl(get_16aligned_be32(&vxh->vx_flags));
 
+    if (!(flags & ZOO_VXLAN_F_GBP)) {
+        return;                 /* These bits are another extension's. */
+    }
     flags &= ~ZOO_VXLAN_GBP_ID;
     if (!(flags & (ZOO_VXLAN_GBP_DONT_LEARN | ZOO_VXLAN_GBP_APPLIED))) {
         flags &= ~ZOO_VXLAN_F_GBP;

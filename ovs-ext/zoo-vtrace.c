@@ -24,7 +24,9 @@
 #include "ovs-ext/zoo-gbp.h"
 #include "ovs-ext/zoo-quarantine.h"
 #include "ovs-ext/zoo-record.h"
+#include "openvswitch/token-bucket.h"
 #include "ovs-rcu.h"
+#include "ovs-thread.h"
 #include "simap.h"
 #include "sset.h"
 #include "util.h"
@@ -34,6 +36,11 @@ struct vtrace_config {
     struct sset consenting;     /* Names of tunnel ports. */
     struct simap classes;       /* By name, enum vtrace_port_class. */
 };
+
+/* Packets that no tunnel port takes can come from anybody, and must not use up
+ * what records of a color may take: 1000 per second and thread. */
+DEFINE_STATIC_PER_THREAD_DATA(struct token_bucket, no_port_bucket,
+                              TOKEN_BUCKET_INIT(1, 100));
 
 /* NULL while VTrace was never configured other than off and without ports.
  * Set by the main thread. */
@@ -114,7 +121,8 @@ zoo_record_no_port(const struct dp_packet *packet, const struct flow *flow)
     struct zoo_record_point point;
 
     if (!flow_tnl_dst_is_set(&flow->tunnel) || !(color & ZOO_COLOR_TRACED)
-        || !zoo_vtrace_is_enabled()) {
+        || !(color & ZOO_COLOR_MASK) || !zoo_vtrace_is_enabled()
+        || !token_bucket_withdraw(no_port_bucket_get(), 1)) {
         return;
     }
     memset(&point, 0, sizeof point);
