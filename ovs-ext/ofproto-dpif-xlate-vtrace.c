@@ -99,12 +99,7 @@ zoo_point_init(struct zoo_record_point *point, const struct xlate_ctx *ctx,
                enum vtrace_role role, uint16_t color,
                enum vtrace_reason reason)
 {
-    memset(point, 0, sizeof *point);
-    point->magic = ZOO_RECORD_MAGIC;
-    point->color = color & ZOO_COLOR_MASK;
-    point->exp = (color & ZOO_COLOR_EXP_MASK) >> ZOO_COLOR_EXP_SHIFT;
-    point->role = role;
-    point->reason = reason;
+    zoo_record_point_init(point, role, color, reason);
     ovs_strzcpy(point->bridge, ctx->xbridge->name, sizeof point->bridge);
 }
 
@@ -152,8 +147,10 @@ zoo_point_set_rule(struct zoo_record_point *point,
     }
 }
 
+/* Reports in a trace that a record is taken at 'point'. */
 static void
-zoo_put_record(struct xlate_ctx *ctx, const struct zoo_record_point *point)
+zoo_report_record(const struct xlate_ctx *ctx,
+                  const struct zoo_record_point *point)
 {
     static const char *const roles[] = {
         [VTRACE_ROLE_IN] = "in",
@@ -163,12 +160,36 @@ zoo_put_record(struct xlate_ctx *ctx, const struct zoo_record_point *point)
     };
     char reason[VTRACE_REASON_NAME_LEN];
 
-    zoo_record_put(ctx->odp_actions, point);
     xlate_report(ctx, OFT_DETAIL, "vtrace: record of color %d: %s, %s/%s%s%s",
                  point->color, roles[point->role], point->bridge, point->port,
                  point->reason ? ", " : "",
                  (point->reason ? vtrace_reason_name(point->reason, reason)
                   : ""));
+}
+
+static void
+zoo_put_record(struct xlate_ctx *ctx, const struct zoo_record_point *point)
+{
+    zoo_record_put(ctx->odp_actions, point);
+    zoo_report_record(ctx, point);
+}
+
+/* Has a record taken at 'point' ahead of those of 'actions' that are at
+ * 'offset' and behind. */
+static void
+zoo_insert_record(struct ofpbuf *actions, size_t offset,
+                  const struct zoo_record_point *point)
+{
+    size_t len = actions->size - offset;
+    void *rest = len ? xmemdup(ofpbuf_at_assert(actions, offset, len), len)
+                     : NULL;
+
+    actions->size = offset;
+    zoo_record_put(actions, point);
+    if (len) {
+        ofpbuf_put(actions, rest, len);
+        free(rest);
+    }
 }
 
 /* Takes a record of the packet, whose color is 'color', where it comes into
@@ -219,27 +240,6 @@ zoo_xlate_output(struct xlate_ctx *ctx, const struct xport *xport)
     zoo_put_record(ctx, &point);
 }
 
-/* Returns the port that 'actions', which follow a tunnel push, output to, or
- * NULL. */
-static const struct xport *
-zoo_find_output(const struct xlate_ctx *ctx, const struct nlattr *actions,
-                size_t len)
-{
-    const struct nlattr *a;
-    size_t left;
-
-    NL_ATTR_FOR_EACH_UNSAFE (a, left, actions, len) {
-        if (nl_attr_type(a) == OVS_ACTION_ATTR_OUTPUT) {
-            const struct ofport_dpif *ofport
-                = odp_port_to_ofport(ctx->xbridge->ofproto->backer,
-                                     nl_attr_get_odp_port(a));
-
-            return ofport ? xport_lookup(ctx->xcfg, ofport) : NULL;
-        }
-    }
-    return NULL;
-}
-
 /* The datapath actions from 'offset' on send the packet of 'ctx' on its way,
  * after 'push' has put the header of tunnel port 'xport' in front of it.
  *
@@ -253,7 +253,6 @@ zoo_xlate_pushed(struct xlate_ctx *ctx, const struct xport *xport,
     const struct xport *device;
     struct zoo_record_point point;
     size_t len = actions->size - offset;
-    void *rest;
 
     if (OVS_LIKELY(!ctx->fate.pushed_color) || !len) {
         return;
@@ -263,18 +262,16 @@ zoo_xlate_pushed(struct xlate_ctx *ctx, const struct xport *xport,
                    ctx->fate.pushed_reason);
     zoo_point_set_port(&point, xport);
     point.pushed = push->header_len;
-    device = zoo_find_output(ctx, ofpbuf_at_assert(actions, offset, len), len);
+    device = zoo_find_output(ctx->xcfg, ctx->xbridge->ofproto->backer,
+                             ofpbuf_at_assert(actions, offset, len), len);
     if (device) {
         point.link = zoo_link(device->netdev);
         zoo_point_set_mtu(&point, device->netdev, push->header_len);
     }
     ctx->fate.pushed_color = 0;
 
-    rest = xmemdup(ofpbuf_at_assert(actions, offset, len), len);
-    actions->size = offset;
-    zoo_put_record(ctx, &point);
-    ofpbuf_put(actions, rest, len);
-    free(rest);
+    zoo_insert_record(actions, offset, &point);
+    zoo_report_record(ctx, &point);
 }
 
 /* A meter is right ahead, or, if 'passed' is true, just behind the packet. */
@@ -479,8 +476,7 @@ zoo_record_drop(struct xlate_ctx *ctx)
     struct zoo_fate *fate = &ctx->fate;
     struct zoo_record_point point;
     struct zoo_outcome outcome;
-    size_t offset, len;
-    void *rest;
+    size_t offset;
 
     if (!fate->color || !zoo_has_records(ctx)) {
         return;
@@ -499,18 +495,12 @@ zoo_record_drop(struct xlate_ctx *ctx)
     zoo_point_set_cause(&point, ctx, outcome.controller);
 
     offset = zoo_drop_offset(actions, fate->start);
-    len = actions->size - offset;
-    rest = len ? xmemdup(ofpbuf_at_assert(actions, offset, len), len) : NULL;
-    actions->size = offset;
+    zoo_insert_record(actions, offset, &point);
     if (!offset && fate->in.magic) {
         /* An error took the first record away. */
-        zoo_record_put(actions, &fate->in);
+        zoo_insert_record(actions, 0, &fate->in);
     }
-    zoo_put_record(ctx, &point);
-    if (len) {
-        ofpbuf_put(actions, rest, len);
-        free(rest);
-    }
+    zoo_report_record(ctx, &point);
 }
 
 /* Translation is over. */
@@ -694,10 +684,10 @@ static bool
 zoo_geneve_color_fits(const struct xlate_ctx *ctx,
                       const struct ovs_action_push_tnl *data)
 {
-    const struct ofport_dpif *ofport
-        = odp_port_to_ofport(ctx->xbridge->ofproto->backer, data->out_port);
     const struct xport *in = ctx->fate.port;
-    const struct xport *out = ofport ? xport_lookup(ctx->xcfg, ofport) : NULL;
+    const struct xport *out = zoo_get_xport(ctx->xcfg,
+                                            ctx->xbridge->ofproto->backer,
+                                            data->out_port);
     int tags = flow_count_vlan_headers(&ctx->xin->flow) * VLAN_HEADER_LEN;
     int in_mtu, out_mtu;
 

@@ -38,6 +38,33 @@
 #define zoo_neigh_lookup tnl_neigh_lookup
 #endif
 
+static const struct xport *
+zoo_get_xport(const struct xlate_cfg *xcfg, struct dpif_backer *backer,
+              odp_port_t odp_port)
+{
+    const struct ofport_dpif *ofport = odp_port_to_ofport(backer, odp_port);
+
+    return (ofport ? xport_lookup(CONST_CAST(struct xlate_cfg *, xcfg), ofport)
+            : NULL);
+}
+
+/* Returns the port of 'backer' that the 'len' bytes of datapath actions at
+ * 'actions' output to first, or NULL. */
+static const struct xport *
+zoo_find_output(const struct xlate_cfg *xcfg, struct dpif_backer *backer,
+                const struct nlattr *actions, size_t len)
+{
+    const struct nlattr *a;
+    size_t left;
+
+    NL_ATTR_FOR_EACH_UNSAFE (a, left, actions, len) {
+        if (nl_attr_type(a) == OVS_ACTION_ATTR_OUTPUT) {
+            return zoo_get_xport(xcfg, backer, nl_attr_get_odp_port(a));
+        }
+    }
+    return NULL;
+}
+
 #include "ovs-ext/ofproto-dpif-xlate-vtrace.c"
 
 /* Reports in a trace what zoo_xlate_tunnel_push() has decided. */
@@ -202,21 +229,10 @@ static bool
 zoo_link_is_down(const struct xlate_cfg *xcfg, struct dpif_backer *backer,
                  const struct nlattr *actions, size_t actions_len)
 {
-    const struct nlattr *a;
-    size_t left;
+    const struct xport *xport = zoo_find_output(xcfg, backer, actions,
+                                                actions_len);
 
-    NL_ATTR_FOR_EACH_UNSAFE (a, left, actions, actions_len) {
-        if (nl_attr_type(a) == OVS_ACTION_ATTR_OUTPUT) {
-            const struct ofport_dpif *ofport
-                = odp_port_to_ofport(backer, nl_attr_get_odp_port(a));
-            const struct xport *xport
-                = ofport ? xport_lookup(CONST_CAST(struct xlate_cfg *, xcfg),
-                                        ofport) : NULL;
-
-            return xport && !zoo_has_carrier(xport->netdev);
-        }
-    }
-    return false;
+    return xport && !zoo_has_carrier(xport->netdev);
 }
 
 /* A translation for which the next hop's Ethernet address lacks asks for it.

@@ -143,13 +143,34 @@ zoo_push_vxlan(struct ovs_action_push_tnl *data)
     return udp ? (struct vxlanhdr *) (udp + 1) : NULL;
 }
 
-struct genevehdr *
-zoo_push_geneve(struct ovs_action_push_tnl *data)
+struct geneve_opt *
+zoo_push_add_option(struct ovs_action_push_tnl *data, uint8_t type,
+                    size_t body)
 {
     struct udp_header *udp = (data->tnl_type == OVS_VPORT_TYPE_GENEVE
                               ? push_find_udp(data) : NULL);
+    struct geneve_opt *opt;
+    struct genevehdr *gnh;
+    size_t len = sizeof *opt + body;
 
-    return udp ? (struct genevehdr *) (udp + 1) : NULL;
+    if (!udp) {
+        return NULL;
+    }
+    gnh = (struct genevehdr *) (udp + 1);
+    if (data->header_len + len > sizeof data->header
+        || gnh->opt_len + len / 4 > 63) {
+        return NULL;
+    }
+    opt = ALIGNED_CAST(struct geneve_opt *,
+                       (uint8_t *) data->header + data->header_len);
+    memset(opt, 0, len);
+    opt->opt_class = htons(ZOO_GENEVE_OPT_CLASS);
+    opt->type = type;
+    opt->length = body / 4;
+    gnh->opt_len += len / 4;
+    gnh->critical |= type >> 7;
+    data->header_len += len;
+    return opt;
 }
 
 bool
@@ -185,21 +206,7 @@ zoo_push_set_probe(struct ovs_action_push_tnl *data)
                            get_16aligned_be32(&vxh->vx_flags)
                            | htonl(ZOO_VXLAN_F_PROBE));
     } else {
-        struct genevehdr *gnh = (struct genevehdr *) (udp + 1);
-        struct geneve_opt *opt;
-
-        if (data->header_len + sizeof *opt > sizeof data->header
-            || gnh->opt_len == 63) {
-            return false;
-        }
-        opt = ALIGNED_CAST(struct geneve_opt *,
-                           (uint8_t *) data->header + data->header_len);
-        memset(opt, 0, sizeof *opt);
-        opt->opt_class = htons(ZOO_GENEVE_OPT_CLASS);
-        opt->type = ZOO_GENEVE_OPT_TYPE;
-        gnh->opt_len += sizeof *opt / 4;
-        gnh->critical = 1;
-        data->header_len += sizeof *opt;
+        return zoo_push_add_option(data, ZOO_GENEVE_OPT_TYPE, 0) != NULL;
     }
     return true;
 }

@@ -112,9 +112,12 @@ uint16_t zoo_push_get_choice(const struct ovs_action_push_tnl *data);
  * something else. */
 struct vxlanhdr *zoo_push_vxlan(struct ovs_action_push_tnl *data);
 
-/* Returns the Geneve header in 'data', a prebuilt header, or NULL if it is
- * something else. */
-struct genevehdr *zoo_push_geneve(struct ovs_action_push_tnl *data);
+/* Appends an option of class ZOO_GENEVE_OPT_CLASS, 'type' (whose highest bit
+ * makes it critical) and 'body' zero bytes, a multiple of 4, to 'data', a
+ * prebuilt Geneve header, and returns it.  Returns NULL, with '*data'
+ * unchanged, if that is something else or has no room. */
+struct geneve_opt *zoo_push_add_option(struct ovs_action_push_tnl *data,
+                                       uint8_t type, size_t body);
 
 /* Marks 'data', a prebuilt VXLAN or Geneve header, so that the receiver takes
  * the packet for a probe.  Returns false if it cannot be marked. */

@@ -163,22 +163,14 @@ zoo_gbp_pop(struct dp_packet *packet)
 bool
 zoo_gbp_push_geneve(struct ovs_action_push_tnl *data, uint16_t color)
 {
-    struct genevehdr *gnh = zoo_push_geneve(data);
-    struct zoo_geneve_color *c;
+    struct geneve_opt *opt
+        = zoo_push_add_option(data, ZOO_GENEVE_COLOR_TYPE,
+                              sizeof(struct zoo_geneve_color) - sizeof *opt);
 
-    if (!gnh || data->header_len + sizeof *c > sizeof data->header
-        || gnh->opt_len + sizeof *c / 4 > 63) {
+    if (!opt) {
         return false;
     }
-    c = ALIGNED_CAST(struct zoo_geneve_color *,
-                     (uint8_t *) data->header + data->header_len);
-    memset(c, 0, sizeof *c);
-    c->opt.opt_class = htons(ZOO_GENEVE_OPT_CLASS);
-    c->opt.type = ZOO_GENEVE_COLOR_TYPE;
-    c->opt.length = (sizeof *c - sizeof c->opt) / 4;
-    c->color = htons(color);
-    gnh->opt_len += sizeof *c / 4;
-    data->header_len += sizeof *c;
+    CONTAINER_OF(opt, struct zoo_geneve_color, opt)->color = htons(color);
     return true;
 }
 

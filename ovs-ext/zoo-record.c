@@ -27,6 +27,7 @@
 #include "openvswitch/ofpbuf.h"
 #include "ovs-ext/vtrace-reasons.h"
 #include "ovs-ext/vtrace-ring.h"
+#include "ovs-ext/zoo-flow.h"
 #include "ovs-rcu.h"
 #include "packets.h"
 #include "unaligned.h"
@@ -62,6 +63,18 @@ BUILD_ASSERT_DECL(offsetof(struct zoo_record_point, magic)
 BUILD_ASSERT_DECL(sizeof(struct zoo_record_point)
                   != sizeof(struct user_action_cookie));
 BUILD_ASSERT_DECL(sizeof(struct zoo_record_point) >= 8);
+
+void
+zoo_record_point_init(struct zoo_record_point *point, enum vtrace_role role,
+                      uint16_t color, enum vtrace_reason reason)
+{
+    memset(point, 0, sizeof *point);
+    point->magic = ZOO_RECORD_MAGIC;
+    point->color = color & ZOO_COLOR_MASK;
+    point->exp = (color & ZOO_COLOR_EXP_MASK) >> ZOO_COLOR_EXP_SHIFT;
+    point->role = role;
+    point->reason = reason;
+}
 
 void
 zoo_record_put(struct ofpbuf *actions, const struct zoo_record_point *point)

@@ -31,6 +31,7 @@
 #include <stdint.h>
 
 #include "ovs-ext/vtrace-digest.h"
+#include "ovs-ext/vtrace-reasons.h"
 #include "ovs-ext/vtrace-record.h"
 
 struct dp_packet;
@@ -67,6 +68,12 @@ struct zoo_record_point {
 
 BUILD_ASSERT_DECL(sizeof(struct zoo_record_point)
                   == 32 + 2 * VTRACE_NAME_LEN);
+
+/* Makes '*point' one of a packet with 'color', as in the group policy ID of a
+ * traced packet, with nothing known of its place. */
+void zoo_record_point_init(struct zoo_record_point *point,
+                           enum vtrace_role role, uint16_t color,
+                           enum vtrace_reason reason);
 
 /* Appends to 'actions' a datapath action that takes a record at 'point'. */
 void zoo_record_put(struct ofpbuf *actions,

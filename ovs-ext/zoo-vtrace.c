@@ -125,12 +125,8 @@ zoo_record_no_port(const struct dp_packet *packet, const struct flow *flow)
         || !token_bucket_withdraw(no_port_bucket_get(), 1)) {
         return;
     }
-    memset(&point, 0, sizeof point);
-    point.magic = ZOO_RECORD_MAGIC;
-    point.color = color & ZOO_COLOR_MASK;
-    point.exp = (color & ZOO_COLOR_EXP_MASK) >> ZOO_COLOR_EXP_SHIFT;
-    point.role = VTRACE_ROLE_DROP;
-    point.reason = VTRACE_REASON_TUNNEL_NO_PORT;
+    zoo_record_point_init(&point, VTRACE_ROLE_DROP, color,
+                          VTRACE_REASON_TUNNEL_NO_PORT);
     point.port_class = VTRACE_PORT_TUNNEL;
     point.tunnel = true;
     zoo_record_take(&point, packet);
