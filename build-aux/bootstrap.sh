@@ -30,6 +30,7 @@
 zoo_begin=$SECONDS
 zoo_cpus=$(nproc)
 declare -A zoo_title=() zoo_since=() zoo_status=()
+zoo_last_title=
 zoo_last_seconds=0
 
 zoo_elapsed() {
@@ -58,6 +59,7 @@ zoo_start() {
 zoo_report() {
     local pid=$1 status=$2 title=${zoo_title[$1]} word=ok
     unset "zoo_title[$pid]"
+    zoo_last_title=$title
     zoo_last_seconds=$((SECONDS - zoo_since[$pid]))
     test "$status" = 0 || word="FAILED, see $(zoo_log_name "$title")"
     test "$status" != 77 || word=skipped
