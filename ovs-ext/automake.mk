@@ -72,6 +72,10 @@ ofproto_libofproto_la_SOURCES += \
 vswitchd_ovs_vswitchd_SOURCES += \
 	ovs-ext/vtrace-ovsdb.c \
 	ovs-ext/vtrace-ovsdb.h \
+	ovs-ext/zooroute-db-config.c \
+	ovs-ext/zooroute-db-config.h \
+	ovs-ext/zooroute-db-status.c \
+	ovs-ext/zooroute-db-status.h \
 	ovs-ext/zooroute-ovsdb.c \
 	ovs-ext/zooroute-ovsdb.h
 

@@ -1,0 +1,346 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#include <config.h>
+
+#include "ovs-ext/zooroute-db-config.h"
+
+#include <inttypes.h>
+
+#include "lib/vswitch-idl.h"
+#include "ofproto-zoo/zoo-auth.h"
+#include "ofproto-zoo/zooroute.h"
+#include "openvswitch/dynamic-string.h"
+#include "openvswitch/vlog.h"
+#include "ovs-ext/zoo-datapath.h"
+#include "ovsdb-idl.h"
+#include "random.h"
+#include "smap.h"
+#include "util.h"
+
+VLOG_DEFINE_THIS_MODULE(zooroute_db_config);
+
+/* The integer columns of ZooRoute that go into struct zooroute_config as they
+ * are. */
+struct int_column {
+    const struct ovsdb_idl_column *column;
+    size_t offset;              /* In struct zooroute_config. */
+    size_t size;
+};
+
+#define INT_COLUMN(COLUMN, MEMBER)                          \
+    { &ovsrec_zooroute_col_##COLUMN,                        \
+      offsetof(struct zooroute_config, MEMBER),             \
+      MEMBER_SIZEOF(struct zooroute_config, MEMBER) }
+
+static const struct int_column int_columns[] = {
+    INT_COLUMN(candidates, candidates),
+    INT_COLUMN(port_min, port_min),
+    INT_COLUMN(port_max, port_max),
+    INT_COLUMN(probe_interval, probe_interval_ms),
+    INT_COLUMN(full_interval, full_interval_ms),
+    INT_COLUMN(max_probe_rate, max_probe_rate),
+    INT_COLUMN(fail_threshold, fail_threshold),
+    INT_COLUMN(recover_successes, recover_successes),
+    INT_COLUMN(recover_window, recover_window),
+    INT_COLUMN(hold_down, hold_down_s),
+    INT_COLUMN(peer_idle, peer_idle_s),
+};
+
+/* The configuration in effect. */
+static struct zooroute_config config;
+
+/* What is wrong with the configuration in the database, or NULL. */
+static char *config_error;
+
+/* The persisted seed, once there is one.  Kept while the feature is off, so
+ * that turning it on again does not move flows. */
+static uint32_t seed;
+static bool have_seed;
+
+static void
+set_int(struct zooroute_config *c, const struct int_column *ic, int64_t value)
+{
+    char *member = (char *) c + ic->offset;
+
+    if (ic->size == sizeof(uint16_t)) {
+        *ALIGNED_CAST(uint16_t *, member) = value;
+    } else {
+        ovs_assert(ic->size == sizeof(unsigned int));
+        *ALIGNED_CAST(unsigned int *, member) = value;
+    }
+}
+
+static int64_t
+get_int(const struct zooroute_config *c, const struct int_column *ic)
+{
+    const char *member = (const char *) c + ic->offset;
+
+    return (ic->size == sizeof(uint16_t)
+            ? *ALIGNED_CAST(const uint16_t *, member)
+            : *ALIGNED_CAST(const unsigned int *, member));
+}
+
+/* Values are in their columns' ranges: the database refuses others, and the IDL
+ * ignores them. */
+static void
+parse_ints(const struct ovsrec_zooroute *row, struct zooroute_config *c)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(int_columns); i++) {
+        const struct int_column *ic = &int_columns[i];
+        const struct ovsdb_datum *datum = ovsdb_idl_read(&row->header_,
+                                                         ic->column);
+        if (datum->n) {
+            set_int(c, ic, datum->keys[0].integer);
+        }
+    }
+}
+
+/* If 'row''s other_config has 'key', stores its value in '*value'. */
+static char * OVS_WARN_UNUSED_RESULT
+parse_other_int(const struct ovsrec_zooroute *row, const char *key,
+                long long int min, long long int max, long long int *value)
+{
+    const char *s = smap_get(&row->other_config, key);
+    long long int x;
+
+    if (s) {
+        if (!str_to_llong(s, 10, &x) || x < min || x > max) {
+            return xasprintf("other_config:%s: \"%s\" is not an integer in "
+                             "the range %lld..%lld, set it to one or remove "
+                             "it", key, s, min, max);
+        }
+        *value = x;
+    }
+    return NULL;
+}
+
+static char * OVS_WARN_UNUSED_RESULT
+parse_other_config(const struct ovsrec_zooroute *row,
+                   struct zooroute_config *c)
+{
+    long long int new_seed = -1;
+    long long int probe_vni = c->probe_vni;
+    long long int max_peers = c->max_peers;
+    char *error;
+
+    error = parse_other_int(row, "seed", 0, UINT32_MAX, &new_seed);
+    if (!error) {
+        error = parse_other_int(row, "probe-vni", 0, (1 << 24) - 1,
+                                &probe_vni);
+    }
+    if (!error) {
+        error = parse_other_int(row, "max-peers", 1, ZOO_SLOT_MAX,
+                                &max_peers);
+    }
+    if (error) {
+        return error;
+    }
+
+    if (new_seed >= 0) {
+        seed = new_seed;
+        have_seed = true;
+    } else {
+        if (!have_seed) {
+            seed = random_uint32();
+            have_seed = true;
+        }
+
+        /* A partial update, since the IDL refuses to write the whole of a
+         * column that is also read, and since others may be writing it. */
+        char *s = xasprintf("%"PRIu32, seed);
+        ovsrec_zooroute_update_other_config_setkey(row, "seed", s);
+        free(s);
+    }
+    c->seed = seed;
+    c->probe_vni = probe_vni;
+    c->max_peers = max_peers;
+    return NULL;
+}
+
+static char * OVS_WARN_UNUSED_RESULT
+parse_identity(const struct ovsrec_zooroute *row, struct zooroute_config *c)
+{
+    if (row->backend_id && *row->backend_id) {
+        if (!eth_addr_from_string(row->backend_id, &c->backend_id)
+            || eth_addr_is_multicast(c->backend_id)
+            || eth_addr_is_zero(c->backend_id)) {
+            return xasprintf("backend_id: \"%s\" is not a unicast Ethernet "
+                             "address, set it to one or clear it",
+                             row->backend_id);
+        }
+    }
+
+    if (row->auth_key_file && *row->auth_key_file) {
+        char *error;
+
+        struct zoo_auth *auth = zoo_auth_load(row->auth_key_file, &error);
+        if (!auth) {
+            char *s = xasprintf("auth_key_file: %s", error);
+            free(error);
+            return s;
+        }
+        zoo_auth_unref(auth);
+        c->auth_key_file = row->auth_key_file;
+    }
+    return NULL;
+}
+
+/* Checks values that are good by themselves against each other. */
+static char * OVS_WARN_UNUSED_RESULT
+check_config(const struct zooroute_config *c)
+{
+    if (c->port_min > c->port_max) {
+        return xasprintf("port_min: %"PRIu16" is above port_max %"PRIu16
+                         ", lower it or raise port_max",
+                         c->port_min, c->port_max);
+    }
+    if (c->port_max - c->port_min + 1 < c->candidates) {
+        return xasprintf("candidates: %u do not fit in the %d ports from "
+                         "port_min %"PRIu16" to port_max %"PRIu16
+                         ", lower it or widen the range", c->candidates,
+                         c->port_max - c->port_min + 1,
+                         c->port_min, c->port_max);
+    }
+    if (c->recover_successes > c->recover_window) {
+        return xasprintf("recover_successes: %u is above recover_window %u"
+                         ", lower it or raise recover_window",
+                         c->recover_successes, c->recover_window);
+    }
+    if (c->full_interval_ms < c->probe_interval_ms) {
+        return xasprintf("full_interval: %u is below probe_interval %u"
+                         ", raise it or lower probe_interval",
+                         c->full_interval_ms, c->probe_interval_ms);
+    }
+    return NULL;
+}
+
+/* Returns NULL and fills in '*c', whose strings then belong to 'row', or
+ * returns what is wrong with 'row', which the caller must free. */
+static char * OVS_WARN_UNUSED_RESULT
+parse_config(const struct ovsrec_zooroute *row, struct zooroute_config *c)
+{
+    char *error;
+
+    *c = ZOOROUTE_CONFIG_DEFAULT;
+    c->enabled = true;
+    c->tunnels_all = !row->tunnels || !strcmp(row->tunnels, "all");
+
+    parse_ints(row, c);
+    error = check_config(c);
+    if (!error) {
+        error = parse_other_config(row, c);
+    }
+    if (!error) {
+        error = parse_identity(row, c);
+    }
+    return error;
+}
+
+/* Takes over 'new', including a copy of its strings.  Returns NULL or what is
+ * wrong with it after all. */
+static char * OVS_WARN_UNUSED_RESULT
+apply_config(const struct zooroute_config *new)
+{
+    char *auth_key_file = nullable_xstrdup(new->auth_key_file);
+
+    free(config.auth_key_file);
+    config = *new;
+    config.auth_key_file = auth_key_file;
+
+    char *error = zooroute_set_config(&config);
+    if (error) {
+        char *s = xasprintf("auth_key_file: %s", error);
+        free(error);
+        error = s;
+    }
+    return error;
+}
+
+/* Keeps what is wrong with the configuration, NULL if nothing is, and logs it
+ * once.  Takes ownership of 'error'. */
+static void
+set_error(char *error)
+{
+    if (!nullable_string_is_equal(error, config_error)) {
+        if (error) {
+            VLOG_ERR("zooroute: %s", error);
+        } else if (config.enabled) {
+            VLOG_INFO("zooroute: configuration is good again");
+        }
+    }
+    free(config_error);
+    config_error = error;
+}
+
+void
+zooroute_db_config_init(struct ovsdb_idl *idl)
+{
+    ovsdb_idl_omit(idl, &ovsrec_zooroute_col_external_ids);
+    config = ZOOROUTE_CONFIG_DEFAULT;
+}
+
+void
+zooroute_db_config_reconfigure(struct ovsdb_idl *idl)
+{
+    const struct ovsrec_zooroute *row = ovsrec_zooroute_first(idl);
+    struct zooroute_config new = ZOOROUTE_CONFIG_DEFAULT;
+    char *error = NULL;
+
+    if (row) {
+        error = parse_config(row, &new);
+    }
+    if (!error) {
+        error = apply_config(&new);
+    }
+    set_error(error);
+}
+
+bool
+zooroute_db_config_is_enabled(void)
+{
+    return config.enabled;
+}
+
+const char *
+zooroute_db_config_error(void)
+{
+    return config_error;
+}
+
+void
+zooroute_db_config_format(struct ds *s)
+{
+    ds_put_format(s, "enabled: %s\n", config.enabled ? "true" : "false");
+    for (size_t i = 0; i < ARRAY_SIZE(int_columns); i++) {
+        ds_put_format(s, "%s: %"PRId64"\n", int_columns[i].column->name,
+                      get_int(&config, &int_columns[i]));
+    }
+    ds_put_cstr(s, "backend_id: ");
+    if (!eth_addr_is_zero(config.backend_id)) {
+        ds_put_format(s, ETH_ADDR_FMT, ETH_ADDR_ARGS(config.backend_id));
+    }
+    ds_put_format(s, "\nauth_key_file: %s\n",
+                  config.auth_key_file ? config.auth_key_file : "");
+    ds_put_format(s, "tunnels: %s\n", config.tunnels_all ? "all" : "marked");
+    ds_put_format(s, "max-peers: %u\n", config.max_peers);
+    if (config.probe_vni >= 0) {
+        ds_put_format(s, "probe-vni: %"PRId64"\n", config.probe_vni);
+    }
+    if (config.enabled) {
+        ds_put_format(s, "seed: %"PRIu32"\n", config.seed);
+    }
+}
