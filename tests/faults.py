@@ -253,7 +253,8 @@ class NoFlow(Fault):
 
 
 class ReceiverSilent(Fault):
-    """the target takes packets and answers none"""
+    """the target takes packets and answers none, nor does its TCP repeat what
+    it has answered before"""
     row = "the receiver silent"
 
     def begin(self):
@@ -261,6 +262,10 @@ class ReceiverSilent(Fault):
             table inet zoo { chain input {
                 type filter hook input priority 0
                 counter drop
+            }
+            chain output {
+                type filter hook output priority 0
+                drop
             }
             }""")
 
