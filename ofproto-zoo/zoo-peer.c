@@ -708,16 +708,33 @@ zoo_peer_is_forced(const struct zoo_peer *peer)
     return false;
 }
 
-unsigned int
-zoo_peer_report_ports(const struct zoo_peer *peer, uint32_t salt,
-                      uint16_t sports[], unsigned int n)
+uint32_t
+zoo_peer_leads_to(const struct zoo_peer *peer, struct eth_addr backend)
 {
-    uint32_t set = zoo_peer_healthy(peer);
+    uint32_t set = 0;
+
+    for (unsigned int i = 0; i < peer->table.n; i++) {
+        uint8_t group = peer->candidates[i].group;
+
+        if (group && eth_addr_equals(peer->backends[group - 1], backend)) {
+            set |= bit(i);
+        }
+    }
+    return set;
+}
+
+unsigned int
+zoo_peer_report_ports(const struct zoo_peer *peer, struct eth_addr backend,
+                      uint32_t salt, uint16_t sports[], unsigned int n)
+{
+    uint32_t healthy = zoo_peer_healthy(peer);
+    uint32_t there = zoo_peer_leads_to(peer, backend);
+    uint32_t set = (there & healthy ? there & healthy
+                    : there ? there
+                    : healthy ? healthy
+                    : all_candidates(peer));
     unsigned int n_set, skip, n_sports = 0;
 
-    if (!set) {
-        set = all_candidates(peer);
-    }
     n_set = count_1bits(set);
     n = MIN(n, n_set);
     skip = salt % n_set;

@@ -252,10 +252,16 @@ uint32_t zoo_peer_healthy(const struct zoo_peer *);
 long long int zoo_peer_timeout(const struct zoo_peer *,
                                const struct zoo_params *);
 
-/* Stores up to 'n' ports into 'sports' to send a report from: ports of
- * candidates that work, otherwise any, rotated by 'salt'.  Returns
- * how many. */
-unsigned int zoo_peer_report_ports(const struct zoo_peer *, uint32_t salt,
+/* Returns the candidates that lead to the middlebox with BackendID 'backend',
+ * as far as reports have told. */
+uint32_t zoo_peer_leads_to(const struct zoo_peer *, struct eth_addr backend);
+
+/* Stores up to 'n' ports into 'sports' to send a report from, for the
+ * middlebox with BackendID 'backend' (zero if it has none): ports of candidates
+ * that lead there and work, otherwise of any that lead there, otherwise of any
+ * that work, otherwise any, rotated by 'salt'.  Returns how many. */
+unsigned int zoo_peer_report_ports(const struct zoo_peer *,
+                                   struct eth_addr backend, uint32_t salt,
                                    uint16_t sports[], unsigned int n);
 
 const char *zoo_peer_state_to_string(enum zoo_peer_state);

@@ -113,7 +113,7 @@ struct zoo_probe {
     uint64_t session;           /* Likewise. */
     uint64_t challenge;         /* A request repeats the responder's. */
     uint64_t tx_time;           /* ns. */
-    struct eth_addr backend_id; /* Zero if none. */
+    struct eth_addr backend_id; /* The sender's, zero if it has none. */
     unsigned int n_entries;     /* 1...ZOO_MAX_CANDIDATES. */
     struct zoo_probe_entry entries[ZOO_MAX_CANDIDATES];
 };

@@ -20,8 +20,9 @@
 /* What a VTEP remembers of those who probe it, and what it reports to them
  * ========================================================================
  *
- * A sender is known by its outer addresses, destination port and instance (a
- * VTEP may probe another one once per pkt_mark).  For each, the responder
+ * A sender is known by its outer addresses, destination port, instance (a VTEP
+ * may probe another one once per pkt_mark) and BackendID (several middleboxes
+ * may have one address).  For each, the responder
  * keeps the session that it has adopted and, per outer source port, the last
  * rounds that arrived.  It answers a round with one report, on which it waits
  * a moment for the round's stragglers.
@@ -55,9 +56,9 @@ struct zoo_sender_key {
     ovs_be16 dst_port;
     uint16_t encap;             /* enum zoo_encap. */
     uint16_t instance;          /* zoo_session_instance(). */
-    uint16_t pad;               /* Zero. */
+    struct eth_addr backend;    /* BackendID, zero if it has none. */
 };
-BUILD_ASSERT_DECL(sizeof(struct zoo_sender_key) == 40);
+BUILD_ASSERT_DECL(sizeof(struct zoo_sender_key) == 44);
 
 /* Sessions of one sender differ in all but these bits. */
 static inline uint16_t

@@ -151,6 +151,7 @@ receive_request(const struct zoo_rx *rx, const struct zoo_probe *probe,
         .dst_port = rx->tp_dst,
         .encap = rx->encap,
         .instance = zoo_session_instance(probe->session),
+        .backend = probe->backend_id,
     };
     struct zoo_sender_tunnel *tunnel;
     struct zooroute_peer *sent;
@@ -387,18 +388,24 @@ run_peers(struct tx *txs, unsigned int max, long long int now)
 }
 
 /* Chooses the ports that report 'tx' goes out from: those that work on the way
- * back, as far as this side knows from its own peer, if it has one. */
+ * back, as far as this side knows from its own peer, if it has one.  Of several
+ * middleboxes with one address, the one that asked must get it: where it is not
+ * known which ports lead there, copies make that more likely. */
 static void
 set_report_sports(struct tx *tx, const struct zoo_report *report,
                   const struct zooroute_peer *peer)
     OVS_REQUIRES(zooroute_mutex)
 {
     bool urgent = report->probe.flags & ZOO_PROBE_F_URGENT;
-    unsigned int n = urgent ? MIN(URGENT_COPIES, report->max_copies) : 1;
+    struct eth_addr backend = report->key.backend;
+    bool astray = (!eth_addr_is_zero(backend)
+                   && !(peer && zoo_peer_leads_to(&peer->peer, backend)));
+    unsigned int n = (urgent || astray
+                      ? MIN(URGENT_COPIES, report->max_copies) : 1);
 
     if (peer) {
-        tx->n_sports = zoo_peer_report_ports(&peer->peer, report_salt,
-                                             tx->sports, n);
+        tx->n_sports = zoo_peer_report_ports(&peer->peer, backend,
+                                             report_salt, tx->sports, n);
     } else {
         /* Any ports will do, as long as they differ. */
         const struct zoo_probe *probe = &report->probe;
@@ -469,9 +476,7 @@ transmit(struct tx *tx, const struct zoo_auth *auth, uint16_t newest_key,
     tx->probe.key_id = tx->key_id;
     tx->probe.newest_key = newest_key;
     tx->probe.caps = zoo_vtrace_is_enabled() ? ZOO_PROBE_CAP_GBP : 0;
-    if (!tx->peer) {
-        tx->probe.backend_id = backend_id;
-    }
+    tx->probe.backend_id = backend_id;
     body = dp_packet_put_uninit(&packet,
                                 zoo_probe_size(tx->probe.n_entries));
     len = zoo_probe_encode(&tx->probe, body);

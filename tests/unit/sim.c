@@ -317,7 +317,8 @@ run_reports(struct sim *sim, int i)
                                           report.max_copies) : 1;
             uint16_t sports[URGENT_COPIES];
 
-            n = zoo_peer_report_ports(&s->peer, s->report_salt, sports, n);
+            n = zoo_peer_report_ports(&s->peer, eth_addr_zero,
+                                      s->report_salt, sports, n);
             s->report_salt += n;
             if (s->n_instances > 1) {
                 report.probe.backend_id

@@ -434,6 +434,63 @@ START_TEST(backend_groups)
 }
 END_TEST
 
+/* A report to one of several middleboxes with one address goes out from a port
+ * that leads there, if possible one that works. */
+START_TEST(reports_to_a_backend)
+{
+    static const struct eth_addr backends[] = {
+        ETH_ADDR_C(02,00,00,00,00,01), ETH_ADDR_C(02,00,00,00,00,02),
+    };
+    const struct eth_addr stranger = ETH_ADDR_C(02,00,00,00,00,03);
+    const struct zoo_peer *peer = &sim.side[0].peer;
+    uint16_t sports[ZOO_MAX_CANDIDATES];
+    uint32_t all = UINT32_MAX;
+
+    setup_with(4, &sim_defaults, 1);
+    sim.side[1].n_instances = 2;
+    sim_use(&sim, 0, ZOO_N_BUCKETS);
+    sim_run(&sim, 3 * SEC);
+    ck_assert_uint_eq(zoo_peer_leads_to(peer, backends[0])
+                      | zoo_peer_leads_to(peer, backends[1]), all);
+    ck_assert_uint_eq(zoo_peer_leads_to(peer, eth_addr_zero), 0);
+
+    for (int path = 0; path <= 2; path += 2) {
+        uint32_t there = zoo_peer_leads_to(peer, backends[0]);
+        uint32_t want = there & zoo_peer_healthy(peer);
+
+        /* The paths of the first backend fail one after the other. */
+        for (uint32_t salt = 0; salt < 40; salt++) {
+            unsigned int n = zoo_peer_report_ports(peer, backends[0], salt,
+                                                   sports, 3);
+
+            ck_assert_uint_eq(n, 3);
+            for (unsigned int i = 0; i < n; i++) {
+                int c = zoo_path_table_find(&peer->table, sports[i]);
+
+                unit_assert((want ? want : there) & (UINT32_C(1) << c),
+                            "salt %u: candidate %d", salt, c);
+            }
+        }
+        sim_set_loss_both(&sim, path, 1);
+        sim_run(&sim, 5 * SEC);
+    }
+    ck_assert_uint_eq(zoo_peer_leads_to(peer, backends[0])
+                      & zoo_peer_healthy(peer), 0);
+    ck_assert_uint_eq(zoo_peer_report_ports(peer, backends[0], 7, sports, 1),
+                      1);
+    ck_assert(zoo_peer_leads_to(peer, backends[0])
+              & (UINT32_C(1) << zoo_path_table_find(&peer->table,
+                                                    sports[0])));
+
+    /* To one that nobody knows of, any port that works. */
+    ck_assert_uint_eq(zoo_peer_report_ports(peer, stranger, 7, sports, 1), 1);
+    ck_assert(zoo_peer_healthy(peer)
+              & (UINT32_C(1) << zoo_path_table_find(&peer->table,
+                                                    sports[0])));
+    sim_destroy(&sim);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -459,5 +516,8 @@ main(void)
     tc = unit_case(s, "return", 300);
     tcase_add_test(tc, return_after_the_hold_down);
     tcase_add_test(tc, backend_groups);
+
+    tc = unit_case(s, "middleboxes", 60);
+    tcase_add_test(tc, reports_to_a_backend);
     return unit_run(s);
 }

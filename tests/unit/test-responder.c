@@ -533,6 +533,32 @@ START_TEST(highest_rounds)
 }
 END_TEST
 
+/* Middleboxes with one address are senders of their own: one's session neither
+ * displaces nor challenges another's, and each gets its own reports. */
+START_TEST(middleboxes_with_one_address)
+{
+    for (uint8_t b = 1; b <= 3; b++) {
+        struct zoo_probe probe = request(100 + b, 1, 2);
+        struct zoo_sender_key key = sender(1);
+        struct zoo_report report;
+
+        key.backend = (struct eth_addr) ETH_ADDR_C(02,00,00,00,00,00);
+        key.backend.ea[5] = b;
+        for (unsigned int i = 0; i < 2; i++) {
+            ck_assert_int_eq(zoo_responder_receive(r, &key, 40000 + i, &probe,
+                                                   now, now, random_uint64(),
+                                                   &tunnel), ZOO_PROBE_OK);
+        }
+        ck_assert(zoo_responder_next_report(r, now, &report));
+        ck_assert_uint_eq(report.probe.session, 100 + b);
+        ck_assert_uint_eq(report.probe.flags, 0);
+        ck_assert_uint_eq(report.probe.entries[1].last, 1);
+        ck_assert(eth_addr_equals(report.key.backend, key.backend));
+    }
+    ck_assert_uint_eq(zoo_responder_count(r), 3);
+}
+END_TEST
+
 /* Bounds. */
 
 START_TEST(senders_are_bounded)
@@ -574,8 +600,8 @@ START_TEST(silent_senders_expire)
     /* Replays and sessions that have proved nothing keep nobody. */
     probe.round = 1;
     ck_assert_int_eq(receive_from(2, &probe, 40000), ZOO_PROBE_REPLAYED);
-    while (zoo_responder_next_report(r, now, &(struct zoo_report) { .key = {
-               .pad = 0 } })) {
+    for (struct zoo_report report;
+         zoo_responder_next_report(r, now, &report); ) {
         continue;
     }
     ck_assert_int_eq(receive_from(3, &other, 40000), ZOO_PROBE_OK);
@@ -660,6 +686,7 @@ main(void)
     tcase_add_test(tc, no_amplification);
 
     tc = unit_case(s, "sessions", 60);
+    tcase_add_test(tc, middleboxes_with_one_address);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, new_session_must_repeat_a_challenge);
     tcase_add_test(tc, recorded_session_changes_nothing);
