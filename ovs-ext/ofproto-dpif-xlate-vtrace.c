@@ -630,6 +630,20 @@ zoo_xlate_input(struct xlate_ctx *ctx, const struct xport *in_port)
     }
 }
 
+/* Translation of the packet of 'ctx' is about to be frozen, with the group
+ * policy that it came with.  So packets with another one must not share the
+ * datapath flow, though nothing has looked at it yet. */
+static void
+zoo_xlate_freeze(struct xlate_ctx *ctx)
+{
+    const struct flow_tnl *tnl = &ctx->xin->upcall_flow->tunnel;
+
+    if (flow_tnl_dst_is_set(tnl) && zoo_gbp_is_taken(tnl->tp_dst)) {
+        ctx->wc->masks.tunnel.gbp_id = OVS_BE16_MAX;
+        ctx->wc->masks.tunnel.gbp_flags = UINT8_MAX;
+    }
+}
+
 /* Executes the action 'vt'. */
 static void
 zoo_xlate_vtrace(struct xlate_ctx *ctx, const struct ofpact_vtrace *vt,
@@ -679,7 +693,8 @@ zoo_set_pushed(struct xlate_ctx *ctx, uint16_t color,
 
 /* Returns true if packets of 'ctx' may become longer by a color than the header
  * 'data' makes them: the longest ones that their port takes must still fit the
- * device that they leave by.  Of those from a tunnel nobody knows. */
+ * device that they leave by.  Of those from a tunnel nobody knows, nor of those
+ * with a header that the pipeline has put before theirs. */
 static bool
 zoo_geneve_color_fits(const struct xlate_ctx *ctx,
                       const struct ovs_action_push_tnl *data)
@@ -688,10 +703,13 @@ zoo_geneve_color_fits(const struct xlate_ctx *ctx,
     const struct xport *out = zoo_get_xport(ctx->xcfg,
                                             ctx->xbridge->ofproto->backer,
                                             data->out_port);
-    int tags = flow_count_vlan_headers(&ctx->xin->flow) * VLAN_HEADER_LEN;
+    const struct flow *flow = &ctx->xin->flow;
+    int tags = flow_count_vlan_headers(flow) * VLAN_HEADER_LEN;
     int in_mtu, out_mtu;
 
     return (in && !in->is_tunnel && out
+            && !eth_type_mpls(flow->dl_type)
+            && flow->dl_type != htons(ETH_TYPE_NSH)
             && !netdev_get_mtu(in->netdev, &in_mtu)
             && !netdev_get_mtu(out->netdev, &out_mtu)
             && (in_mtu + tags + data->header_len

@@ -83,10 +83,12 @@ zoo_gbp_build(const struct netdev_tunnel_config *cfg,
 {
     uint32_t policy = 0;
 
-    if (has_gbp(cfg) || zoo_flow_color(tnl)) {
+    if (has_gbp(cfg)) {
         policy = ((tnl->gbp_flags << 16 & (ZOO_VXLAN_GBP_DONT_LEARN
                                            | ZOO_VXLAN_GBP_APPLIED))
                   | ntohs(tnl->gbp_id));
+    } else if (zoo_flow_color(tnl)) {
+        policy = ntohs(tnl->gbp_id);
     }
     return htonl(VXLAN_FLAGS | policy | (policy ? ZOO_VXLAN_F_GBP : 0));
 }
@@ -105,6 +107,15 @@ zoo_gbp_remove_color(struct ovs_action_push_tnl *data)
         flags &= ~ZOO_VXLAN_F_GBP;
     }
     put_16aligned_be32(&vxh->vx_flags, htonl(flags));
+}
+
+bool
+zoo_gbp_is_taken(ovs_be16 tp_dst)
+{
+    bool accept;
+
+    atomic_read_relaxed(&accept_colors, &accept);
+    return accept || find_port(tp_dst);
 }
 
 /* Returns true if the first word of a VXLAN header, 'flags', may hold a color

@@ -96,6 +96,10 @@ zoo_gbp_takes(ovs_be32 flags)
  * not quiescent (see ovs-rcu.h). */
 struct dp_packet *zoo_gbp_pop(struct dp_packet *packet);
 
+/* Returns true if packets that come out of tunnels at UDP port 'tp_dst' may have
+ * a policy.  Any thread that is not quiescent (see ovs-rcu.h). */
+bool zoo_gbp_is_taken(ovs_be16 tp_dst);
+
 /* The option with a color, of class ZOO_GENEVE_OPT_CLASS. */
 #define ZOO_GENEVE_COLOR_TYPE 0x02
 struct zoo_geneve_color {
