@@ -61,6 +61,8 @@ ofproto_libofproto_la_SOURCES += \
 	ovs-ext/vtrace-exporter.h \
 	ovs-ext/zoo-fate.c \
 	ovs-ext/zoo-fate.h \
+	ovs-ext/zoo-inject.c \
+	ovs-ext/zoo-inject.h \
 	ovs-ext/zoo-ofproto.c \
 	ovs-ext/zoo-ofproto.h \
 	ovs-ext/zoo-quarantine.c \
@@ -81,6 +83,7 @@ EXTRA_DIST += \
 	ovs-ext/ovs-vtrace.7 \
 	ovs-ext/ovs-zooroute.7 \
 	ovs-ext/ofp-actions-zoo.c \
+	ovs-ext/ofproto-dpif-xlate-inject.c \
 	ovs-ext/ofproto-dpif-xlate-vtrace.c \
 	ovs-ext/ofproto-dpif-xlate-zoo.c
 
