@@ -197,6 +197,16 @@ parse_tenant(const char *s, char *tenant)
     return NULL;
 }
 
+static char *
+parse_mac(const char *name, const char *s, struct eth_addr *mac)
+{
+    if (!eth_addr_from_string(s, mac) || eth_addr_is_zero(*mac)) {
+        return xasprintf("--%s: \"%s\" is not the Ethernet address of a "
+                         "machine, such as 52:54:00:12:34:56", name, s);
+    }
+    return NULL;
+}
+
 char *
 vtrace_task_option(struct vtrace_request *request, int option, const char *arg)
 {
@@ -250,6 +260,12 @@ vtrace_task_option(struct vtrace_request *request, int option, const char *arg)
                                          " packets per second", &n);
         request->inject = n;
         break;
+
+    case OPT_VTRACE_SRC_MAC:
+        return parse_mac("src-mac", arg, &request->src_mac);
+
+    case OPT_VTRACE_DST_MAC:
+        return parse_mac("dst-mac", arg, &request->dst_mac);
 
     default:
         OVS_NOT_REACHED();

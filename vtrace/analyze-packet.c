@@ -43,6 +43,7 @@ struct packet {
     struct visit visits[MAX_PACKET];
     int n, n_path, n_visits;
     uint64_t entry;             /* Time. */
+    bool injected;
 };
 
 static bool
@@ -382,6 +383,7 @@ count_end(struct flow_state *flow, struct packet *p)
         point->unheard++;
         flow->unjudged++;
         flow->seen--;
+        flow->injected -= p->injected;
     } else {
         point->vanished++;
     }
@@ -403,6 +405,8 @@ count_fate(struct flow_state *flow, struct packet *p)
             }
         }
     }
+    flow->injected += p->injected;
+    flow->injected_exits += p->injected && (delivered || left);
     if (delivered) {
         delivered->delivered++;
         flow->delivered++;
@@ -713,9 +717,11 @@ judge_match(struct vtrace_analyzer *az, struct flow_state *flow,
 
     p.n = 0;
     p.entry = 0;
+    p.injected = false;
     for (size_t i = 0; i < n; i++) {
         if (is_entry(m[i].o)) {
             p.entry = m[i].o->time;
+            p.injected = m[i].o->flags & OBS_INJECTED;
         }
     }
     if (!orphans && p.entry > until) {

@@ -80,6 +80,7 @@ enum {
     OBS_DOWN = 1 << 0,          /* The port's link was down. */
     OBS_TOO_LONG = 1 << 1,      /* Longer than the device's MTU. */
     OBS_SUPER = 1 << 2,
+    OBS_INJECTED = 1 << 3,
 };
 
 /* The observations with one digest that are not judged yet. */
@@ -211,6 +212,8 @@ struct flow_state {
 
     uint64_t seen;              /* Packets judged. */
     uint64_t delivered, left;
+    uint64_t injected;          /* Of 'seen', not the tenant's. */
+    uint64_t injected_exits;    /* Of 'delivered' and 'left'. */
     uint64_t unjudged;          /* Packets given up: node stalled, memory. */
     uint64_t orphans;           /* Observations that belong to no entry. */
     uint64_t repeats;           /* Packets with the digest of another. */
