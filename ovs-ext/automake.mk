@@ -91,6 +91,7 @@ TESTSUITE_AT += \
 	ovs-ext/tests/zoo.at \
 	ovs-ext/tests/zoo-gbp.at \
 	ovs-ext/tests/zoo-vtrace-action.at \
+	ovs-ext/tests/zoo-vtrace-inject.at \
 	ovs-ext/tests/zoo-vtrace-record.at \
 	ovs-ext/tests/zooroute-action.at \
 	ovs-ext/tests/zooroute-appctl.at \

@@ -101,8 +101,11 @@ zoo_inject_address(struct xlate_ctx *ctx)
                      "for these IP addresses at this port");
         return false;
     }
+    /* Only what is in the mask is written into the packet. */
     flow->dl_src = l2.src;
     flow->dl_dst = l2.dst;
+    WC_MASK_FIELD(ctx->wc, dl_src);
+    WC_MASK_FIELD(ctx->wc, dl_dst);
     if (l2.tci && !flow->vlans[0].tci) {
         flow->vlans[0].tpid = htons(ETH_TYPE_VLAN_8021Q);
         flow->vlans[0].tci = l2.tci;

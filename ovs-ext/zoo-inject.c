@@ -210,11 +210,12 @@ consume_list(struct consumer *c, const struct nlattr *actions, size_t len,
 {
     enum phase phase = INNER;
     const struct nlattr *a;
-    size_t left;
+    size_t left, last = 0;
 
     NL_ATTR_FOR_EACH (a, left, actions, len) {
         switch (phase) {
         case INNER:
+            last = out->size;
             phase = consume_action(c, a, out);
             break;
 
@@ -226,12 +227,17 @@ consume_list(struct consumer *c, const struct nlattr *actions, size_t len,
             if (nl_attr_type(a) == OVS_ACTION_ATTR_USERSPACE
                 && zoo_record_point(a)) {
                 copy(a, out);
+                last = out->size;
             }
             break;
 
         case STOPPED:
             return;
         }
+    }
+    if (phase == UNMARKED) {
+        /* The header alone is of no use. */
+        out->size = MIN(out->size, last);
     }
 }
 
