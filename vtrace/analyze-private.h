@@ -21,6 +21,7 @@
  *
  *   analyze.c          who listens for what; packets until they are judged
  *   analyze-packet.c   what became of one packet
+ *   analyze-edge.c     what became of packets between two switches
  *   analyze-verdict.c  what the packets together say
  *   analyze-json.c     the same for programs */
 
@@ -291,6 +292,13 @@ void vtrace_group_judge(struct vtrace_analyzer *, struct flow_state *,
 /* Returns true if 'in' can be the other end of the tunnel to which 'out'
  * sends. */
 bool vtrace_is_tunnel(const struct point_key *out, const struct point_key *in);
+
+/* analyze-edge.c: the packet of 'out', an output to the tunnel that is 'edge',
+ * was lost there or arrived, after 'delay' ns by the clocks. */
+void vtrace_edge_lost(struct edge *, const struct observation *out);
+void vtrace_edge_received(struct edge *, const struct observation *out);
+void vtrace_edge_delayed(struct vtrace_analyzer *, struct edge *,
+                         int64_t delay);
 
 /* analyze-verdict.c */
 
