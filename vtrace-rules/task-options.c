@@ -304,6 +304,11 @@ vtrace_task_options_check(struct vtrace_request *request)
                          "sctp", m->sport ? "src" : "dst",
                          m->sport ? m->sport : m->dport);
     }
+    if (!request->inject && (!eth_addr_is_zero(request->src_mac)
+                             || !eth_addr_is_zero(request->dst_mac))) {
+        return xstrdup("--src-mac and --dst-mac are of injected packets, "
+                       "leave them away or give --inject, too");
+    }
     if (m->proto == IPPROTO_ICMP && !v4) {
         m->proto = IPPROTO_ICMPV6;
     }
