@@ -67,6 +67,21 @@ zoo_inject_note(const struct xlate_ctx *ctx, const struct xport *in_port)
     }
 }
 
+/* The packet of 'ctx' has come in as an injected one. */
+static void
+zoo_inject_continue(struct xlate_ctx *ctx)
+{
+    struct flow *flow = &ctx->xin->flow;
+
+    flow->tunnel.flags |= ZOO_TNL_F_INJECTED;
+    ctx->fate.injected = true;
+
+    /* TCP's datapath flows do not commit connections. */
+    if (is_ip_any(flow)) {
+        WC_MASK_FIELD(ctx->wc, nw_proto);
+    }
+}
+
 /* Marks the packet of 'ctx' as injected.  Returns false if it must not go on
  * because this is not a packet-out. */
 static bool
@@ -76,8 +91,7 @@ zoo_inject_begin(struct xlate_ctx *ctx)
         xlate_report(ctx, OFT_WARN, "vtrace: inject is for packet-outs only");
         return false;
     }
-    ctx->xin->flow.tunnel.flags |= ZOO_TNL_F_INJECTED;
-    ctx->fate.injected = true;
+    zoo_inject_continue(ctx);
     return true;
 }
 

@@ -629,7 +629,9 @@ zoo_xlate_input(struct xlate_ctx *ctx, const struct xport *in_port)
     ctx->fate.port = in_port;
     if (ctx->xin->frozen_state) {
         ctx->fate.color = zoo_flow_color(tnl);
-        ctx->fate.injected = zoo_flow_is_injected(tnl);
+        if (OVS_UNLIKELY(zoo_flow_is_injected(tnl))) {
+            zoo_inject_continue(ctx);
+        }
         if (OVS_UNLIKELY(ctx->fate.color)) {
             ctx->fate.in_port = get_ofp_port(ctx->xbridge,
                                              ctx->xin->flow.in_port.ofp_port);
@@ -663,8 +665,7 @@ zoo_xlate_input(struct xlate_ctx *ctx, const struct xport *in_port)
             zoo_flow_set_color(tnl, ntohs(tnl->gbp_id));
             mask->gbp_flags |= ZOO_GBP_F_INJECTED;
             if (injected) {
-                tnl->flags |= ZOO_TNL_F_INJECTED;
-                ctx->fate.injected = true;
+                zoo_inject_continue(ctx);
             }
             xlate_report(ctx, OFT_DETAIL, "vtrace: color %d",
                          ntohs(tnl->gbp_id) & ZOO_COLOR_MASK);
