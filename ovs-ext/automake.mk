@@ -61,6 +61,8 @@ ofproto_libofproto_la_SOURCES += \
 	ovs-ext/vtrace-exporter.h \
 	ovs-ext/zoo-fate.c \
 	ovs-ext/zoo-fate.h \
+	ovs-ext/zoo-inject.c \
+	ovs-ext/zoo-inject.h \
 	ovs-ext/zoo-ofproto.c \
 	ovs-ext/zoo-ofproto.h \
 	ovs-ext/zoo-quarantine.c \
@@ -85,6 +87,7 @@ EXTRA_DIST += \
 	ovs-ext/ovs-vtrace.7 \
 	ovs-ext/ovs-zooroute.7 \
 	ovs-ext/ofp-actions-zoo.c \
+	ovs-ext/ofproto-dpif-xlate-inject.c \
 	ovs-ext/ofproto-dpif-xlate-vtrace.c \
 	ovs-ext/ofproto-dpif-xlate-zoo.c
 
@@ -92,6 +95,7 @@ TESTSUITE_AT += \
 	ovs-ext/tests/zoo.at \
 	ovs-ext/tests/zoo-gbp.at \
 	ovs-ext/tests/zoo-vtrace-action.at \
+	ovs-ext/tests/zoo-vtrace-inject.at \
 	ovs-ext/tests/zoo-vtrace-record.at \
 	ovs-ext/tests/zooroute-action.at \
 	ovs-ext/tests/zooroute-appctl.at \

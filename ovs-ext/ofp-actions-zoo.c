@@ -160,13 +160,21 @@ check_ZOOROUTE(const struct ofpact_zooroute *a OVS_UNUSED,
  *
  * 'color' is the task's, VTRACE_COLOR_MIN...VTRACE_COLOR_MAX; one packet in
  * 4**exp is recorded, 'exp' in 0...VTRACE_EXP_MAX.  Others are
- * OFPBAC_BAD_ARGUMENT.  'zero' must be 0.
+ * OFPBAC_BAD_ARGUMENT, as are other flags.  'zero' must be 0.
  *
  * The color is the group policy ID of the packet (tun_gbp_id).  The flow must
  * match tun_gbp_id=0, which keeps the lookup in table 0 from finding it again,
  * and policies of others from being overwritten; other flows, and buckets of
  * groups, are OFPBAC_MATCH_INCONSISTENT.  It must be in table 0, so that
- * nothing is done to the packet twice: OFPBAC_UNSUPPORTED_ORDER. */
+ * nothing is done to the packet twice: OFPBAC_UNSUPPORTED_ORDER.
+ *
+ * With ZOO_VTRACE_F_INJECT the packet was made for the task: no machine, no
+ * other network, no controller and no collector ever gets it, it is consumed
+ * where it would go there.  If its Ethernet addresses are zero, it gets those
+ * (and the VLAN tag) with which the switch last saw a packet of these IP
+ * addresses come in by this port.  Such an action is for packet-outs; in a flow
+ * it would swallow a tenant's packets, and is OFPBAC_BAD_ARGUMENT. */
+#define ZOO_VTRACE_F_INJECT 0x01
 struct zoo_action_vtrace {
     ovs_be16 type;              /* OFPAT_VENDOR. */
     ovs_be16 len;               /* 16. */
@@ -174,7 +182,8 @@ struct zoo_action_vtrace {
     ovs_be16 subtype;           /* ZOOACT_VTRACE. */
     ovs_be16 color;
     uint8_t exp;
-    uint8_t zero[3];
+    uint8_t flags;              /* ZOO_VTRACE_F_*. */
+    uint8_t zero[2];
 };
 OFP_ASSERT(sizeof(struct zoo_action_vtrace) == 16);
 
@@ -189,13 +198,14 @@ decode_ZOOACT_RAW_VTRACE(const struct zoo_action_vtrace *zav,
         return OFPERR_NXBRC_MUST_BE_ZERO;
     }
     if (color < VTRACE_COLOR_MIN || color > VTRACE_COLOR_MAX
-        || zav->exp > VTRACE_EXP_MAX) {
+        || zav->exp > VTRACE_EXP_MAX || zav->flags & ~ZOO_VTRACE_F_INJECT) {
         return OFPERR_OFPBAC_BAD_ARGUMENT;
     }
 
     struct ofpact_vtrace *vt = ofpact_put_VTRACE(out);
     vt->color = color;
     vt->exp = zav->exp;
+    vt->inject = (zav->flags & ZOO_VTRACE_F_INJECT) != 0;
     return 0;
 }
 
@@ -207,12 +217,14 @@ encode_VTRACE(const struct ofpact_vtrace *vt,
 
     zav->color = htons(vt->color);
     zav->exp = vt->exp;
+    zav->flags = vt->inject ? ZOO_VTRACE_F_INJECT : 0;
 }
 
 static char * OVS_WARN_UNUSED_RESULT
 parse_VTRACE(char *arg, const struct ofpact_parse_params *pp)
 {
     long long int color = -1, exp = 0;
+    bool inject = false;
     char *key, *value;
 
     while (ofputil_parse_key_value(&arg, &key, &value)) {
@@ -221,9 +233,13 @@ parse_VTRACE(char *arg, const struct ofpact_parse_params *pp)
         long long int max = is_color ? VTRACE_COLOR_MAX : VTRACE_EXP_MAX;
         long long int n;
 
+        if (!strcmp(key, "inject") && !*value) {
+            inject = true;
+            continue;
+        }
         if (!is_color && strcmp(key, "exp")) {
-            return xasprintf("vtrace: \"%s\" is not \"color\" or \"exp\"",
-                             key);
+            return xasprintf("vtrace: \"%s\" is not \"color\", \"exp\" or "
+                             "\"inject\"", key);
         }
         if (!str_to_llong(value, 10, &n)) {
             return xasprintf("vtrace: %s: \"%s\" is not a number", key,
@@ -243,6 +259,7 @@ parse_VTRACE(char *arg, const struct ofpact_parse_params *pp)
     struct ofpact_vtrace *vt = ofpact_put_VTRACE(pp->ofpacts);
     vt->color = color;
     vt->exp = exp;
+    vt->inject = inject;
     return NULL;
 }
 
@@ -251,16 +268,25 @@ format_VTRACE(const struct ofpact_vtrace *vt,
               const struct ofpact_format_params *fp)
 {
     ds_put_format(fp->s, "%svtrace(%s%scolor=%s%"PRIu16",%sexp=%s%"PRIu8
-                  "%s)%s",
+                  "",
                   colors.paren, colors.end, colors.param, colors.end,
-                  vt->color, colors.param, colors.end, vt->exp,
-                  colors.paren, colors.end);
+                  vt->color, colors.param, colors.end, vt->exp);
+    if (vt->inject) {
+        ds_put_format(fp->s, ",%sinject%s", colors.value, colors.end);
+    }
+    ds_put_format(fp->s, "%s)%s", colors.paren, colors.end);
 }
 
 static enum ofperr
-check_VTRACE(const struct ofpact_vtrace *a OVS_UNUSED,
+check_VTRACE(const struct ofpact_vtrace *a,
              const struct ofpact_check_params *cp)
 {
+    if (a->inject) {
+        /* Of all that is checked only a packet-out's flow, made from a packet,
+         * has this field: no OpenFlow match can. */
+        return (cp->match->wc.masks.recirc_id ? 0
+                : OFPERR_OFPBAC_BAD_ARGUMENT);
+    }
     if (cp->match->wc.masks.tunnel.gbp_id != OVS_BE16_MAX
         || cp->match->flow.tunnel.gbp_id) {
         return OFPERR_OFPBAC_MATCH_INCONSISTENT;

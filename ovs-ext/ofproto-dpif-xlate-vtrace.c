@@ -31,6 +31,8 @@
 #include "ovs-ext/zoo-vtrace.h"
 #include "smap.h"
 
+#include "ovs-ext/ofproto-dpif-xlate-inject.c"
+
 /* Records. */
 
 static enum vtrace_link
@@ -100,6 +102,7 @@ zoo_point_init(struct zoo_record_point *point, const struct xlate_ctx *ctx,
                enum vtrace_reason reason)
 {
     zoo_record_point_init(point, role, color, reason);
+    point->flags = ctx->fate.injected ? VTRACE_F_INJECTED : 0;
     ovs_strzcpy(point->bridge, ctx->xbridge->name, sizeof point->bridge);
 }
 
@@ -207,7 +210,7 @@ zoo_record_in(struct xlate_ctx *ctx, uint16_t color,
     }
     zoo_point_init(&fate->in, ctx, VTRACE_ROLE_IN, color, VTRACE_REASON_NONE);
     zoo_point_set_port(&fate->in, in_port);
-    fate->in.flags = flags;
+    fate->in.flags |= flags;
     fate->in.tunnel = in_port && in_port->is_tunnel;
     if (flags & VTRACE_F_ENTRY) {
         zoo_point_set_rule(&fate->in, &fate->last);
@@ -232,6 +235,9 @@ zoo_xlate_output(struct xlate_ctx *ctx, const struct xport *xport)
     } else if (!color) {
         color = ctx->fate.color;
         reason = VTRACE_REASON_FOREIGN_GBP;
+    }
+    if (ctx->fate.injected) {
+        reason = VTRACE_REASON_INJECT_DONE;
     }
 
     zoo_point_init(&point, ctx, VTRACE_ROLE_OUT, color, reason);
@@ -362,6 +368,15 @@ zoo_get_outcome(const struct nlattr *actions, size_t len,
     }
 }
 
+static void
+zoo_get_outcome_from(const struct ofpbuf *actions, size_t offset,
+                     struct zoo_outcome *outcome)
+{
+    memset(outcome, 0, sizeof *outcome);
+    zoo_get_outcome(ofpbuf_at_assert(actions, offset, 0),
+                    actions->size - offset, outcome);
+}
+
 static enum vtrace_reason
 zoo_error_reason(enum xlate_error error)
 {
@@ -481,9 +496,14 @@ zoo_record_drop(struct xlate_ctx *ctx)
     if (!fate->color || !zoo_has_records(ctx)) {
         return;
     }
-    memset(&outcome, 0, sizeof outcome);
-    zoo_get_outcome(ofpbuf_at_assert(actions, fate->start, 0),
-                    actions->size - fate->start, &outcome);
+    zoo_get_outcome_from(actions, fate->start, &outcome);
+    if (fate->injected) {
+        bool controller = outcome.controller;
+
+        zoo_inject_consume_from(ctx, fate->start);
+        zoo_get_outcome_from(actions, fate->start, &outcome);
+        outcome.controller = controller;
+    }
     if (outcome.goes_on) {
         return;
     }
@@ -507,8 +527,20 @@ zoo_record_drop(struct xlate_ctx *ctx)
 static void
 zoo_xlate_end(struct xlate_ctx *ctx)
 {
-    if (OVS_UNLIKELY(ctx->fate.color) && ctx->xin->odp_actions) {
+    if (!ctx->xin->odp_actions) {
+        return;
+    }
+    if (OVS_UNLIKELY(ctx->fate.color)) {
         zoo_record_drop(ctx);
+    }
+    if (OVS_UNLIKELY(ctx->fate.injected)) {
+        /* Of everything, and also of what leaves no records. */
+        zoo_inject_consume_from(ctx, 0);
+        if (ctx->xin->in_packet_out) {
+            /* Nothing would be executed after an error, and so no record be
+             * taken. */
+            ctx->error = XLATE_OK;
+        }
     }
 }
 
@@ -529,6 +561,7 @@ zoo_xlate_enter(struct xlate_ctx *ctx, const struct xport *out_port,
     } else if (!outer.underlay) {
         xlate_commit_actions(ctx);
         ctx->fate = (struct zoo_fate) { .port = outer.port,
+                                        .injected = outer.injected,
                                         .start = ctx->odp_actions->size };
         if (color) {
             zoo_record_in(ctx, color, in_port, 0);
@@ -591,20 +624,32 @@ zoo_xlate_input(struct xlate_ctx *ctx, const struct xport *in_port)
     struct flow_tnl *tnl = &ctx->xin->flow.tunnel;
     struct flow_tnl *mask = &ctx->wc->masks.tunnel;
     struct in6_addr local, remote;
-    bool geneve;
+    bool geneve, injected;
 
     ctx->fate.port = in_port;
     if (ctx->xin->frozen_state) {
         ctx->fate.color = zoo_flow_color(tnl);
+        if (OVS_UNLIKELY(zoo_flow_is_injected(tnl))) {
+            zoo_inject_continue(ctx);
+        }
         if (OVS_UNLIKELY(ctx->fate.color)) {
             ctx->fate.in_port = get_ofp_port(ctx->xbridge,
                                              ctx->xin->flow.in_port.ofp_port);
         }
         return;
-    } else if (!in_port || !in_port->is_tunnel
-               || (!zoo_vtrace_is_enabled() && !tnl->gbp_id)) {
+    } else if (!in_port || !in_port->is_tunnel) {
+        if (in_port) {
+            zoo_inject_note(ctx, in_port);
+        }
+        return;
+    } else if (!zoo_vtrace_is_enabled() && !tnl->gbp_id) {
         return;
     }
+
+    /* This is in no policy, so what does not take it for what it is must not
+     * see it. */
+    injected = (tnl->gbp_flags & ZOO_GBP_F_INJECTED) != 0;
+    tnl->gbp_flags &= ~ZOO_GBP_F_INJECTED;
 
     geneve = tnl->gbp_id && !strcmp(netdev_get_type(in_port->netdev), "geneve");
     if (!zoo_vtrace_is_enabled() && !geneve) {
@@ -618,6 +663,10 @@ zoo_xlate_input(struct xlate_ctx *ctx, const struct xport *in_port)
         mask->gbp_id = OVS_BE16_MAX;
         if (tnl->gbp_id & htons(ZOO_COLOR_MASK)) {
             zoo_flow_set_color(tnl, ntohs(tnl->gbp_id));
+            mask->gbp_flags |= ZOO_GBP_F_INJECTED;
+            if (injected) {
+                zoo_inject_continue(ctx);
+            }
             xlate_report(ctx, OFT_DETAIL, "vtrace: color %d",
                          ntohs(tnl->gbp_id) & ZOO_COLOR_MASK);
             zoo_record_in(ctx, ntohs(tnl->gbp_id), in_port, 0);
@@ -659,6 +708,9 @@ zoo_xlate_vtrace(struct xlate_ctx *ctx, const struct ofpact_vtrace *vt,
         return;
     }
 
+    if (vt->inject && !zoo_inject_begin(ctx)) {
+        return;
+    }
     zoo_flow_set_color(&flow->tunnel,
                        (ZOO_COLOR_TRACED | vt->exp << ZOO_COLOR_EXP_SHIFT
                         | vt->color));
@@ -668,6 +720,10 @@ zoo_xlate_vtrace(struct xlate_ctx *ctx, const struct ofpact_vtrace *vt,
         zoo_record_in(ctx, zoo_flow_color(&flow->tunnel),
                       get_ofp_port(ctx->xbridge, flow->in_port.ofp_port),
                       VTRACE_F_ENTRY);
+    }
+
+    if (vt->inject && !zoo_inject_address(ctx)) {
+        return;
     }
 
     /* The pipeline has to find all the resubmits that it has without the
@@ -751,7 +807,8 @@ zoo_xlate_policy(struct xlate_ctx *ctx, const struct xport *xport,
     } else if (zoo_push_vxlan(data)
                ? !(cfg->exts & (1 << OVS_VXLAN_EXT_GPE))
                : (zoo_geneve_color_fits(ctx, data)
-                  && zoo_gbp_push_geneve(data, color))) {
+                  && zoo_gbp_push_geneve(data, color,
+                                         ctx->fate.injected))) {
         zoo_set_pushed(ctx, color, VTRACE_REASON_NONE);
         xlate_report(ctx, OFT_DETAIL, "vtrace: color %d goes along",
                      color & ZOO_COLOR_MASK);

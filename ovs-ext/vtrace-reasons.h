@@ -66,7 +66,7 @@ enum vtrace_verdict_kind {
  *
  * 1...49: the pipeline decided.  50...69: translation failed.  70...89:
  * tunnels.  90...119: the datapath and its devices.  120...129: not a loss in
- * this domain.  150...: only the analyzer, from the lack of records. */
+ * this domain, or of a packet that a tenant sent.  150...: only the analyzer, from the lack of records. */
 #define VTRACE_REASONS(REASON)                                                \
     REASON(0, NONE, "none", NONE, 64,                                         \
            "nothing happened to the packet",                                  \
@@ -277,6 +277,17 @@ enum vtrace_verdict_kind {
            "the packet was handed to a network outside the domain",           \
            "the switches did their part: look at the external network or the "\
            "destination")                                                     \
+    REASON(126, INJECT_UNKNOWN_MAC, "inject-unknown-mac", INCONCLUSIVE, 192,  \
+           "the switch does not know the Ethernet addresses of these IP "     \
+           "addresses at the entry, so it cannot inject packets",             \
+           "give --src-mac and --dst-mac, or have the machine send one "      \
+           "packet first")                                                    \
+    REASON(127, INJECT_STATE, "inject-state", INCONCLUSIVE, 192,              \
+           "an injected TCP packet cannot show what this connection "         \
+           "tracking rule does: it opens no connection, and fits none that "  \
+           "is open",                                                         \
+           "inject with --proto udp, or without a source port, or trace "     \
+           "while the machine itself sends")                                  \
     REASON(150, UNDERLAY_SILENT, "underlay-silent", UNDERLAY_LOSS, 0,         \
            "nothing that was sent with this outer source port arrived",       \
            "look for a silent link or switch on this path of the underlay: "  \

@@ -174,6 +174,25 @@ zoo_push_add_option(struct ovs_action_push_tnl *data, uint8_t type,
 }
 
 bool
+zoo_push_last_option(struct ovs_action_push_tnl *data, uint8_t type,
+                     struct geneve_opt *opt, size_t size)
+{
+    struct udp_header *udp = (data->tnl_type == OVS_VPORT_TYPE_GENEVE
+                              ? push_find_udp(data) : NULL);
+    const uint8_t *last = (const uint8_t *) data->header + data->header_len
+                          - size;
+
+    if (!udp || data->header_len > sizeof data->header
+        || last < (const uint8_t *) (udp + 1) + sizeof(struct genevehdr)) {
+        return false;
+    }
+    memcpy(opt, last, size);
+    return (opt->opt_class == htons(ZOO_GENEVE_OPT_CLASS)
+            && opt->type == type
+            && sizeof *opt + opt->length * 4 == size);
+}
+
+bool
 zoo_push_set_choice(struct ovs_action_push_tnl *data, uint16_t choice)
 {
     struct udp_header *udp = push_find_udp(data);

@@ -119,6 +119,12 @@ struct vxlanhdr *zoo_push_vxlan(struct ovs_action_push_tnl *data);
 struct geneve_opt *zoo_push_add_option(struct ovs_action_push_tnl *data,
                                        uint8_t type, size_t body);
 
+/* Copies the last option of 'data', if that is a prebuilt Geneve header and the
+ * option is one that zoo_push_add_option() appended with 'type' and 'size'
+ * bytes in all, to 'opt'.  Returns false if it is something else. */
+bool zoo_push_last_option(struct ovs_action_push_tnl *data, uint8_t type,
+                          struct geneve_opt *opt, size_t size);
+
 /* Marks 'data', a prebuilt VXLAN or Geneve header, so that the receiver takes
  * the packet for a probe.  Returns false if it cannot be marked. */
 bool zoo_push_set_probe(struct ovs_action_push_tnl *data);

@@ -50,6 +50,7 @@ struct zoo_decision {
 struct zoo_fate {
     uint16_t color;             /* As zoo_flow_color(), 0 if not traced. */
     bool underlay;              /* In the bridge that a tunnel leaves by. */
+    bool injected;              /* Made for the task: see zoo-inject.h. */
     size_t start;               /* Where the bridge's datapath actions
                                  * start. */
     const struct xport *port;   /* Where the datapath received it. */

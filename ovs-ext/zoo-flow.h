@@ -66,8 +66,15 @@ enum zoo_flow_mode {
 #define ZOO_TNL_F_PROBE (1 << 14)   /* Only with ZOO_FLOW_SPORT. */
 #define ZOO_TNL_F_MASK (ZOO_TNL_F_MODE_MASK | ZOO_TNL_F_PROBE)
 
-BUILD_ASSERT_DECL(!(ZOO_TNL_F_MASK & (FLOW_TNL_F_MASK | FLOW_TNL_F_UDPIF)));
-BUILD_ASSERT_DECL(ZOO_TNL_F_MASK <= UINT16_MAX);
+/* Also among 'flags': the packet was made for a task and is nobody's.  It goes
+ * with the packet wherever the color goes, and where a pipeline overwrites
+ * that, it stays. */
+#define ZOO_TNL_F_INJECTED (1 << 15)
+
+BUILD_ASSERT_DECL(!((ZOO_TNL_F_MASK | ZOO_TNL_F_INJECTED)
+                    & (FLOW_TNL_F_MASK | FLOW_TNL_F_UDPIF)));
+BUILD_ASSERT_DECL(!(ZOO_TNL_F_MASK & ZOO_TNL_F_INJECTED));
+BUILD_ASSERT_DECL(ZOO_TNL_F_INJECTED <= UINT16_MAX);
 BUILD_ASSERT_DECL(MEMBER_SIZEOF(struct flow_tnl, pad1) == 4);
 
 /* A color, as in the group policy ID of a traced packet. */
@@ -130,6 +137,13 @@ zoo_flow_color(const struct flow_tnl *tnl)
     return color == ntohs(tnl->gbp_id) ? color : 0;
 }
 
+/* Returns true if 'tnl' is of a packet that was made for a task. */
+static inline bool
+zoo_flow_is_injected(const struct flow_tnl *tnl)
+{
+    return (tnl->flags & ZOO_TNL_F_INJECTED) != 0;
+}
+
 /* Clears 'tnl', for a packet that enters another bridge.  The state of the
  * action, and the color, stay if 'keep' is true, as they should in a patch
  * port. */
@@ -137,7 +151,7 @@ static inline void
 zoo_flow_clear_tunnel(struct flow_tnl *tnl, bool keep)
 {
     uint16_t color = zoo_flow_color(tnl);
-    uint16_t flags = tnl->flags & ZOO_TNL_F_MASK;
+    uint16_t flags = tnl->flags & (ZOO_TNL_F_MASK | ZOO_TNL_F_INJECTED);
     uint8_t pad1[2] = { tnl->pad1[0], tnl->pad1[1] };
 
     memset(tnl, 0, sizeof *tnl);

@@ -90,6 +90,9 @@ zoo_gbp_build(const struct netdev_tunnel_config *cfg,
     } else if (zoo_flow_color(tnl)) {
         policy = ntohs(tnl->gbp_id);
     }
+    if (zoo_flow_is_injected(tnl) && zoo_flow_color(tnl)) {
+        policy |= ZOO_VXLAN_GBP_INJECTED;
+    }
     return htonl(VXLAN_FLAGS | policy | (policy ? ZOO_VXLAN_F_GBP : 0));
 }
 
@@ -102,7 +105,7 @@ zoo_gbp_remove_color(struct ovs_action_push_tnl *data)
     if (!(flags & ZOO_VXLAN_F_GBP)) {
         return;                 /* These bits are another extension's. */
     }
-    flags &= ~ZOO_VXLAN_GBP_ID;
+    flags &= ~(ZOO_VXLAN_GBP_ID | ZOO_VXLAN_GBP_INJECTED);
     if (!(flags & (ZOO_VXLAN_GBP_DONT_LEARN | ZOO_VXLAN_GBP_APPLIED))) {
         flags &= ~ZOO_VXLAN_F_GBP;
     }
@@ -116,6 +119,26 @@ zoo_gbp_is_taken(ovs_be16 tp_dst)
 
     atomic_read_relaxed(&accept_colors, &accept);
     return accept || find_port(tp_dst);
+}
+
+bool
+zoo_gbp_is_injected(const struct ovs_action_push_tnl *data_)
+{
+    struct ovs_action_push_tnl *data = CONST_CAST(struct ovs_action_push_tnl *,
+                                                  data_);
+    const struct vxlanhdr *vxh = zoo_push_vxlan(data);
+    struct zoo_geneve_color c;
+
+    if (vxh) {
+        const uint32_t mark = (ZOO_VXLAN_F_GBP | ZOO_COLOR_TRACED
+                               | ZOO_VXLAN_GBP_INJECTED);
+
+        return (ntohl(get_16aligned_be32(&vxh->vx_flags)) & mark) == mark;
+    } else if (zoo_push_last_option(data, ZOO_GENEVE_COLOR_TYPE, &c.opt,
+                                    sizeof c)) {
+        return (c.flags & htons(ZOO_GENEVE_COLOR_F_INJECTED)) != 0;
+    }
+    return false;
 }
 
 /* Returns true if the first word of a VXLAN header, 'flags', may hold a color
@@ -162,6 +185,9 @@ zoo_gbp_pop(struct dp_packet *packet)
         tnl->gbp_id = htons(flags & ZOO_VXLAN_GBP_ID);
         tnl->gbp_flags = (flags & (ZOO_VXLAN_GBP_DONT_LEARN
                                    | ZOO_VXLAN_GBP_APPLIED)) >> 16;
+        if (flags & ZOO_VXLAN_GBP_INJECTED && takes_color(flags)) {
+            tnl->gbp_flags |= ZOO_GBP_F_INJECTED;
+        }
     }
     packet->packet_type = htonl(PT_ETH);
     remove_headers(packet, ((const uint8_t *) (vxh + 1)
@@ -172,8 +198,10 @@ zoo_gbp_pop(struct dp_packet *packet)
 /* Geneve. */
 
 bool
-zoo_gbp_push_geneve(struct ovs_action_push_tnl *data, uint16_t color)
+zoo_gbp_push_geneve(struct ovs_action_push_tnl *data, uint16_t color,
+                    bool injected)
 {
+    struct zoo_geneve_color *c;
     struct geneve_opt *opt
         = zoo_push_add_option(data, ZOO_GENEVE_COLOR_TYPE,
                               sizeof(struct zoo_geneve_color) - sizeof *opt);
@@ -181,7 +209,9 @@ zoo_gbp_push_geneve(struct ovs_action_push_tnl *data, uint16_t color)
     if (!opt) {
         return false;
     }
-    CONTAINER_OF(opt, struct zoo_geneve_color, opt)->color = htons(color);
+    c = CONTAINER_OF(opt, struct zoo_geneve_color, opt);
+    c->color = htons(color);
+    c->flags = htons(injected ? ZOO_GENEVE_COLOR_F_INJECTED : 0);
     return true;
 }
 
@@ -206,6 +236,9 @@ zoo_gbp_pop_geneve__(struct flow_tnl *tnl)
     memcpy(&c, &opts[i], sizeof c);
     if (c.color & htons(ZOO_COLOR_TRACED)) {
         tnl->gbp_id = c.color;
+        if (c.flags & htons(ZOO_GENEVE_COLOR_F_INJECTED)) {
+            tnl->gbp_flags |= ZOO_GBP_F_INJECTED;
+        }
     }
     memset(&opts[i], 0, sizeof c);
     tnl->metadata.present.len -= sizeof c;

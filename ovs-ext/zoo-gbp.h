@@ -65,6 +65,12 @@ struct vxlanhdr;
 #define ZOO_VXLAN_GBP_APPLIED 0x00080000    /* A: policy was applied. */
 #define ZOO_VXLAN_GBP_ID 0x0000ffff
 
+/* A packet with a color that was made for its task: the last one of the
+ * reserved bits, that of what is 'gbp_flags' in a flow.  Only our switches
+ * write it, and only together with a color. */
+#define ZOO_VXLAN_GBP_INJECTED 0x00010000
+#define ZOO_GBP_F_INJECTED (ZOO_VXLAN_GBP_INJECTED >> 16)
+
 /* All that the extension uses; without G the lower 24 are still reserved, and
  * ignored. */
 #define ZOO_VXLAN_GBP_USED_BITS (ZOO_VXLAN_F_GBP | 0x00ffffff)
@@ -78,6 +84,10 @@ ovs_be32 zoo_gbp_build(const struct netdev_tunnel_config *cfg,
 
 /* Takes the color out of 'data', a prebuilt VXLAN header that has one. */
 void zoo_gbp_remove_color(struct ovs_action_push_tnl *data);
+
+/* Returns true if 'data', a prebuilt header of any kind, tells the receiver
+ * that the packet was made for a task. */
+bool zoo_gbp_is_injected(const struct ovs_action_push_tnl *data);
 
 /* Returns true if a packet whose VXLAN header begins with 'flags' must be given
  * to zoo_gbp_pop(): it differs from one without extension, and in nothing but
@@ -105,18 +115,23 @@ bool zoo_gbp_is_taken(ovs_be16 tp_dst);
 struct zoo_geneve_color {
     struct geneve_opt opt;
     ovs_be16 color;
-    ovs_be16 reserved;          /* 0. */
+    ovs_be16 flags;             /* ZOO_GENEVE_COLOR_F_*. */
 };
+#define ZOO_GENEVE_COLOR_F_INJECTED 0x0001  /* As ZOO_VXLAN_GBP_INJECTED. */
+
 BUILD_ASSERT_DECL(sizeof(struct zoo_geneve_color) == 8);
 
-/* Appends 'color' to 'data', a prebuilt Geneve header.  Returns false, with
- * '*data' unchanged, if it is something else or has no room.  Any thread. */
-bool zoo_gbp_push_geneve(struct ovs_action_push_tnl *data, uint16_t color);
+/* Appends 'color', and whether the packet is 'injected', to 'data', a prebuilt
+ * Geneve header.  Returns false, with '*data' unchanged, if it is something
+ * else or has no room.  Any thread. */
+bool zoo_gbp_push_geneve(struct ovs_action_push_tnl *data, uint16_t color,
+                         bool injected);
 
 void zoo_gbp_pop_geneve__(struct flow_tnl *);
 
 /* Makes the color among the options in 'tnl', if colors are accepted and there
- * is one, its policy ID.  Any thread. */
+ * is one, its policy ID, with ZOO_GBP_F_INJECTED in its flags if the packet was
+ * made for a task.  Any thread. */
 static inline void
 zoo_gbp_pop_geneve(struct flow_tnl *tnl)
 {

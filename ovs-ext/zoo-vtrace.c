@@ -22,6 +22,7 @@
 #include "ovs-ext/vtrace-reasons.h"
 #include "ovs-ext/zoo-flow.h"
 #include "ovs-ext/zoo-gbp.h"
+#include "ovs-ext/zoo-inject.h"
 #include "ovs-ext/zoo-quarantine.h"
 #include "ovs-ext/zoo-record.h"
 #include "openvswitch/token-bucket.h"
@@ -83,6 +84,8 @@ zoo_vtrace_configure(bool enabled, const struct sset *consenting,
     }
     if (enabled) {
         zoo_gbp_accept_colors();
+    } else {
+        zoo_inject_flush();
     }
     zoo_quarantine_revalidate();
 }
@@ -129,5 +132,8 @@ zoo_record_no_port(const struct dp_packet *packet, const struct flow *flow)
                           VTRACE_REASON_TUNNEL_NO_PORT);
     point.port_class = VTRACE_PORT_TUNNEL;
     point.tunnel = true;
+    if (flow->tunnel.gbp_flags & ZOO_GBP_F_INJECTED) {
+        point.flags |= VTRACE_F_INJECTED;
+    }
     zoo_record_take(&point, packet);
 }

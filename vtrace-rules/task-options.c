@@ -197,6 +197,16 @@ parse_tenant(const char *s, char *tenant)
     return NULL;
 }
 
+static char *
+parse_mac(const char *name, const char *s, struct eth_addr *mac)
+{
+    if (!eth_addr_from_string(s, mac) || eth_addr_is_zero(*mac)) {
+        return xasprintf("--%s: \"%s\" is not the Ethernet address of a "
+                         "machine, such as 52:54:00:12:34:56", name, s);
+    }
+    return NULL;
+}
+
 char *
 vtrace_task_option(struct vtrace_request *request, int option, const char *arg)
 {
@@ -251,6 +261,12 @@ vtrace_task_option(struct vtrace_request *request, int option, const char *arg)
         request->inject = n;
         break;
 
+    case OPT_VTRACE_SRC_MAC:
+        return parse_mac("src-mac", arg, &request->src_mac);
+
+    case OPT_VTRACE_DST_MAC:
+        return parse_mac("dst-mac", arg, &request->dst_mac);
+
     default:
         OVS_NOT_REACHED();
     }
@@ -287,6 +303,11 @@ vtrace_task_options_check(struct vtrace_request *request)
                          "no ports, leave it away or use --proto tcp, udp or "
                          "sctp", m->sport ? "src" : "dst",
                          m->sport ? m->sport : m->dport);
+    }
+    if (!request->inject && (!eth_addr_is_zero(request->src_mac)
+                             || !eth_addr_is_zero(request->dst_mac))) {
+        return xstrdup("--src-mac and --dst-mac are of injected packets, "
+                       "leave them away or give --inject, too");
     }
     if (m->proto == IPPROTO_ICMP && !v4) {
         m->proto = IPPROTO_ICMPV6;

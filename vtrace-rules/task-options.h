@@ -22,7 +22,7 @@
  *
  *     --proto tcp|udp|sctp|icmp|ip --src IP[:PORT] --dst IP[:PORT]
  *     --at NODE/BRIDGE/PORT [--tenant T] [--vlan VID] [--duration S]
- *     [--exp 0..7] [--both] [--inject PPS]
+ *     [--exp 0..7] [--both] [--inject PPS] [--src-mac MAC --dst-mac MAC]
  *
  * A program puts VTRACE_TASK_LONG_OPTIONS into the table of its long options,
  * numbers its own ones from VTRACE_TASK_OPTION_END on, and has in its switch:
@@ -48,6 +48,8 @@ enum {
     OPT_VTRACE_EXP,
     OPT_VTRACE_BOTH,
     OPT_VTRACE_INJECT,
+    OPT_VTRACE_SRC_MAC,
+    OPT_VTRACE_DST_MAC,
     VTRACE_TASK_OPTION_END
 };
 
@@ -61,7 +63,9 @@ enum {
     {"duration", required_argument, NULL, OPT_VTRACE_DURATION},         \
     {"exp", required_argument, NULL, OPT_VTRACE_EXP},                   \
     {"both", no_argument, NULL, OPT_VTRACE_BOTH},                       \
-    {"inject", required_argument, NULL, OPT_VTRACE_INJECT}
+    {"inject", required_argument, NULL, OPT_VTRACE_INJECT},             \
+    {"src-mac", required_argument, NULL, OPT_VTRACE_SRC_MAC},           \
+    {"dst-mac", required_argument, NULL, OPT_VTRACE_DST_MAC}
 
 #define VTRACE_TASK_OPTION_CASES                \
     case OPT_VTRACE_TENANT:                     \
@@ -73,7 +77,9 @@ enum {
     case OPT_VTRACE_DURATION:                   \
     case OPT_VTRACE_EXP:                        \
     case OPT_VTRACE_BOTH:                       \
-    case OPT_VTRACE_INJECT:
+    case OPT_VTRACE_INJECT:                     \
+    case OPT_VTRACE_SRC_MAC:                    \
+    case OPT_VTRACE_DST_MAC:
 
 /* s. */
 #define VTRACE_TASK_DEFAULT_DURATION 10

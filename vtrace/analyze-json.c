@@ -300,6 +300,7 @@ evidence_to_json(const struct flow_state *flow)
         }
     }
     put_integer(json, "packets", flow->seen);
+    put_integer(json, "injected", flow->injected);
     put_integer(json, "delivered", flow->delivered);
     put_integer(json, "left", flow->left);
     put_integer(json, "lost", flow->seen - flow->delivered - flow->left);
@@ -334,6 +335,7 @@ vtrace_analysis_to_json(const struct vtrace_analysis *an, bool tenant)
         }
     }
     json_object_put(json, "verdict", verdict_to_json(an, tenant));
+    put_integer(json, "injected", an->flows[VTRACE_FORWARD].injected);
     json_object_put(json, "hops", hops);
     json_object_put(json, "edges", edges);
     json_object_put(json, "evidence", evidence);

@@ -43,6 +43,7 @@ struct packet {
     struct visit visits[MAX_PACKET];
     int n, n_path, n_visits;
     uint64_t entry;             /* Time. */
+    bool injected;
 };
 
 static bool
@@ -144,100 +145,6 @@ find_other_end(struct packet *p, const struct observation *out)
     return NULL;
 }
 
-/* Edges. */
-
-static struct sport_stats *
-get_sport(struct edge *edge, uint16_t sport)
-{
-    for (unsigned int i = 0; i < edge->n_sports; i++) {
-        if (edge->sports[i].sport == sport) {
-            return &edge->sports[i];
-        }
-    }
-    if (edge->n_sports >= MAX_SPORTS) {
-        return &edge->sports[MAX_SPORTS - 1];
-    }
-
-    /* The last one is for all that have no place. */
-    struct sport_stats *ss = &edge->sports[edge->n_sports++];
-    ss->sport = edge->n_sports < MAX_SPORTS ? sport : 0;
-    return ss;
-}
-
-static void
-edge_lost(struct edge *edge, const struct observation *out)
-{
-    struct sport_stats *ss = get_sport(edge, out->sport);
-
-    edge->sent++;
-    ss->sent++;
-    ss->lost++;
-    /* Packets that repeat come digest by digest, not by time. */
-    if (out->time > ss->last_received) {
-        ss->run_begin = ss->run++ ? MIN(ss->run_begin, out->time) : out->time;
-    }
-    if (edge->sent - edge->received == 1) {
-        edge->first_lost = edge->last_lost = out->time;
-    }
-    edge->first_lost = MIN(edge->first_lost, out->time);
-    if (out->time >= edge->last_lost) {
-        edge->last_lost = out->time;
-        edge->since_lost = 0;
-    }
-    edge->lost_payload += out->payload;
-    edge->lost_by_len[MIN(out->len / EDGE_LEN, EDGE_N_LENS - 1)]++;
-}
-
-static void
-edge_received(struct edge *edge, const struct observation *out)
-{
-    struct sport_stats *ss = get_sport(edge, out->sport);
-
-    edge->sent++;
-    edge->received++;
-    edge->since_lost += out->time > edge->last_lost;
-    edge->last_received = MAX(edge->last_received, out->time);
-    edge->last_sport = out->sport;
-    edge->max_received_len = MAX(edge->max_received_len, out->len);
-    ss->sent++;
-    ss->received++;
-    ss->last_received = MAX(ss->last_received, out->time);
-    if (ss->run && out->time > ss->run_begin) {
-        if (ss->run >= MIN_EVIDENCE) {
-            edge->healed += ss->run;
-        }
-        ss->run = 0;
-    }
-}
-
-static void
-edge_delay(struct vtrace_analyzer *az, struct edge *edge, int64_t delay)
-{
-    uint64_t i = edge->n_delays++;
-
-    if (!i) {
-        edge->samples = xmalloc(MAX_SAMPLES * sizeof *edge->samples);
-        edge->min_delay = delay;
-    } else {
-        int64_t d = delay - edge->last_delay;
-
-        edge->jitter += ((d < 0 ? -d : d) - edge->jitter) / 16;
-    }
-    edge->min_delay = MIN(edge->min_delay, delay);
-    edge->last_delay = delay;
-
-    if (i >= MAX_SAMPLES) {
-        /* Each delay so far stays with the same probability. */
-        az->random ^= az->random << 13;
-        az->random ^= az->random >> 17;
-        az->random ^= az->random << 5;
-        i = az->random % (i + 1);
-    }
-    if (i < MAX_SAMPLES) {
-        edge->samples[i] = delay;
-    }
-}
-
 /* Paths. */
 
 static void
@@ -304,15 +211,15 @@ find_path(struct vtrace_analyzer *az, struct flow_state *flow,
 
             v->reached = true;
             edge->to = in->point->fn->node;
-            edge_received(edge, out);
-            edge_delay(az, edge, in->time - out->time);
+            vtrace_edge_received(edge, out);
+            vtrace_edge_delayed(az, edge, in->time - out->time);
             put_visit(p, v);
         } else if (was_received(flow, p, out)) {
-            edge_received(edge, out);
+            vtrace_edge_received(edge, out);
         } else if (out->flags & OBS_TOO_LONG) {
             /* It was not sent. */
         } else if (receiver_was_heard(flow, p, out)) {
-            edge_lost(edge, out);
+            vtrace_edge_lost(edge, out);
         }
     }
 
@@ -382,6 +289,7 @@ count_end(struct flow_state *flow, struct packet *p)
         point->unheard++;
         flow->unjudged++;
         flow->seen--;
+        flow->injected -= p->injected;
     } else {
         point->vanished++;
     }
@@ -403,6 +311,8 @@ count_fate(struct flow_state *flow, struct packet *p)
             }
         }
     }
+    flow->injected += p->injected;
+    flow->injected_exits += p->injected && (delivered || left);
     if (delivered) {
         delivered->delivered++;
         flow->delivered++;
@@ -713,9 +623,11 @@ judge_match(struct vtrace_analyzer *az, struct flow_state *flow,
 
     p.n = 0;
     p.entry = 0;
+    p.injected = false;
     for (size_t i = 0; i < n; i++) {
         if (is_entry(m[i].o)) {
             p.entry = m[i].o->time;
+            p.injected = m[i].o->flags & OBS_INJECTED;
         }
     }
     if (!orphans && p.entry > until) {

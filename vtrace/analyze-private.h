@@ -21,6 +21,7 @@
  *
  *   analyze.c          who listens for what; packets until they are judged
  *   analyze-packet.c   what became of one packet
+ *   analyze-edge.c     what became of packets between two switches
  *   analyze-verdict.c  what the packets together say
  *   analyze-json.c     the same for programs */
 
@@ -80,6 +81,7 @@ enum {
     OBS_DOWN = 1 << 0,          /* The port's link was down. */
     OBS_TOO_LONG = 1 << 1,      /* Longer than the device's MTU. */
     OBS_SUPER = 1 << 2,
+    OBS_INJECTED = 1 << 3,
 };
 
 /* The observations with one digest that are not judged yet. */
@@ -211,6 +213,8 @@ struct flow_state {
 
     uint64_t seen;              /* Packets judged. */
     uint64_t delivered, left;
+    uint64_t injected;          /* Of 'seen', not the tenant's. */
+    uint64_t injected_exits;    /* Of 'delivered' and 'left'. */
     uint64_t unjudged;          /* Packets given up: node stalled, memory. */
     uint64_t orphans;           /* Observations that belong to no entry. */
     uint64_t repeats;           /* Packets with the digest of another. */
@@ -288,6 +292,13 @@ void vtrace_group_judge(struct vtrace_analyzer *, struct flow_state *,
 /* Returns true if 'in' can be the other end of the tunnel to which 'out'
  * sends. */
 bool vtrace_is_tunnel(const struct point_key *out, const struct point_key *in);
+
+/* analyze-edge.c: the packet of 'out', an output to the tunnel that is 'edge',
+ * was lost there or arrived, after 'delay' ns by the clocks. */
+void vtrace_edge_lost(struct edge *, const struct observation *out);
+void vtrace_edge_received(struct edge *, const struct observation *out);
+void vtrace_edge_delayed(struct vtrace_analyzer *, struct edge *,
+                         int64_t delay);
 
 /* analyze-verdict.c */
 

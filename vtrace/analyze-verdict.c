@@ -361,6 +361,8 @@ struct summary {
     const struct point *failover;
     const struct point *exit;   /* Where most packets leave. */
     const struct point *silent; /* Sends to a node that says nothing. */
+    const struct point *unable; /* Where injected packets ended that show
+                                 * nothing. */
     uint64_t doubtful;          /* Vanished, not significant, and not to be
                                  * explained by lost records. */
     bool records_lost;          /* There are some that these explain. */
@@ -428,6 +430,15 @@ exits(const struct point *point)
                ? point->orphans : 0));
 }
 
+/* Returns true if packets that ended at 'point' did so for what they are. */
+static bool
+shows_nothing(const struct point *point)
+{
+    return (point->dropped
+            && (point->key.reason == VTRACE_REASON_INJECT_UNKNOWN_MAC
+                || point->key.reason == VTRACE_REASON_INJECT_STATE));
+}
+
 static void
 summarize(const struct flow_state *flow, struct summary *s)
 {
@@ -435,7 +446,11 @@ summarize(const struct flow_state *flow, struct summary *s)
 
     memset(s, 0, sizeof *s);
     HMAP_FOR_EACH (point, node, &flow->points) {
-        if (!is_doubtful_drop(point)) {
+        if (shows_nothing(point)) {
+            if (!s->unable || point->dropped > s->unable->dropped) {
+                s->unable = point;
+            }
+        } else if (!is_doubtful_drop(point)) {
             consider(&s->worst, point, point->key.reason, point->dropped);
         }
         consider(&s->worst, point, VTRACE_REASON_PORT_DOWN, point->down);
@@ -553,6 +568,30 @@ judge_nothing(const struct flow_state *flow, struct vtrace_verdict *v)
     }
 }
 
+/* Returns true if 'flow' has hardly any packet but such as were injected and
+ * show nothing. */
+static bool
+judge_unable(const struct flow_state *flow, const struct summary *s,
+             struct vtrace_verdict *v)
+{
+    if (!s->unable || flow->delivered + flow->left >= MIN_DELIVERED) {
+        return false;
+    }
+    set_reason(v, s->unable->key.reason);
+    set_place(flow, s->unable, v);
+    return true;
+}
+
+/* Returns true if somebody may have answered to packets of 'flow': not if they
+ * were all, or nearly all, injected, as nobody got those. */
+static bool
+expects_replies(const struct flow_state *flow)
+{
+    return (!flow->injected_exits
+            || (flow->delivered + flow->left - flow->injected_exits
+                >= MIN_EVIDENCE));
+}
+
 /* The verdict if no packet of 'flow', forward, was lost, and none came back
  * if 'expected' is true. */
 static void
@@ -634,7 +673,8 @@ vtrace_analysis_verdict(const struct vtrace_analysis *an,
         judge_nothing(forward, v);
         return;
     }
-    if (judge_cause(forward, &f, v) || judge_doubt(forward, &f, v)) {
+    if (judge_cause(forward, &f, v) || judge_doubt(forward, &f, v)
+        || judge_unable(forward, &f, v)) {
         return;
     }
 
@@ -654,7 +694,8 @@ vtrace_analysis_verdict(const struct vtrace_analysis *an,
         v->node = reverse->entry->name;
         return;
     } else {
-        judge_exit(forward, &f, reverse->started, v);
+        judge_exit(forward, &f,
+                   reverse->started && expects_replies(forward), v);
     }
 
     if (v->kind == VTRACE_VERDICT_NONE) {

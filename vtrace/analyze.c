@@ -482,9 +482,13 @@ vtrace_flow_complete(const struct flow_state *flow,
 static enum vtrace_reason
 refine_reason(const struct vtrace_record *r)
 {
-    return (r->reason == VTRACE_REASON_ACL_DENY && r->ct_state & CS_INVALID
-            ? VTRACE_REASON_CT_INVALID
-            : r->reason);
+    if (r->reason != VTRACE_REASON_ACL_DENY || !(r->ct_state & CS_INVALID)) {
+        return r->reason;
+    }
+
+    /* That a connection is open already is no fault of anything. */
+    return (r->flags & VTRACE_F_INJECTED && r->protocol == IPPROTO_TCP
+            ? VTRACE_REASON_INJECT_STATE : VTRACE_REASON_CT_INVALID);
 }
 
 static bool
@@ -573,6 +577,9 @@ observation_flags(const struct vtrace_record *r)
 
     if (r->flags & VTRACE_F_SUPER) {
         flags |= OBS_SUPER;
+    }
+    if (r->flags & VTRACE_F_INJECTED) {
+        flags |= OBS_INJECTED;
     }
     if (r->role == VTRACE_ROLE_OUT) {
         uint32_t len = r->ip_len;

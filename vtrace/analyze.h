@@ -175,8 +175,8 @@ bool vtrace_analysis_exit(const struct vtrace_analysis *,
 void vtrace_analysis_verdict(const struct vtrace_analysis *,
                              struct vtrace_verdict *verdict);
 
-/* Returns the members "verdict", "hops", "edges" and "evidence" of 'vtrace
- * show --json', a new object that the caller must destroy.  Leaves underlay
+/* Returns the members "verdict", "hops", "edges", "evidence" and "injected" of
+ * 'vtrace show --json', a new object that the caller must destroy.  Leaves underlay
  * addresses, outer source ports, tables and cookies out if 'tenant' is
  * true. */
 struct json *vtrace_analysis_to_json(const struct vtrace_analysis *,

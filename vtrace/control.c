@@ -39,6 +39,7 @@
 #include "util.h"
 #include "vtrace/collector.h"
 #include "vtrace/deployer.h"
+#include "vtrace/inject.h"
 #include "vtrace/store.h"
 #include "vtrace/task-json.h"
 #include "vtrace/tasks.h"
@@ -169,11 +170,10 @@ method_start(const struct vtrace_context *c, const struct client *client,
     }
     if (!error) {
         ovs_strlcpy(request.tenant, tenant, sizeof request.tenant);
-        error = (request.inject
-                 ? xasprintf("inject: %d: this version makes no packets, trace "
-                             "the flow while it sends",
-                             request.inject)
-                 : vtrace_tenants_check(c->tenants, &request, &quota));
+        error = vtrace_tenants_check(c->tenants, &request, &quota);
+    }
+    if (!error && request.inject) {
+        error = vtrace_inject_check(&request);
     }
     if (!error) {
         error = vtrace_store_create(c->store, &request, &quota,

@@ -39,9 +39,11 @@
 #include "openvswitch/rconn.h"
 #include "openvswitch/shash.h"
 #include "openvswitch/vlog.h"
+#include "random.h"
 #include "timeval.h"
 #include "util.h"
 #include "vtrace/fault.h"
+#include "vtrace/inject.h"
 
 VLOG_DEFINE_THIS_MODULE(vtrace_deployer);
 
@@ -74,6 +76,9 @@ struct op {
     bool asked;                 /* Installed when they were asked for. */
     bool seen;                  /* In the answer so far. */
     uint64_t packets;
+
+    /* Packets that are made for the flow. */
+    struct vtrace_injector *injector;   /* NULL for none. */
 };
 
 /* What a bridge's connection is waiting for before rules can be sent. */
@@ -126,6 +131,7 @@ static void
 op_destroy(struct vtrace_deployer *d, struct op *op)
 {
     hmap_remove(&d->ops, &op->node);
+    vtrace_injector_destroy(op->injector);
     free(op->port);
     free(op->why);
     free(op);
@@ -311,6 +317,27 @@ vtrace_deployer_packets(const struct vtrace_deployer *d, uint64_t cookie)
 }
 
 void
+vtrace_deployer_inject(struct vtrace_deployer *d, uint64_t cookie,
+                       const struct vtrace_inject *inject)
+{
+    struct op *op = find_op(d, cookie);
+
+    if (op && op->status == VTRACE_OP_INSTALLED && !op->injector) {
+        op->injector = vtrace_injector_create(inject, random_uint32());
+    }
+}
+
+uint64_t
+vtrace_deployer_injected(const struct vtrace_deployer *d, uint64_t cookie,
+                         const char **why)
+{
+    struct op *op = find_op(d, cookie);
+
+    *why = NULL;
+    return op && op->injector ? vtrace_injector_sent(op->injector, why) : 0;
+}
+
+void
 vtrace_deployer_forget(struct vtrace_deployer *d, uint64_t cookie)
 {
     struct op *op = find_op(d, cookie);
@@ -429,6 +456,13 @@ run_op(struct bridge *b, struct op *op)
                                            OFPP_ANY));
         }
     }
+}
+
+static bool
+injects(const struct bridge *b, const struct op *op)
+{
+    return (b->phase == PHASE_READY && op->injector
+            && op->status == VTRACE_OP_INSTALLED);
 }
 
 static void
@@ -563,6 +597,10 @@ received_error(struct vtrace_deployer *d, struct bridge *b,
             op->status = VTRACE_OP_REFUSED;
             set_why(op, explain_error(b, error));
             return;
+        } else if (op->bridge == b && op->injector
+                   && vtrace_injector_refused(op->injector, oh->xid, b->name,
+                                              error)) {
+            return;
         }
     }
     VLOG_WARN("bridge %s: %s", b->name, ofperr_to_string(error));
@@ -649,6 +687,10 @@ bridge_run(struct vtrace_deployer *d, struct bridge *b)
             if (b->phase == PHASE_READY) {
                 run_op(b, op);
             }
+            if (injects(b, op)) {
+                vtrace_injector_run(op->injector, b->rconn, op->flow.in_port,
+                                    b->protocol);
+            }
         }
     }
     if (b->phase == PHASE_READY && !b->stats_xid
@@ -692,6 +734,8 @@ vtrace_deployer_wait(struct vtrace_deployer *d)
                 || (op->status == VTRACE_OP_INSTALLING
                     && !op->bridge->ports_xid))) {
             poll_immediate_wake();
+        } else if (injects(op->bridge, op)) {
+            vtrace_injector_wait(op->injector);
         }
     }
 }

@@ -34,6 +34,7 @@
 
 struct ds;
 struct vtrace_deployer;
+struct vtrace_inject;
 
 /* How often rules are looked at, in ms. */
 #define VTRACE_DEPLOYER_POLL_MS 1000
@@ -78,6 +79,18 @@ enum vtrace_op_status vtrace_deployer_status(const struct vtrace_deployer *,
 /* Returns the packets that the rule has counted when it was last seen. */
 uint64_t vtrace_deployer_packets(const struct vtrace_deployer *,
                                  uint64_t cookie);
+
+/* Begins to make packets for the rule with 'cookie', which must be
+ * VTRACE_OP_INSTALLED, at its port, if it has not begun yet.  That ends when
+ * the rule is removed or forgotten, and pauses while there is no connection. */
+void vtrace_deployer_inject(struct vtrace_deployer *, uint64_t cookie,
+                            const struct vtrace_inject *inject);
+
+/* Returns how many packets were made for the rule with 'cookie'.  Sets '*why'
+ * to why the switch takes none, valid until the deployer runs again, or to
+ * NULL. */
+uint64_t vtrace_deployer_injected(const struct vtrace_deployer *,
+                                  uint64_t cookie, const char **why);
 
 /* Forgets about 'cookie', whose rule stays as it is. */
 void vtrace_deployer_forget(struct vtrace_deployer *, uint64_t cookie);

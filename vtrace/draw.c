@@ -257,6 +257,12 @@ vtrace_draw_task(const struct json *task, struct ds *s)
         ds_put_format(s, "replies  %s\n",
                       vtrace_json_string(task, "reverse", ""));
     }
+    if (vtrace_json_integer(request, "inject", 0)) {
+        ds_put_format(s, "injected %"PRId64" packets, %"PRId64" a second, "
+                      "consumed by the switches\n",
+                      vtrace_json_integer(task, "injected", 0),
+                      vtrace_json_integer(request, "inject", 0));
+    }
     draw_verdict(task, s);
     draw_path(task, "forward", s);
     draw_path(task, "reverse", s);

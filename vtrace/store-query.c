@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "openvswitch/util.h"
+#include "packets.h"
 #include "util.h"
 #include "vtrace/store-sql.h"
 
@@ -155,6 +156,10 @@ load_task(struct vtrace_store *store, int64_t id, sqlite3_stmt *stmt,
     task->ends = sqlite3_column_int64(stmt, 12);
     task->reason = text_dup(stmt, 13);
     task->result = text_dup(stmt, 14);
+    eth_addr_from_uint64(sqlite3_column_int64(stmt, 15),
+                         &task->request.src_mac);
+    eth_addr_from_uint64(sqlite3_column_int64(stmt, 16),
+                         &task->request.dst_mac);
     return load_rules(store, task);
 }
 
@@ -168,7 +173,8 @@ vtrace_store_get(struct vtrace_store *store, const char *tenant, int64_t id,
 
     stmt = vtrace_sql_query(store, "SELECT tenant, domain, state, duration, "
                             "exp, both, inject, created, ready, deployed, "
-                            "running, ended, ends, reason, result FROM tasks "
+                            "running, ended, ends, reason, result, src_mac, "
+                            "dst_mac FROM tasks "
                             "WHERE id = ?1 AND (?2 IS NULL OR tenant = ?2)",
                             "is", id, tenant);
     switch (stmt ? sqlite3_step(stmt) : SQLITE_ERROR) {

@@ -108,6 +108,10 @@ static const char *const schema_steps[] = {
     "  free_at INTEGER,\n"
     "  PRIMARY KEY (domain, color),\n"
     "  CHECK ((task IS NULL) = (free_at IS NOT NULL))) WITHOUT ROWID;\n",
+
+    /* Ethernet addresses of injected packets, as numbers. */
+    "ALTER TABLE tasks ADD COLUMN src_mac INTEGER NOT NULL DEFAULT 0;\n"
+    "ALTER TABLE tasks ADD COLUMN dst_mac INTEGER NOT NULL DEFAULT 0;\n",
 };
 
 static char *

@@ -385,10 +385,13 @@ create__(struct vtrace_store *store, const struct vtrace_request *request,
     if (!error) {
         error = vtrace_sql_exec(
             store, NULL, "INSERT INTO tasks (tenant, domain, state, duration, "
-            "exp, both, inject, created) VALUES (?, ?, 'new', ?, ?, ?, ?, ?)",
-            "ssiiiii", request->tenant, domain, request->duration,
+            "exp, both, inject, created, src_mac, dst_mac) "
+            "VALUES (?, ?, 'new', ?, ?, ?, ?, ?, ?, ?)",
+            "ssiiiiiii", request->tenant, domain, request->duration,
             (int64_t) request->exp, (int64_t) request->both,
-            (int64_t) request->inject, now);
+            (int64_t) request->inject, now,
+            (int64_t) eth_addr_to_uint64(request->src_mac),
+            (int64_t) eth_addr_to_uint64(request->dst_mac));
     }
     if (!error) {
         *id = sqlite3_last_insert_rowid(store->db);

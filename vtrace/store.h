@@ -54,6 +54,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "compiler.h"
+#include "openvswitch/types.h"
 
 struct vtrace_store;
 
@@ -128,6 +129,8 @@ struct vtrace_request {
     int exp;                    /* One packet in 4^exp. */
     bool both;                  /* Replies too. */
     int inject;                 /* Packets per second, 0 for none. */
+    struct eth_addr src_mac;    /* Of injected packets.  Both zero: those that */
+    struct eth_addr dst_mac;    /* the switch has seen. */
 };
 
 /* What a tenant may have. */

@@ -64,6 +64,17 @@ put_entry(struct json *json, const struct vtrace_entry *entry)
     free(s);
 }
 
+static void
+put_mac(struct json *json, const char *name, struct eth_addr mac)
+{
+    if (!eth_addr_is_zero(mac)) {
+        char *s = xasprintf(ETH_ADDR_FMT, ETH_ADDR_ARGS(mac));
+
+        put_string(json, name, s);
+        free(s);
+    }
+}
+
 struct json *
 vtrace_request_to_json(const struct vtrace_request *request)
 {
@@ -83,6 +94,8 @@ vtrace_request_to_json(const struct vtrace_request *request)
     put_integer(json, "exp", request->exp);
     json_object_put(json, "both", json_boolean_create(request->both));
     put_integer(json, "inject", request->inject);
+    put_mac(json, "src_mac", request->src_mac);
+    put_mac(json, "dst_mac", request->dst_mac);
     return json;
 }
 
@@ -102,6 +115,18 @@ get_address(const struct json *json, const char *name, struct in6_addr *addr)
         in6_addr_set_mapped_ipv4(addr, ip);
     }
     return NULL;
+}
+
+/* A member that is missing is zero. */
+static char *
+get_mac(const struct json *json, const char *name, struct eth_addr *mac)
+{
+    const char *s = vtrace_json_string(json, name, NULL);
+
+    memset(mac, 0, sizeof *mac);
+    return (s && !eth_addr_from_string(s, mac)
+            ? xasprintf("%s: %s is not an Ethernet address", name, s)
+            : NULL);
 }
 
 static char *
@@ -154,6 +179,12 @@ vtrace_request_from_json(const struct json *json,
     }
     if (!error) {
         error = get_integer(json, "inject", VTRACE_TASK_MAX_INJECT, &inject);
+    }
+    if (!error) {
+        error = get_mac(json, "src_mac", &request->src_mac);
+    }
+    if (!error) {
+        error = get_mac(json, "dst_mac", &request->dst_mac);
     }
     if (!error) {
         error = get_integer(json, "duration_ms", VTRACE_STORE_MAX_DURATION,

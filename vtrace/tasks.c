@@ -32,6 +32,7 @@
 #include "vtrace-rules/vtrace-flow.h"
 #include "vtrace/analyze.h"
 #include "vtrace/deployer.h"
+#include "vtrace/inject.h"
 #include "vtrace/store.h"
 #include "vtrace/task-json.h"
 #include "vtrace/vtrace-json.h"
@@ -352,6 +353,12 @@ set_rule_count(struct vtrace_tasks *tasks, struct live *live,
     uint64_t packets = vtrace_deployer_packets(tasks->deployer,
                                                task->rules[direction].cookie);
 
+    if (direction == VTRACE_FORWARD) {
+        const char *why;
+
+        packets += vtrace_deployer_injected(
+            tasks->deployer, task->rules[direction].cookie, &why);
+    }
     vtrace_analysis_set_rule_count(live->analysis, direction,
                                    packets >> (2 * task->request.exp));
 }
@@ -418,6 +425,29 @@ run_stopping(struct vtrace_tasks *tasks, struct live *live,
     return end(tasks, task, VTRACE_DONE, NULL);
 }
 
+/* Has packets made for a task that wants some.  Returns why that is not
+ * possible, or NULL. */
+static const char *
+inject(struct vtrace_tasks *tasks, const struct vtrace_task *task)
+{
+    const struct vtrace_rule *rule = &task->rules[VTRACE_FORWARD];
+    const struct vtrace_inject packets = {
+        .match = rule->match,
+        .src_mac = task->request.src_mac,
+        .dst_mac = task->request.dst_mac,
+        .color = rule->color,
+        .exp = task->request.exp,
+        .pps = task->request.inject,
+    };
+    const char *why = NULL;
+
+    if (task->request.inject) {
+        vtrace_deployer_inject(tasks->deployer, rule->cookie, &packets);
+        vtrace_deployer_injected(tasks->deployer, rule->cookie, &why);
+    }
+    return why;
+}
+
 static bool
 run_running(struct vtrace_tasks *tasks, const struct vtrace_task *task)
 {
@@ -440,6 +470,10 @@ run_running(struct vtrace_tasks *tasks, const struct vtrace_task *task)
     }
     if (vtrace_deployer_status(tasks->deployer, rule->cookie, &why)
         == VTRACE_OP_GONE) {
+        return end(tasks, task, VTRACE_FAILED, why);
+    }
+    why = inject(tasks, task);
+    if (why) {
         return end(tasks, task, VTRACE_FAILED, why);
     }
     return task->request.both && run_reverse(tasks, live, task);

@@ -33,6 +33,7 @@
 #include "odp-netlink.h"
 #include "openvswitch/vlog.h"
 #include "ovs-ext/zoo-datapath.h"
+#include "ovs-ext/zoo-flow.h"
 #include "ovs-ext/zoo-gbp.h"
 #include "ofproto-zoo/zoo-probe.h"
 #include "util.h"
@@ -103,6 +104,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         vlog_set_levels(NULL, VLF_ANY_DESTINATION, VLL_OFF);
         zoo_gbp_configure(NULL, &cfg);
+        zoo_gbp_accept_colors();
         zoo_rx_expect(SESSION);
         initialized = true;
     }
@@ -125,9 +127,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const struct flow_tnl *tnl = &packet->md.tunnel;
         struct flow flow;
 
+        /* On other ports, what may be a color.  The mark of injected packets
+         * is there only with one. */
         ovs_assert(!popped || tnl->tp_dst == htons(GBP_PORT)
+                   || tnl->gbp_id & htons(ZOO_COLOR_TRACED)
                    || (!tnl->gbp_id && !tnl->gbp_flags));
-        ovs_assert(!popped || !(tnl->gbp_flags & ~0x48));
+        ovs_assert(!popped
+                   || !(tnl->gbp_flags & ~(0x48 | ZOO_GBP_F_INJECTED)));
+        ovs_assert(!popped || !(tnl->gbp_flags & ZOO_GBP_F_INJECTED)
+                   || tnl->gbp_id & htons(ZOO_COLOR_TRACED));
         flow_extract(packet, &flow);
         dp_packet_delete(packet);
     }

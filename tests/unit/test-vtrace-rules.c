@@ -290,6 +290,11 @@ START_TEST(test_options)
     take(&r, OPT_VTRACE_DURATION, "30");
     take(&r, OPT_VTRACE_EXP, "7");
     take(&r, OPT_VTRACE_BOTH, NULL);
+    take(&r, OPT_VTRACE_SRC_MAC, "52:54:00:00:00:01");
+    take(&r, OPT_VTRACE_DST_MAC, "52:54:00:00:00:02");
+    check_error(vtrace_task_options_check(&r),
+                "--src-mac and --dst-mac are of injected packets, leave them "
+                "away or give --inject, too");
     take(&r, OPT_VTRACE_INJECT, "10");
     OK(vtrace_task_options_check(&r));
     ck_assert_str_eq(r.tenant, "acme");
@@ -306,6 +311,8 @@ START_TEST(test_options)
     ck_assert_int_eq(r.exp, 7);
     ck_assert(r.both);
     ck_assert_int_eq(r.inject, 10);
+    ck_assert_uint_eq(eth_addr_to_uint64(r.src_mac), 0x525400000001);
+    ck_assert_uint_eq(eth_addr_to_uint64(r.dst_mac), 0x525400000002);
 }
 END_TEST
 
@@ -369,6 +376,11 @@ static const struct {
       "seconds" },
     { OPT_VTRACE_INJECT, "99999", "--inject: 99999 is out of range 1..1000 "
       "packets per second" },
+    { OPT_VTRACE_SRC_MAC, "52:54:00:00:00", "--src-mac: \"52:54:00:00:00\" is "
+      "not the Ethernet address of a machine, such as 52:54:00:12:34:56" },
+    { OPT_VTRACE_DST_MAC, "00:00:00:00:00:00", "--dst-mac: "
+      "\"00:00:00:00:00:00\" is not the Ethernet address of a machine, such as "
+      "52:54:00:12:34:56" },
 };
 
 START_TEST(test_bad_option)

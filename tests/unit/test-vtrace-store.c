@@ -25,6 +25,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "packets.h"
 #include "util.h"
 #include "vtrace-store-fixture.h"
 #include "vtrace/store.h"
@@ -139,8 +140,8 @@ START_TEST(database_refuses)
         "UPDATE tasks SET state = 'bad'",
         "UPDATE rules SET state = 1",
         "UPDATE rules SET state = 2",
-        ("INSERT INTO tasks VALUES "
-         "(9, 'red', '', 'running', 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, '', '')"),
+        ("INSERT INTO tasks (id, tenant, domain, state, duration, exp, both, "
+         "inject, created) VALUES (9, 'red', '', 'running', 1, 1, 1, 1, 1)"),
     };
     int64_t id = store_create("red", "h1", 80);
     sqlite3 *db;
@@ -510,8 +511,27 @@ exec_sql(const char *sql)
     sqlite3_close(db);
 }
 
+/* Returns the version of the schema, before exec_sql(). */
+static int
+get_version(void)
+{
+    sqlite3_stmt *stmt;
+    sqlite3 *db;
+    int version;
+
+    ck_assert_int_eq(sqlite3_open(store_file, &db), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &stmt,
+                                        NULL), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_step(stmt), SQLITE_ROW);
+    version = sqlite3_column_int(stmt, 0);
+    sqlite3_finalize(stmt);
+    sqlite3_close(db);
+    return version;
+}
+
 START_TEST(files)
 {
+    int version = get_version();
     struct vtrace_store *other;
 
     store_check_error(vtrace_store_open("/nonexistent/store", 0, &other),
@@ -521,11 +541,45 @@ START_TEST(files)
     exec_sql("PRAGMA user_version = 99");
     store_check_error(vtrace_store_open(store_file, 0, &other),
                       "newer vtraced");
-    exec_sql("PRAGMA user_version = 1; PRAGMA application_id = 7");
+    char *sql = xasprintf("PRAGMA user_version = %d; "
+                          "PRAGMA application_id = 7", version);
+    exec_sql(sql);
+    free(sql);
     store_check_error(vtrace_store_open(store_file, 0, &other),
                       "another program");
     exec_sql("PRAGMA application_id = 1448374883");
     store_reopen();
+}
+END_TEST
+
+/* A store of the first version, with a task, is brought up to date. */
+START_TEST(first_version)
+{
+    int64_t id = store_create("red", "h1", 80);
+    struct vtrace_request request = store_request("red", "h1", 81);
+    struct vtrace_task *task;
+
+    exec_sql("ALTER TABLE tasks DROP COLUMN src_mac;"
+             "ALTER TABLE tasks DROP COLUMN dst_mac;"
+             "PRAGMA user_version = 1");
+    store_reopen();
+    task = store_get(id);
+    ck_assert_int_eq(task->request.match.dport, 80);
+    ck_assert(eth_addr_is_zero(task->request.src_mac));
+    ck_assert(eth_addr_is_zero(task->request.dst_mac));
+    vtrace_task_destroy(task);
+
+    request.inject = 7;
+    eth_addr_from_uint64(0x525400000001, &request.src_mac);
+    eth_addr_from_uint64(0xfedcba987654, &request.dst_mac);
+    OK(vtrace_store_create(store, &request, &store_quota, NOW, 100, &id));
+    task = store_get(id);
+    ck_assert_int_eq(task->request.inject, 7);
+    ck_assert_uint_eq(eth_addr_to_uint64(task->request.src_mac),
+                      0x525400000001);
+    ck_assert_uint_eq(eth_addr_to_uint64(task->request.dst_mac),
+                      0xfedcba987654);
+    vtrace_task_destroy(task);
 }
 END_TEST
 
@@ -589,6 +643,7 @@ main(void)
     tc = unit_case(suite, "files", 60);
     tcase_add_checked_fixture(tc, store_setup, store_teardown);
     tcase_add_test(tc, files);
+    tcase_add_test(tc, first_version);
     tcase_add_test(tc, foreign_file);
 
     return unit_run(suite);

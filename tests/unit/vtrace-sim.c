@@ -121,6 +121,7 @@ struct trip {
     int64_t time;
     uint64_t digest;
     uint32_t len;
+    bool injected;
 };
 
 /* Exports a record at 'node'.  The caller sets what is special. */
@@ -142,11 +143,13 @@ emit(struct trip *trip, int node, enum vtrace_role role, const char *bridge,
     r->link = VTRACE_LINK_UP;
     r->port_class = port_class;
     r->ip_version = 4;
-    r->protocol = sim->o->segments ? IPPROTO_TCP : IPPROTO_UDP;
+    r->protocol = (sim->o->segments || sim->o->tcp ? IPPROTO_TCP
+                   : IPPROTO_UDP);
     r->ip_len = trip->len;
     r->payload_len = trip->len - HEADERS;
     r->mtu = 9000;
-    r->flags = sim->o->segments && !node ? VTRACE_F_SUPER : 0;
+    r->flags = ((sim->o->segments && !node ? VTRACE_F_SUPER : 0)
+                | (trip->injected ? VTRACE_F_INJECTED : 0));
     ovs_strlcpy(r->bridge, bridge, sizeof r->bridge);
     ovs_strlcpy(r->port, port, sizeof r->port);
 
@@ -206,7 +209,7 @@ meter(struct trip *trip, int node, bool passed)
                                    "br-int", "", VTRACE_PORT_UNKNOWN);
 
     r->reason = VTRACE_REASON_METER;
-    r->flags = passed ? VTRACE_F_PASSED : 0;
+    r->flags |= passed ? VTRACE_F_PASSED : 0;
 }
 
 /* What the pipeline of 'node' does.  Returns true if the packet goes on. */
@@ -353,6 +356,7 @@ send_packet(struct sim *sim, enum vtrace_direction direction, unsigned int i,
         .digest = ((sim->o->identical ? 1 : (i + 1) * 2654435761ULL)
                    | (direction ? ANSWER_DIGEST : 0)),
         .len = i & 1 ? 1450 : 100,
+        .injected = !direction && i < sim->o->n_injected,
     };
     bool external = is_external(sim->o->scenario);
     struct trip other = { .sim = NULL };
@@ -361,6 +365,9 @@ send_packet(struct sim *sim, enum vtrace_direction direction, unsigned int i,
          direction ? "port2" : "vm1",
          direction && external ? VTRACE_PORT_EXTERNAL : VTRACE_PORT_ACCESS
          )->flags |= VTRACE_F_ENTRY;
+    if (trip.injected && sim->o->stuck) {
+        return drop(&trip, first, "br-int", sim->o->stuck, -1);
+    }
     for (int node = first; node != last; node += step) {
         if (!in_switch(&trip, node, i)
             || !in_underlay(&trip, node, node + step, i)) {
@@ -390,6 +397,10 @@ send_packet(struct sim *sim, enum vtrace_direction direction, unsigned int i,
     if (sim->o->fault == SIM_PORT_DOWN && !direction) {
         r->link = VTRACE_LINK_DOWN;
         return false;
+    }
+    if (trip.injected) {
+        r->reason = VTRACE_REASON_INJECT_DONE;
+        return false;           /* Nobody is there to answer. */
     }
     *time = trip.time;
     return true;

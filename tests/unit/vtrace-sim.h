@@ -71,6 +71,10 @@ struct sim_options {
     bool segments;              /* The entry's packets are TCP's, and cut into
                                  * two between the first two nodes. */
     unsigned int n_packets;
+    unsigned int n_injected;    /* The first of them were injected. */
+    bool tcp;                   /* Packets are TCP's. */
+    enum vtrace_reason stuck;   /* If not 0, injected ones get no further than
+                                 * the entry, for this reason. */
     int64_t clock_ahead;        /* ns, of every second node. */
     double drop_messages;       /* Share of messages of ten records that do
                                  * not arrive. */
