@@ -35,10 +35,8 @@ static const struct vtrace_digest_key key = VTRACE_DIGEST_KEY_INIT;
 static bool
 set_packet(struct vtrace_record *r, const uint8_t *data, size_t size)
 {
-    uint32_t sample;
-
     memset(r, 0, sizeof *r);
-    return vtrace_record_set_packet(r, data, size, &key, &sample);
+    return vtrace_record_set_packet(r, data, size, &key);
 }
 
 int
