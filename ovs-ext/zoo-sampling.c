@@ -112,30 +112,9 @@ run_set_actions(struct zoo_run *run, bool sampled)
     run->size = sampled ? s->all_size : s->size;
 }
 
-/* Of zoo_run_first(), the case that some packets are sampled. */
-void
-zoo_run_first__(struct zoo_run *run, const struct zoo_sampling *s,
-                struct dp_packet_batch *batch, uint64_t sampled)
-{
-    size_t n = dp_packet_batch_size(batch);
-    uint64_t changes = ((sampled ^ sampled >> 1)
-                        & ((UINT64_C(1) << (n - 1)) - 1));
-
-    run->sampling = s;
-    if (!changes || count_1bits(changes) >= MAX_RUNS) {
-        run_set_actions(run, true);
-    } else {
-        run->all = batch;
-        run->sampled = sampled;
-        run->end = n;
-        run->batch = &run->some;
-        zoo_run_next__(run);
-    }
-}
-
-/* Sets '*run' to the next packets that get the same actions. */
-void
-zoo_run_next__(struct zoo_run *run)
+/* Sets '*run' to the next packets of a batch that is split. */
+static void
+run_split(struct zoo_run *run)
 {
     bool sampled = run->sampled >> run->next & 1;
 
@@ -145,4 +124,36 @@ zoo_run_next__(struct zoo_run *run)
     } while (run->next < run->end
              && (run->sampled >> run->next & 1) == sampled);
     run_set_actions(run, sampled);
+}
+
+void
+zoo_run_first(struct zoo_run *run, const struct zoo_sampling *s,
+              struct dp_packet_batch *batch, uint64_t sampled)
+{
+    size_t n = dp_packet_batch_size(batch);
+    uint64_t changes = ((sampled ^ sampled >> 1)
+                        & ((UINT64_C(1) << (n - 1)) - 1));
+
+    run->sampling = s;
+    run->batch = batch;
+    run->next = run->end = 0;
+    if (!changes || count_1bits(changes) >= MAX_RUNS) {
+        run_set_actions(run, sampled != 0);
+    } else {
+        run->all = batch;
+        run->sampled = sampled;
+        run->end = n;
+        run->batch = &run->some;
+        run_split(run);
+    }
+}
+
+bool
+zoo_run_next(struct zoo_run *run)
+{
+    if (run->next == run->end) {
+        return false;
+    }
+    run_split(run);
+    return true;
 }

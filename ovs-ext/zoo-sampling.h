@@ -77,9 +77,6 @@ struct zoo_run {
 BUILD_ASSERT_DECL(NETDEV_MAX_BURST <= 64);
 
 bool zoo_sampling_slow__(const struct dp_packet *, uint32_t mask);
-void zoo_run_first__(struct zoo_run *, const struct zoo_sampling *,
-                     struct dp_packet_batch *, uint64_t sampled);
-void zoo_run_next__(struct zoo_run *);
 
 /* Returns true if 'packet', the offsets of whose headers are right, is sampled
  * where that is so of packets none of whose sample's bits in 'mask' is set, or
@@ -104,47 +101,37 @@ zoo_sampling_is_sampled(const struct vtrace_sample_key *key, uint32_t mask,
     return zoo_sampling_slow__(packet, mask);
 }
 
-static inline void
-zoo_run_first(struct zoo_run *run, const struct zoo_sampling *s,
-              struct dp_packet_batch *batch)
+/* Returns which packets of 'batch' have to be executed by ZOO_RUN_FOR_EACH, a
+ * bit for each: those that are sampled.  If there are none, all get
+ * 's->actions'. */
+static inline uint64_t
+zoo_sampling_find(const struct zoo_sampling *s,
+                  const struct dp_packet_batch *batch)
 {
     const struct vtrace_sample_key *key = zoo_record_sample_key();
     uint64_t sampled = 0;
 
-    run->batch = batch;
-    run->actions = s->actions;
-    run->size = s->size;
-    run->next = run->end = 0;
     if (OVS_UNLIKELY(!key)) {
-        return;
+        return 0;
     }
-
     for (size_t i = 0; i < dp_packet_batch_size(batch); i++) {
         if (OVS_UNLIKELY(zoo_sampling_is_sampled(key, s->mask,
                                                  batch->packets[i]))) {
             sampled |= UINT64_C(1) << i;
         }
     }
-    if (OVS_UNLIKELY(sampled)) {
-        zoo_run_first__(run, s, batch, sampled);
-    }
+    return sampled;
 }
 
-static inline bool
-zoo_run_next(struct zoo_run *run)
-{
-    if (OVS_LIKELY(run->next == run->end)) {
-        return false;
-    }
-    zoo_run_next__(run);
-    return true;
-}
+void zoo_run_first(struct zoo_run *, const struct zoo_sampling *,
+                   struct dp_packet_batch *, uint64_t sampled);
+bool zoo_run_next(struct zoo_run *);
 
-/* Has the packets of BATCH executed in their order, in as few runs as that
- * takes.  RUN->batch, RUN->actions and RUN->size say what to execute; that is
- * to steal the packets. */
-#define ZOO_RUN_FOR_EACH(RUN, SAMPLING, BATCH)                      \
-    for (bool more__ = (zoo_run_first(RUN, SAMPLING, BATCH), true); \
+/* Has the packets of BATCH, of which zoo_sampling_find() found SAMPLED, executed
+ * in their order, in as few runs as that takes.  RUN->batch, RUN->actions and
+ * RUN->size say what to execute; that is to steal the packets. */
+#define ZOO_RUN_FOR_EACH(RUN, SAMPLING, BATCH, SAMPLED)                       \
+    for (bool more__ = (zoo_run_first(RUN, SAMPLING, BATCH, SAMPLED), true);  \
          more__; more__ = zoo_run_next(RUN))
 
 #endif /* zoo-sampling.h */

@@ -196,7 +196,8 @@ START_TEST(test_runs)
             packets[i] = make_packet(round * NETDEV_MAX_BURST + i);
             dp_packet_batch_add(&batch, packets[i]);
         }
-        ZOO_RUN_FOR_EACH (&run, s, &batch) {
+        ZOO_RUN_FOR_EACH (&run, s, &batch,
+                          zoo_sampling_find(s, &batch)) {
             bool all = run.actions == s->all;
             struct dp_packet *packet;
 
@@ -240,7 +241,8 @@ START_TEST(test_off)
     for (uint32_t i = 0; i < 32; i++) {
         dp_packet_batch_add(&batch, make_packet(i));
     }
-    ZOO_RUN_FOR_EACH (&run, s, &batch) {
+    ZOO_RUN_FOR_EACH (&run, s, &batch,
+                          zoo_sampling_find(s, &batch)) {
         ck_assert(run.batch == &batch && run.actions == s->actions);
         n++;
     }
