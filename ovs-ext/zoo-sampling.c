@@ -53,7 +53,7 @@ put_without_points(const struct nlattr *actions, size_t size,
             exp = MIN(exp, nested);
         } else {
             /* Points elsewhere decide for themselves. */
-            ofpbuf_put(out, a, NLA_ALIGN(a->nla_len));
+            ofpbuf_put(out, a, MIN(NLA_ALIGN(a->nla_len), left));
         }
     }
     return exp;
