@@ -26,13 +26,16 @@ lib_libopenvswitch_la_SOURCES += \
 	ovs-ext/vtrace-record.h \
 	ovs-ext/vtrace-ring.c \
 	ovs-ext/vtrace-ring.h \
+	ovs-ext/vtrace-sample.h \
 	ovs-ext/zoo-datapath.c \
 	ovs-ext/zoo-datapath.h \
 	ovs-ext/zoo-flow.h \
 	ovs-ext/zoo-gbp.c \
 	ovs-ext/zoo-gbp.h \
 	ovs-ext/zoo-record.c \
-	ovs-ext/zoo-record.h
+	ovs-ext/zoo-record.h \
+	ovs-ext/zoo-sampling.c \
+	ovs-ext/zoo-sampling.h
 
 ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zoo-auth.c \

@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "ovs-ext/vtrace-record.h"
+#include "ovs-ext/vtrace-sample.h"
 #include "packets.h"
 #include "unaligned.h"
 #include "util.h"
@@ -415,51 +416,147 @@ put_transport(struct vtrace_record *r, const struct transport *l4,
     return 0;
 }
 
-bool
-vtrace_record_set_packet(struct vtrace_record *record, const void *ip,
-                         size_t size, const struct vtrace_digest_key *key,
-                         uint32_t *sample)
+/* Bytes of '*in' in front of what is from the transport header. */
+#define INPUT_NETWORK 8
+
+/* Stores in '*r' what a record has of the packet at 'ip', and in '*in' what of
+ * it is hashed.  Returns false if there is no IP header. */
+static bool
+parse_packet(const void *ip, size_t size, struct vtrace_record *r,
+             struct input *in)
 {
-    struct vtrace_record r;
     struct transport l4;
 
-    memset(&r, 0, sizeof r);
-    if (!parse_ip(&r, ip, size, &l4)) {
+    memset(r, 0, sizeof *r);
+    if (!parse_ip(r, ip, size, &l4)) {
         return false;
     }
 
-    struct input in;
-    in.data[0] = r.protocol;
-    in.data[1] = 0;
-    in.data[2] = r.frag_offset >> 8;
-    in.data[3] = r.frag_offset;
-    in.n = 4;
-    put(&in, &(ovs_be32) { htonl(r.ip_id) }, 4);
+    in->data[0] = r->protocol;
+    in->data[1] = 0;
+    in->data[2] = r->frag_offset >> 8;
+    in->data[3] = r->frag_offset;
+    in->n = 4;
+    put(in, &(ovs_be32) { htonl(r->ip_id) }, 4);
 
-    size_t header_len = put_transport(&r, &l4, &in);
-    put(&in, l4.data + header_len,
+    size_t header_len = put_transport(r, &l4, in);
+    put(in, l4.data + header_len,
         MIN(l4.size - header_len, VTRACE_DIGEST_PAYLOAD));
-    r.payload_len = l4.length - MIN(l4.length, header_len);
+    r->payload_len = l4.length - MIN(l4.length, header_len);
+    return true;
+}
 
+/* Sets in '*record' what '*r' and '*in' are, from parse_packet(). */
+static void
+set_record(struct vtrace_record *record, const struct vtrace_record *r,
+           const struct input *in, const struct vtrace_digest_key *key)
+{
     uint64_t hash[2];
-    vtrace_siphash128(key, in.data, in.n, hash);
-    *sample = hash[1];
 
+    vtrace_siphash128(key, in->data, in->n, hash);
     record->digest = hash[0];
-    record->src = r.src;
-    record->dst = r.dst;
-    record->ip_id = r.ip_id;
-    record->ip_len = r.ip_len;
-    record->payload_len = r.payload_len;
-    record->tcp_seq = r.tcp_seq;
+    record->src = r->src;
+    record->dst = r->dst;
+    record->ip_id = r->ip_id;
+    record->ip_len = r->ip_len;
+    record->payload_len = r->payload_len;
+    record->tcp_seq = r->tcp_seq;
     record->flags &= ~(VTRACE_F_FRAGMENT | VTRACE_F_NO_PORTS);
-    record->flags |= r.flags;
-    record->src_port = r.src_port;
-    record->dst_port = r.dst_port;
-    record->frag_offset = r.frag_offset;
-    record->tcp_flags = r.tcp_flags;
-    record->ip_version = r.ip_version;
-    record->protocol = r.protocol;
-    record->ttl = r.ttl;
+    record->flags |= r->flags;
+    record->src_port = r->src_port;
+    record->dst_port = r->dst_port;
+    record->frag_offset = r->frag_offset;
+    record->tcp_flags = r->tcp_flags;
+    record->ip_version = r->ip_version;
+    record->protocol = r->protocol;
+    record->ttl = r->ttl;
+}
+
+bool
+vtrace_record_set_packet(struct vtrace_record *record, const void *ip,
+                         size_t size, const struct vtrace_digest_key *key)
+{
+    struct vtrace_record r;
+    struct input in;
+
+    if (!parse_packet(ip, size, &r, &in)) {
+        return false;
+    }
+    set_record(record, &r, &in, key);
+    return true;
+}
+
+/* Sampling. */
+
+void
+vtrace_sample_key_init(struct vtrace_sample_key *sample,
+                       const struct vtrace_digest_key *key)
+{
+    static const char label[] = "vtrace sampling 0";
+    char name[sizeof label];
+
+    memcpy(name, label, sizeof name);
+    for (size_t i = 0; i < ARRAY_SIZE(sample->k); i += 2) {
+        name[sizeof name - 2] = '0' + i / 2;
+        vtrace_siphash128(key, name, sizeof name - 1, &sample->k[i]);
+    }
+}
+
+static uint32_t
+sample_input(const struct vtrace_sample_key *key,
+             const struct vtrace_record *r, const struct input *in)
+{
+    uint8_t bytes[32] = { 0 };
+    const uint8_t *transport = in->data + INPUT_NETWORK;
+    size_t n = in->n - INPUT_NETWORK;
+    bool has_header = !(r->flags & VTRACE_F_NO_PORTS);
+
+    if (has_header && r->protocol == IPPROTO_TCP) {
+        memcpy(bytes, transport, 10);
+        memcpy(bytes + 16, in->data, INPUT_NETWORK);
+    } else if (has_header && r->protocol == IPPROTO_UDP) {
+        memcpy(bytes, transport, 2);
+        memcpy(bytes + 2, in->data + INPUT_NETWORK - 2, 2);
+        memcpy(bytes + 4, transport + 2, MIN(n - 2, sizeof bytes - 4));
+    } else {
+        memcpy(bytes, transport, MIN(n, 24));
+        memcpy(bytes + 24, in->data, INPUT_NETWORK);
+    }
+    return vtrace_sample_hash(key, vtrace_get_le64(bytes),
+                              vtrace_get_le64(bytes + 8),
+                              vtrace_get_le64(bytes + 16),
+                              vtrace_get_le64(bytes + 24));
+}
+
+bool
+vtrace_sample(const struct vtrace_sample_key *key, const void *ip,
+              size_t size, uint32_t *sample)
+{
+    struct vtrace_record r;
+    struct input in;
+
+    if (!parse_packet(ip, size, &r, &in)) {
+        return false;
+    }
+    *sample = sample_input(key, &r, &in);
+    return true;
+}
+
+bool
+vtrace_record_set_sampled(struct vtrace_record *record, const void *ip,
+                          size_t size,
+                          const struct vtrace_digest_key *digest_key,
+                          const struct vtrace_sample_key *sample_key,
+                          unsigned int exp)
+{
+    struct vtrace_record r;
+    struct input in;
+
+    if (!parse_packet(ip, size, &r, &in)
+        || (exp && !vtrace_is_sampled(sample_input(sample_key, &r, &in),
+                                      exp))) {
+        return false;
+    }
+    set_record(record, &r, &in, digest_key);
     return true;
 }

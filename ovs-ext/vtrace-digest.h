@@ -41,11 +41,10 @@
  * What changes it: segmentation and reassembly, application level gateways
  * that rewrite the payload.
  *
- * The hash is SipHash-2-4 with 128 bits of output (Aumasson and Bernstein,
- * "SipHash: a fast short-input PRF", 2012), the same on every CPU.  All
- * switches of a domain need the same key.  The first half is the digest, the
- * second selects the packets that are sampled, so that sampling does not make
- * collisions of digests more likely.
+ * The digest is the first half of SipHash-2-4 with 128 bits of output (Aumasson
+ * and Bernstein, "SipHash: a fast short-input PRF", 2012), the same on every
+ * CPU.  All switches of a domain need the same key.  Which packets are sampled
+ * is decided by another hash, see vtrace-sample.h.
  *
  * Pure and thread-safe. */
 
@@ -58,6 +57,7 @@ extern "C" {
 #endif
 
 struct vtrace_record;
+struct vtrace_sample_key;
 
 /* Bytes of payload that count. */
 #define VTRACE_DIGEST_PAYLOAD 32
@@ -84,21 +84,16 @@ void vtrace_siphash128(const struct vtrace_digest_key *,
  * header is; the bytes can be anything.  The other
  * members, and other bits of 'flags', keep their values.
  *
- * Stores in '*sample' the bits by which vtrace_is_sampled() decides.
- *
  * Returns false, with '*record' unchanged, if there is no IP header. */
 bool vtrace_record_set_packet(struct vtrace_record *, const void *ip,
-                              size_t size, const struct vtrace_digest_key *,
-                              uint32_t *sample);
+                              size_t size, const struct vtrace_digest_key *);
 
-/* Returns whether a packet is one of the one in 4^'exp' that are sampled;
- * 'exp' is at most VTRACE_EXP_MAX.  What is sampled with an exponent is also
- * sampled with each smaller one. */
-static inline bool
-vtrace_is_sampled(uint32_t sample, unsigned int exp)
-{
-    return !(sample & ((1u << (2 * exp)) - 1));
-}
+/* Does as vtrace_record_set_packet(), and returns false also for a packet that
+ * is not sampled with exponent 'exp' (see vtrace-sample.h). */
+bool vtrace_record_set_sampled(struct vtrace_record *, const void *ip,
+                               size_t size, const struct vtrace_digest_key *,
+                               const struct vtrace_sample_key *,
+                               unsigned int exp);
 
 #ifdef __cplusplus
 }

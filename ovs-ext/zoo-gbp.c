@@ -173,7 +173,7 @@ zoo_gbp_pop(struct dp_packet *packet)
     struct flow_tnl *tnl = &packet->md.tunnel;
 
     if (!zoo_gbp_takes(htonl(flags)) || vni & 0xff
-        || !(find_port(tnl->tp_dst) || takes_color(flags))) {
+        || !(takes_color(flags) || find_port(tnl->tp_dst))) {
         VLOG_WARN_RL(&rl, "invalid vxlan flags=%#x vni=%#x", flags, vni);
         dp_packet_delete(packet);
         return NULL;

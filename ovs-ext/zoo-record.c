@@ -39,16 +39,23 @@ COVERAGE_DEFINE(vtrace_record_lost);
 /* VLAN tags that are looked behind. */
 #define MAX_VLANS 4
 
-static OVSRCU_TYPE(struct zoo_record_config *) current;
+zoo_record_current_ptr zoo_record_current;
 
 void
 zoo_record_configure(const struct zoo_record_config *config)
 {
-    struct zoo_record_config *old
-        = ovsrcu_get_protected(struct zoo_record_config *, &current);
+    struct zoo_record_current *old
+        = ovsrcu_get_protected(struct zoo_record_current *,
+                               &zoo_record_current);
+    struct zoo_record_current *new = NULL;
 
     vtrace_rings_init();
-    ovsrcu_set(&current, config ? xmemdup(config, sizeof *config) : NULL);
+    if (config) {
+        new = xmalloc(sizeof *new);
+        new->config = *config;
+        vtrace_sample_key_init(&new->sample_key, &config->key);
+    }
+    ovsrcu_set(&zoo_record_current, new);
     if (old) {
         ovsrcu_postpone(free, old);
     }
@@ -323,29 +330,27 @@ set_point(const struct zoo_record_point *point, struct vtrace_record *r)
 
 /* What taking the records of a batch needs. */
 struct taker {
-    const struct zoo_record_config *config;
+    const struct zoo_record_current *current;
     const struct zoo_record_point *point;
     struct vtrace_ring *ring;           /* NULL until the first record. */
     uint64_t now;
     unsigned int n, n_lost;
 };
 
-/* Most packets of a point can be ones that are not sampled: for them this does
- * no more than the digest takes. */
+/* Few packets that are not sampled come here, see zoo-sampling.h. */
 static void
 take(struct taker *t, const struct dp_packet *packet)
 {
     const struct zoo_record_point *point = t->point;
     struct vtrace_record r;
     struct bytes ip;
-    uint32_t sample;
 
     memset(&r, 0, sizeof r);
     r.flags = point->flags;
     if (!find_ip(point, packet, &r, &ip)
-        || !vtrace_record_set_packet(&r, ip.data, ip.n, &t->config->key,
-                                     &sample)
-        || !vtrace_is_sampled(sample, point->exp)) {
+        || !vtrace_record_set_sampled(&r, ip.data, ip.n,
+                                      &t->current->config.key,
+                                      &t->current->sample_key, point->exp)) {
         return;
     }
 
@@ -355,7 +360,7 @@ take(struct taker *t, const struct dp_packet *packet)
     r.time = t->now;
     set_point(point, &r);
     set_metadata(point, packet, &r);
-    if (vtrace_ring_put(t->ring, &r, t->config->rate)) {
+    if (vtrace_ring_put(t->ring, &r, t->current->config.rate)) {
         t->n++;
     } else {
         t->n_lost++;
@@ -366,9 +371,9 @@ static bool
 taker_init(struct taker *t, const struct zoo_record_point *point)
 {
     memset(t, 0, sizeof *t);
-    t->config = ovsrcu_get(struct zoo_record_config *, &current);
+    t->current = ovsrcu_get(struct zoo_record_current *, &zoo_record_current);
     t->point = point;
-    return t->config != NULL;
+    return t->current != NULL;
 }
 
 static void

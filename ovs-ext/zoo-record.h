@@ -33,6 +33,8 @@
 #include "ovs-ext/vtrace-digest.h"
 #include "ovs-ext/vtrace-reasons.h"
 #include "ovs-ext/vtrace-record.h"
+#include "ovs-ext/vtrace-sample.h"
+#include "ovs-rcu.h"
 
 struct dp_packet;
 struct dp_packet_batch;
@@ -109,5 +111,25 @@ struct zoo_record_config {
 /* Main thread: sets how records are taken, or that none are if 'config' is
  * NULL, as it is at first. */
 void zoo_record_configure(const struct zoo_record_config *config);
+
+/* What zoo_record_configure() was given, and what follows from it; NULL if
+ * nothing.  Written by the main thread. */
+struct zoo_record_current {
+    struct zoo_record_config config;
+    struct vtrace_sample_key sample_key;
+};
+typedef OVSRCU_TYPE(struct zoo_record_current *) zoo_record_current_ptr;
+extern zoo_record_current_ptr zoo_record_current;
+
+/* Returns the key by which packets are sampled, until the calling thread
+ * quiesces, or NULL if no records are taken. */
+static inline const struct vtrace_sample_key *
+zoo_record_sample_key(void)
+{
+    const struct zoo_record_current *c
+        = ovsrcu_get(struct zoo_record_current *, &zoo_record_current);
+
+    return c ? &c->sample_key : NULL;
+}
 
 #endif /* zoo-record.h */

@@ -26,6 +26,7 @@
 
 #include "ovs-ext/vtrace-digest.h"
 #include "ovs-ext/vtrace-record.h"
+#include "ovs-ext/vtrace-sample.h"
 #include "util.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
@@ -35,10 +36,29 @@ static const struct vtrace_digest_key key = VTRACE_DIGEST_KEY_INIT;
 static bool
 set_packet(struct vtrace_record *r, const uint8_t *data, size_t size)
 {
-    uint32_t sample;
-
     memset(r, 0, sizeof *r);
-    return vtrace_record_set_packet(r, data, size, &key, &sample);
+    return vtrace_record_set_packet(r, data, size, &key);
+}
+
+/* Returns the bits by which the packet is sampled, which the short way to
+ * them does not change. */
+static uint32_t
+get_sample(const uint8_t *data, size_t size, const struct vtrace_record *r)
+{
+    static struct vtrace_sample_key sample_key;
+    size_t header_len = r->ip_version == 4 ? (data[0] & 15) * 4 : 40;
+    uint32_t sample, fast;
+
+    if (!sample_key.k[0]) {
+        vtrace_sample_key_init(&sample_key, &key);
+    }
+    ovs_assert(vtrace_sample(&sample_key, data, size, &sample));
+    if (r->ip_len <= size
+        && vtrace_sample_fast(&sample_key, data, header_len,
+                              r->ip_len - header_len, &fast)) {
+        ovs_assert(fast == sample);
+    }
+    return sample;
 }
 
 int
@@ -53,6 +73,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ovs_assert(r.ip_version == 4 || r.ip_version == 6);
     ovs_assert(r.payload_len <= r.ip_len);
 
+    uint32_t sample = get_sample(data, size, &r);
+
     /* Addresses and TTL. */
     uint8_t *copy = xmemdup(data, size);
     if (r.ip_version == 4) {
@@ -65,6 +87,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ovs_assert(set_packet(&other, copy, size));
     ovs_assert(other.digest == r.digest);
     ovs_assert(other.payload_len == r.payload_len);
+    ovs_assert(get_sample(copy, size, &r) == sample);
     free(copy);
 
     /* Padding, unless the packet does not say where it ends. */
@@ -76,6 +99,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memset(copy + size, 0x55, 8);
         ovs_assert(set_packet(&other, copy, size + 8));
         ovs_assert(other.digest == r.digest);
+        ovs_assert(get_sample(copy, size + 8, &r) == sample);
         free(copy);
     }
     return 0;

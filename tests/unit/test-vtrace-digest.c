@@ -76,10 +76,9 @@ static uint64_t
 digest(const struct packet *pk)
 {
     struct vtrace_record r;
-    uint32_t sample;
 
     memset(&r, 0, sizeof r);
-    ck_assert(vtrace_record_set_packet(&r, pk->data, pk->size, &key, &sample));
+    ck_assert(vtrace_record_set_packet(&r, pk->data, pk->size, &key));
     return r.digest;
 }
 
@@ -272,7 +271,6 @@ START_TEST(test_fragment)
 {
     struct packet pk;
     struct vtrace_record r;
-    uint32_t sample;
 
     unit_seed(_i);
     make_packet(&pk, IP4, IPPROTO_UDP, 0, 60);
@@ -282,7 +280,7 @@ START_TEST(test_fragment)
     check_range(&pk, 52, 79, false);
 
     memset(&r, 0, sizeof r);
-    ck_assert(vtrace_record_set_packet(&r, pk.data, pk.size, &key, &sample));
+    ck_assert(vtrace_record_set_packet(&r, pk.data, pk.size, &key));
     ck_assert_uint_eq(r.frag_offset, 185 * 8);
     ck_assert_uint_eq(r.flags, VTRACE_F_FRAGMENT | VTRACE_F_NO_PORTS);
     ck_assert_uint_eq(r.src_port, 0);
@@ -293,7 +291,7 @@ START_TEST(test_fragment)
     check_range(&pk, 44, 47, true);                     /* Identification. */
     check_range(&pk, 48, 79, true);
     check_range(&pk, 80, pk.size - 1, false);
-    ck_assert(vtrace_record_set_packet(&r, pk.data, pk.size, &key, &sample));
+    ck_assert(vtrace_record_set_packet(&r, pk.data, pk.size, &key));
     ck_assert_uint_eq(r.frag_offset, 185 * 8);
     ck_assert_uint_eq(r.protocol, IPPROTO_UDP);
     ck_assert_uint_eq(r.flags, VTRACE_F_FRAGMENT | VTRACE_F_NO_PORTS);
@@ -322,7 +320,6 @@ START_TEST(test_record)
 {
     struct vtrace_record r;
     struct packet pk;
-    uint32_t sample;
 
     make_packet(&pk, IP4, IPPROTO_TCP, 20, 100);
     pk.data[8] = 61;
@@ -333,7 +330,7 @@ START_TEST(test_record)
     memset(&r, 0, sizeof r);
     r.flags = VTRACE_F_SUPER | VTRACE_F_NO_PORTS;
     r.color = 77;
-    ck_assert(vtrace_record_set_packet(&r, pk.data, pk.size, &key, &sample));
+    ck_assert(vtrace_record_set_packet(&r, pk.data, pk.size, &key));
     ck_assert_uint_eq(r.ip_version, 4);
     ck_assert_uint_eq(r.protocol, IPPROTO_TCP);
     ck_assert_uint_eq(r.ttl, 61);
@@ -360,7 +357,6 @@ START_TEST(test_any)
         size_t size = unit_range(0, 120);
         uint8_t *data = xmalloc(size ? size : 1);
         struct vtrace_record r;
-        uint32_t sample;
 
         memset(&r, 0, sizeof r);
         random_bytes(data, size);
@@ -375,7 +371,7 @@ START_TEST(test_any)
                 put16(data + (data[0] >> 4 == 4 ? 2 : 4), unit_range(0, 130));
             }
         }
-        bool ok = vtrace_record_set_packet(&r, data, size, &key, &sample);
+        bool ok = vtrace_record_set_packet(&r, data, size, &key);
         if (!ok) {
             struct vtrace_record zeros;
 
@@ -386,41 +382,6 @@ START_TEST(test_any)
             ck_assert_uint_lt(r.payload_len, 65536);
         }
         free(data);
-    }
-}
-END_TEST
-
-/* Each exponent takes its share, and of what a smaller one takes. */
-START_TEST(test_sampling)
-{
-    unsigned int counts[VTRACE_EXP_MAX + 1] = { 0 };
-    const unsigned int n = 200000;
-    struct packet pk;
-
-    unit_seed(1);
-    make_packet(&pk, IP4, IPPROTO_UDP, 8, 32);
-    for (unsigned int i = 0; i < n; i++) {
-        struct vtrace_record r;
-        uint32_t sample;
-
-        memset(&r, 0, sizeof r);
-        put16(pk.data + 4, i);
-        put16(pk.data + 30, i >> 16);
-        vtrace_record_set_packet(&r, pk.data, pk.size, &key, &sample);
-        for (int e = 0; e <= VTRACE_EXP_MAX; e++) {
-            if (vtrace_is_sampled(sample, e)) {
-                counts[e]++;
-                ck_assert(!e || vtrace_is_sampled(sample, e - 1));
-            }
-        }
-    }
-    ck_assert_uint_eq(counts[0], n);
-    for (int e = 1; e <= VTRACE_EXP_MAX; e++) {
-        double expected = (double) n / (1 << 2 * e);
-
-        /* Six standard deviations. */
-        ck_assert_double_le((counts[e] - expected) * (counts[e] - expected),
-                            36 * expected);
     }
 }
 END_TEST
@@ -457,7 +418,6 @@ suite(void)
     tcase_add_loop_test(tc, test_padding, 0, 50);
     tcase_add_test(tc, test_record);
     tcase_add_loop_test(tc, test_any, 0, 5);
-    tcase_add_test(tc, test_sampling);
     tcase_add_loop_test(tc, test_ntp, 0, 5);
     return s;
 }

@@ -196,11 +196,9 @@ benchmark_digest(void)
     memset(&r, 0, sizeof r);
     double start = cpu_time();
     for (uint32_t i = 0; i < N; i++) {
-        uint32_t sample;
-
         memcpy(packet + 24, &i, sizeof i);
-        vtrace_record_set_packet(&r, packet, sizeof packet, &key, &sample);
-        sum += r.digest ^ sample;
+        vtrace_record_set_packet(&r, packet, sizeof packet, &key);
+        sum += r.digest;
     }
     printf("%.0f ns per packet for its digest and what a record has of it "
            "(%"PRIx64")\n", (cpu_time() - start) * 1e9 / N, sum);
