@@ -584,10 +584,11 @@ received_barrier(struct vtrace_deployer *d, struct bridge *b,
             if (op->status == VTRACE_OP_INSTALLING) {
                 vtrace_fault("flow-mod:barrier");
                 op->status = VTRACE_OP_INSTALLED;
+                set_why(op, NULL);
             } else if (op->status == VTRACE_OP_REMOVING) {
                 op->status = VTRACE_OP_REMOVED;
+                set_why(op, NULL);
             }
-            set_why(op, NULL);
         }
     }
 }

@@ -294,8 +294,9 @@ check_installed(struct vtrace_tasks *tasks, struct live *live,
             return end(tasks, task, VTRACE_FAILED, why);
         }
         if (!live->reverse_error) {
-            live->reverse_error = xstrdup(why);
-            VLOG_WARN("task %"PRId64": reverse: %s", task->id, why);
+            live->reverse_error = xstrdup(why ? why : "no rule is there");
+            VLOG_WARN("task %"PRId64": reverse: %s", task->id,
+                      live->reverse_error);
         }
         return false;
 
