@@ -333,7 +333,7 @@ find_reverse(struct vtrace_tasks *tasks, struct live *live,
     ovs_strlcpy(entry.node, exit.node, sizeof entry.node);
     ovs_strlcpy(entry.bridge, exit.bridge, sizeof entry.bridge);
     ovs_strlcpy(entry.port, exit.port, sizeof entry.port);
-    vtrace_match_reverse(&exit.match, &match);
+    vtrace_match_replies(&task->request.match, &exit.match, &match);
     error = vtrace_store_add_reverse(tasks->store, task->id, &entry, &match,
                                      time_wall_msec(), random_uint32());
     if (error) {
