@@ -654,7 +654,7 @@ vtrace_analysis_verdict(const struct vtrace_analysis *an,
         v->node = reverse->entry->name;
         return;
     } else {
-        judge_exit(forward, &f, reverse->started, v);
+        judge_exit(forward, &f, reverse->started && !reverse->abandoned, v);
     }
 
     if (v->kind == VTRACE_VERDICT_NONE) {

@@ -178,6 +178,29 @@ succeeded(int64_t id, char *error)
     return true;
 }
 
+/* Returns why the replies to the packets of a task that ends were not traced,
+ * for the caller to free, or NULL if they were, or nobody wanted it. */
+static char *
+why_unwatched(const struct vtrace_tasks *tasks, const struct live *live,
+              const struct vtrace_task *task)
+{
+    const char *why;
+
+    if (!task->request.both) {
+        return NULL;
+    } else if (live->reverse_error) {
+        return xstrdup(live->reverse_error);
+    } else if (task->n_rules < 2) {
+        return xstrdup("no packet came out");
+    } else if (task->rules[VTRACE_REVERSE].state >= VTRACE_RULE_INSTALLED) {
+        return NULL;
+    }
+    vtrace_deployer_status(tasks->deployer,
+                           task->rules[VTRACE_REVERSE].cookie, &why);
+    return xasprintf("the rule for them was not installed in time%s%s",
+                     why ? ": " : "", why ? why : "");
+}
+
 static bool
 end(struct vtrace_tasks *tasks, const struct vtrace_task *task,
     enum vtrace_state state, const char *reason)
@@ -187,7 +210,10 @@ end(struct vtrace_tasks *tasks, const struct vtrace_task *task,
     bool changed;
 
     if (live && task->running) {
-        result = vtrace_task_result(live->analysis);
+        char *unwatched = why_unwatched(tasks, live, task);
+
+        result = vtrace_task_result(live->analysis, unwatched);
+        free(unwatched);
     }
     changed = succeeded(task->id,
                         vtrace_store_end(tasks->store, task->id, state, reason,
@@ -267,6 +293,16 @@ deploy(struct vtrace_tasks *tasks, struct live *live,
     return true;
 }
 
+/* Gives up tracing replies for the reason 'error', which it takes. */
+static void
+set_reverse_error(struct live *live, char *error)
+{
+    VLOG_WARN("task %"PRId64": reverse: %s", live->id, error);
+    free(live->reverse_error);
+    live->reverse_error = error;
+    vtrace_analysis_abandon(live->analysis, VTRACE_REVERSE);
+}
+
 /* Looks how far the installation of a rule that was sent is. */
 static bool
 check_installed(struct vtrace_tasks *tasks, struct live *live,
@@ -293,11 +329,7 @@ check_installed(struct vtrace_tasks *tasks, struct live *live,
         if (rule->direction == VTRACE_FORWARD) {
             return end(tasks, task, VTRACE_FAILED, why);
         }
-        if (!live->reverse_error) {
-            live->reverse_error = xstrdup(why ? why : "no rule is there");
-            VLOG_WARN("task %"PRId64": reverse: %s", task->id,
-                      live->reverse_error);
-        }
+        set_reverse_error(live, xstrdup(why ? why : "no rule is there"));
         return false;
 
     case VTRACE_OP_INSTALLING:
@@ -337,8 +369,7 @@ find_reverse(struct vtrace_tasks *tasks, struct live *live,
     error = vtrace_store_add_reverse(tasks->store, task->id, &entry, &match,
                                      time_wall_msec(), random_uint32());
     if (error) {
-        VLOG_WARN("task %"PRId64": reverse: %s", task->id, error);
-        live->reverse_error = error;
+        set_reverse_error(live, error);
         return false;
     }
     return true;
@@ -362,6 +393,7 @@ run_reverse(struct vtrace_tasks *tasks, struct live *live,
             const struct vtrace_task *task)
 {
     const struct vtrace_rule *rule = &task->rules[VTRACE_REVERSE];
+    const char *why;
 
     if (task->n_rules < 2) {
         return find_reverse(tasks, live, task);
@@ -372,6 +404,10 @@ run_reverse(struct vtrace_tasks *tasks, struct live *live,
                && deploy(tasks, live, task, rule);
     } else if (rule->state == VTRACE_RULE_SENT) {
         return check_installed(tasks, live, task, rule);
+    } else if (vtrace_deployer_status(tasks->deployer, rule->cookie, &why)
+               == VTRACE_OP_GONE) {
+        set_reverse_error(live, xstrdup(why ? why : "its rule is gone"));
+        return false;
     }
     set_rule_count(tasks, live, task, VTRACE_REVERSE);
     return false;
