@@ -506,6 +506,13 @@ START_TEST(nodes)
 
     id = store_create("red", "h1", 80);
     store_check_error(vtrace_store_remove_node(store, "h1"), "1 tasks use it");
+    ck_assert(vtrace_store_node_is_used(store, "h1"));
+    ck_assert(!vtrace_store_node_is_used(store, "h2"));
+    OK(vtrace_store_add_node(store, "h1", "unix:/run/%b.mgmt", "", true));
+    store_check_error(vtrace_store_add_node(store, "h1", "unix:/run/%b.mgmt",
+                                            "other", true), "1 tasks use it");
+    store_check_error(vtrace_store_add_node(store, "h1", "tcp:192.0.2.9:6653",
+                                            "", true), "1 tasks use it");
     OK(vtrace_store_end(store, id, VTRACE_FAILED, "", NULL, NOW));
     OK(vtrace_store_remove_node(store, "h1"));
     store_check_error(vtrace_store_remove_node(store, "h1"), "no such node");
