@@ -272,6 +272,7 @@ deploy(struct vtrace_tasks *tasks, struct live *live,
         .cookie = rule->cookie,
         .hard_timeout = MIN(lifetime / 1000, VTRACE_FLOW_MAX_TIMEOUT),
     };
+    long long int latest = time_msec() + lifetime;
     char *target;
 
     /* The timeout begins when the rule arrives, which may be as late as the
@@ -283,10 +284,15 @@ deploy(struct vtrace_tasks *tasks, struct live *live,
                                        now))) {
         return false;
     }
+    /* The task's time begins with the forward rule, and for the reverse one
+     * it runs already. */
+    if (rule->direction == VTRACE_FORWARD) {
+        latest += VTRACE_STORE_START_MS;
+    }
     target = node_target(tasks, rule->entry.node, NULL);
     if (target) {
         vtrace_deployer_install(tasks->deployer, target, rule->entry.bridge,
-                                rule->entry.port, &flow);
+                                rule->entry.port, &flow, latest);
         live->began[rule->direction] = true;
     }
     free(target);
@@ -500,6 +506,8 @@ run_ended(struct vtrace_tasks *tasks, const struct vtrace_task *task)
                                                  rule->direction,
                                                  time_wall_msec()));
             vtrace_deployer_forget(tasks->deployer, rule->cookie);
+        } else if (rule->state == VTRACE_RULE_GONE) {
+            vtrace_deployer_forget(tasks->deployer, rule->cookie);
         }
     }
     return changed;
@@ -561,9 +569,35 @@ run_id(struct vtrace_tasks *tasks, int64_t id)
     }
 }
 
+struct unsettled {
+    const int64_t *ids;
+    size_t n;
+};
+
+static bool
+is_unsettled(const struct unsettled *unsettled, int64_t id)
+{
+    for (size_t i = 0; i < unsettled->n; i++) {
+        if (unsettled->ids[i] == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool
+keep_rule(uint64_t cookie, const void *unsettled)
+{
+    enum vtrace_direction direction;
+
+    return is_unsettled(unsettled,
+                        vtrace_store_cookie_task(cookie, &direction));
+}
+
 void
 vtrace_tasks_run(struct vtrace_tasks *tasks)
 {
+    struct unsettled unsettled;
     int64_t *ids;
     char *error;
     size_t n;
@@ -588,18 +622,16 @@ vtrace_tasks_run(struct vtrace_tasks *tasks)
     for (size_t i = 0; i < n; i++) {
         run_id(tasks, ids[i]);
     }
-    /* Tasks that the store itself ended, as expired. */
+    /* Tasks that the store itself ended, as expired, and rules that it knows to
+     * be gone because their time is over. */
+    unsettled = (struct unsettled) { ids, n };
     struct live *live;
     HMAP_FOR_EACH_SAFE (live, node, &tasks->live) {
-        bool found = false;
-
-        for (size_t i = 0; i < n && !found; i++) {
-            found = ids[i] == live->id;
-        }
-        if (!found) {
+        if (!is_unsettled(&unsettled, live->id)) {
             live_destroy(tasks, live);
         }
     }
+    vtrace_deployer_retain(tasks->deployer, keep_rule, &unsettled);
     free(ids);
     tasks->next_run = n ? time_msec() + TICK_MS : LLONG_MAX;
 }
