@@ -328,3 +328,24 @@ vtrace_match_reverse(const struct vtrace_match *forward,
         .vlan = forward->vlan,
     };
 }
+
+void
+vtrace_match_replies(const struct vtrace_match *asked,
+                     const struct vtrace_match *seen,
+                     struct vtrace_match *replies)
+{
+    vtrace_match_reverse(seen, replies);
+    if (!asked->dport) {
+        replies->sport = 0;
+    }
+    if (ipv6_addr_equals(&asked->src, &seen->src)) {
+        /* A port that is another one may be yet another one for the flow's
+         * next connection. */
+        if (asked->sport != seen->sport) {
+            replies->dport = 0;
+        }
+        if (!asked->proto) {
+            replies->proto = replies->sport = replies->dport = 0;
+        }
+    }
+}

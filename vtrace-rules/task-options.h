@@ -121,4 +121,12 @@ char *vtrace_task_parse_number(const char *name, const char *s, long long min,
 void vtrace_match_reverse(const struct vtrace_match *forward,
                           struct vtrace_match *reverse);
 
+/* The match of the answers to packets that 'asked' matches where they entered,
+ * and of which the last one came out as 'seen' says.  It leaves open what
+ * 'asked' leaves open, but for a source address that was translated: others
+ * may have the new one too, so the answers are those to the port of 'seen'. */
+void vtrace_match_replies(const struct vtrace_match *asked,
+                          const struct vtrace_match *seen,
+                          struct vtrace_match *replies);
+
 #endif /* task-options.h */

@@ -202,6 +202,7 @@ struct flow_state {
     enum vtrace_direction direction;
     struct vtrace_exporter *entry;
     bool started;
+    bool abandoned;             /* By vtrace_analysis_abandon(). */
 
     struct hmap points;
     struct hmap groups;

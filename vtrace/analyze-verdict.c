@@ -695,7 +695,8 @@ vtrace_analysis_verdict(const struct vtrace_analysis *an,
         return;
     } else {
         judge_exit(forward, &f,
-                   reverse->started && expects_replies(forward), v);
+                   reverse->started && !reverse->abandoned
+                   && expects_replies(forward), v);
     }
 
     if (v->kind == VTRACE_VERDICT_NONE) {

@@ -411,6 +411,13 @@ vtrace_analysis_start(struct vtrace_analysis *an,
 }
 
 void
+vtrace_analysis_abandon(struct vtrace_analysis *an,
+                        enum vtrace_direction direction)
+{
+    an->flows[direction].abandoned = true;
+}
+
+void
 vtrace_analysis_stop(struct vtrace_analysis *an, uint64_t time)
 {
     an->stopped = time;

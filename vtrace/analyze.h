@@ -158,6 +158,10 @@ void vtrace_analysis_set_rule_count(struct vtrace_analysis *,
 void vtrace_analysis_start(struct vtrace_analysis *,
                            enum vtrace_direction direction);
 
+/* Says that packets of 'direction' are not colored any more, though nobody
+ * wanted that: their lack means nothing. */
+void vtrace_analysis_abandon(struct vtrace_analysis *, enum vtrace_direction);
+
 /* Says that no packet with a time, at the entry, of 'time' or later counts. */
 void vtrace_analysis_stop(struct vtrace_analysis *, uint64_t time);
 

@@ -248,14 +248,18 @@ method_stop(const struct vtrace_context *c, const struct client *client,
 
 static char *
 method_nodes(const struct vtrace_context *c, const struct client *client,
-             const struct json *params OVS_UNUSED, struct json **reply)
+             const struct json *params, struct json **reply)
 {
     bool operator = vtrace_tenants_is_operator(c->tenants, client->user);
     struct vtrace_store_node *nodes;
+    const char *tenant;
     char *error;
     size_t n;
 
-    error = vtrace_store_nodes(c->store, NULL, &nodes, &n);
+    error = choose_tenant(c, client, params, &tenant);
+    if (!error) {
+        error = vtrace_store_nodes(c->store, NULL, &nodes, &n);
+    }
     if (error) {
         return error;
     }

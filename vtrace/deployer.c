@@ -15,7 +15,7 @@
  */
 
 #include <config.h>
-#include "vtrace/deployer.h"
+#include "vtrace/deployer-private.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -58,62 +58,15 @@ VLOG_DEFINE_THIS_MODULE(vtrace_deployer);
 /* A bridge with more ports than this is not one. */
 #define MAX_PORTS 65536
 
-struct op {
-    struct hmap_node node;      /* In struct vtrace_deployer's 'ops'. */
-    uint64_t cookie;
-    struct bridge *bridge;
-    enum vtrace_op_status status;
-    struct vtrace_flow flow;    /* INSTALLING and later. */
-    char *port;
-    char *why;
+/* Longest port name in OpenFlow. */
+#define MAX_PORT_NAME (OFP_MAX_PORT_NAME_LEN - 1)
 
-    /* What was sent on the current connection. */
-    bool sent;
-    ovs_be32 flow_mod_xid;
-    ovs_be32 barrier_xid;
+/* So many replies may wait for a switch that asks for echoes and does not read
+ * them. */
+#define MAX_ECHOES 64
 
-    /* From flow statistics. */
-    bool asked;                 /* Installed when they were asked for. */
-    bool seen;                  /* In the answer so far. */
-    uint64_t packets;
-
-    /* Packets that are made for the flow. */
-    struct vtrace_injector *injector;   /* NULL for none. */
-};
-
-/* What a bridge's connection is waiting for before rules can be sent. */
-enum phase {
-    PHASE_CONNECT,
-    PHASE_SWEEP,
-    PHASE_READY
-};
-
-struct bridge {
-    struct hmap_node node;      /* In struct vtrace_deployer's 'bridges'. */
-    char *target;               /* As in the node. */
-    char *name;                 /* Of the bridge. */
-    struct rconn *rconn;
-    enum phase phase;
-    unsigned int seqno;         /* Of the connection. */
-    bool swept;
-    enum ofputil_protocol protocol;
-    ovs_be32 sweep_xid;
-
-    /* Ports, asked for before each installation. */
-    struct shash ports;         /* Data is the number. */
-    ovs_be32 ports_xid;         /* 0 if not asked for. */
-    bool ports_valid;
-
-    ovs_be32 stats_xid;         /* 0 if not asked for. */
-    long long int next_stats;
-    long long int last_use;
-};
-
-struct vtrace_deployer {
-    uint64_t cookies, mask;
-    struct hmap ops;
-    struct hmap bridges;
-};
+/* Seconds: a rule that would be gone before is not installed. */
+#define MIN_TIMEOUT 1
 
 struct vtrace_deployer *
 vtrace_deployer_create(uint64_t cookies, uint64_t mask)
@@ -124,6 +77,7 @@ vtrace_deployer_create(uint64_t cookies, uint64_t mask)
     d->mask = mask;
     hmap_init(&d->ops);
     hmap_init(&d->bridges);
+    sset_init(&d->swept);
     return d;
 }
 
@@ -142,8 +96,9 @@ bridge_destroy(struct vtrace_deployer *d, struct bridge *b)
 {
     hmap_remove(&d->bridges, &b->node);
     rconn_destroy(b->rconn);
+    rconn_packet_counter_destroy(b->echoes);
     shash_destroy(&b->ports);
-    free(b->target);
+    free(b->remote);
     free(b->name);
     free(b);
 }
@@ -165,50 +120,40 @@ vtrace_deployer_destroy(struct vtrace_deployer *d)
     }
     hmap_destroy(&d->ops);
     hmap_destroy(&d->bridges);
+    sset_destroy(&d->swept);
     free(d);
 }
 
-/* Returns 'target' with the bridge's name in place of "%b". */
-static char *
-expand_target(const char *target, const char *bridge)
-{
-    struct ds s = DS_EMPTY_INITIALIZER;
-    const char *p;
-
-    while ((p = strstr(target, "%b")) != NULL) {
-        ds_put_buffer(&s, target, p - target);
-        ds_put_cstr(&s, bridge);
-        target = p + 2;
-    }
-    ds_put_cstr(&s, target);
-    return ds_steal_cstr(&s);
-}
-
+/* One connection leads to each bridge, whatever names are given to it. */
 static struct bridge *
 get_bridge(struct vtrace_deployer *d, const char *target, const char *name)
 {
-    uint32_t hash = hash_string(target, hash_string(name, 0));
+    char *remote = vtrace_deployer_expand(target, name);
+    uint32_t hash = hash_string(remote, 0);
     uint32_t versions = 1u << OFP10_VERSION | 1u << OFP13_VERSION
                         | 1u << OFP14_VERSION | 1u << OFP15_VERSION;
     struct bridge *b;
-    char *remote;
 
     HMAP_FOR_EACH_WITH_HASH (b, node, hash, &d->bridges) {
-        if (!strcmp(b->target, target) && !strcmp(b->name, name)) {
+        if (!strcmp(b->remote, remote)) {
+            if (!*b->name) {
+                free(b->name);
+                b->name = xstrdup(name);
+            }
             b->last_use = time_msec();
+            free(remote);
             return b;
         }
     }
     b = xzalloc(sizeof *b);
-    b->target = xstrdup(target);
+    b->remote = remote;
     b->name = xstrdup(name);
+    b->echoes = rconn_packet_counter_create();
     b->last_use = time_msec();
     shash_init(&b->ports);
     b->rconn = rconn_create(PROBE_INTERVAL, MAX_BACKOFF, 0,
                             versions);
-    remote = expand_target(target, name);
     rconn_connect(b->rconn, remote, remote);
-    free(remote);
     hmap_insert(&d->bridges, &b->node, hash);
     return b;
 }
@@ -255,7 +200,7 @@ new_op(struct vtrace_deployer *d, const char *target, const char *bridge,
 void
 vtrace_deployer_install(struct vtrace_deployer *d, const char *target,
                         const char *bridge, const char *port,
-                        const struct vtrace_flow *flow)
+                        const struct vtrace_flow *flow, long long int latest)
 {
     struct op *op = new_op(d, target, bridge, flow->cookie,
                            VTRACE_OP_INSTALLING);
@@ -263,6 +208,7 @@ vtrace_deployer_install(struct vtrace_deployer *d, const char *target,
     ovs_assert((flow->cookie & d->mask) == d->cookies);
     op->flow = *flow;
     op->port = xstrdup(port);
+    op->latest = latest;
     op->bridge->ports_valid = false;
 }
 
@@ -271,13 +217,6 @@ vtrace_deployer_remove(struct vtrace_deployer *d, const char *target,
                        const char *bridge, uint64_t cookie)
 {
     new_op(d, target, bridge, cookie, VTRACE_OP_REMOVING);
-}
-
-static void
-set_why(struct op *op, char *why)
-{
-    free(op->why);
-    op->why = why;
 }
 
 enum vtrace_op_status
@@ -297,10 +236,12 @@ vtrace_deployer_status(const struct vtrace_deployer *d, uint64_t cookie,
             || op->status == VTRACE_OP_REMOVING)) {
         int error = rconn_get_last_error(op->bridge->rconn);
 
-        set_why(op, xasprintf("bridge %s: no OpenFlow connection to %s: %s",
-                              op->bridge->name, op->bridge->target,
-                              error ? ovs_retval_to_string(error)
-                                    : "no answer"));
+        /* Tenants read this: where the connection leads to is for "vtrace
+         * nodes" and the log. */
+        vtrace_deployer_set_why(
+            op, xasprintf("bridge %s: no OpenFlow connection: %s",
+                          op->bridge->name,
+                          error ? ovs_retval_to_string(error) : "no answer"));
     }
     if (why) {
         *why = op->why;
@@ -347,10 +288,24 @@ vtrace_deployer_forget(struct vtrace_deployer *d, uint64_t cookie)
     }
 }
 
+void
+vtrace_deployer_retain(struct vtrace_deployer *d,
+                       bool (*keep)(uint64_t cookie, const void *aux),
+                       const void *aux)
+{
+    struct op *op;
+
+    HMAP_FOR_EACH_SAFE (op, node, &d->ops) {
+        if (!keep(op->cookie, aux)) {
+            op_destroy(d, op);
+        }
+    }
+}
+
 /* Sending. */
 
-static ovs_be32
-send_msg(struct bridge *b, struct ofpbuf *msg)
+ovs_be32
+vtrace_deployer_send(struct bridge *b, struct ofpbuf *msg)
 {
     ovs_be32 xid = ((const struct ofp_header *) msg->data)->xid;
 
@@ -358,11 +313,11 @@ send_msg(struct bridge *b, struct ofpbuf *msg)
     return xid;
 }
 
-static ovs_be32
-send_barrier(struct bridge *b)
+ovs_be32
+vtrace_deployer_send_barrier(struct bridge *b)
 {
-    return send_msg(b, ofputil_encode_barrier_request(
-                           rconn_get_version(b->rconn)));
+    return vtrace_deployer_send(b, ofputil_encode_barrier_request(
+                                       rconn_get_version(b->rconn)));
 }
 
 /* Deletes the rules with 'cookie' under 'mask', and returns the xid of the
@@ -373,9 +328,9 @@ send_delete(struct bridge *b, uint64_t cookie, uint64_t mask)
     struct ofputil_flow_mod fm;
 
     vtrace_flow_mod_init_delete(cookie, mask, &fm);
-    send_msg(b, ofputil_encode_flow_mod(&fm, b->protocol));
+    vtrace_deployer_send(b, ofputil_encode_flow_mod(&fm, b->protocol));
     vtrace_flow_mod_uninit(&fm);
-    return send_barrier(b);
+    return vtrace_deployer_send_barrier(b);
 }
 
 static void
@@ -389,7 +344,7 @@ bridge_connected(struct vtrace_deployer *d, struct bridge *b)
     b->protocol = ofputil_protocol_from_ofp_version(version);
     want = version == OFP10_VERSION ? OFPUTIL_P_OF10_NXM_TID : b->protocol;
     while ((msg = ofputil_encode_set_protocol(b->protocol, want, &next))) {
-        send_msg(b, msg);
+        vtrace_deployer_send(b, msg);
         b->protocol = next;
     }
 
@@ -398,13 +353,15 @@ bridge_connected(struct vtrace_deployer *d, struct bridge *b)
     b->next_stats = time_msec();
     HMAP_FOR_EACH (op, node, &d->ops) {
         if (op->bridge == b) {
-            op->sent = op->asked = false;
+            op->sent = op->asked = op->checked = false;
+            op->check_xid = 0;
         }
     }
-    if (b->swept) {
+    b->left_xid = b->sweep_xid = 0;
+    if (sset_contains(&d->swept, b->remote)) {
         b->phase = PHASE_READY;
     } else {
-        b->sweep_xid = send_delete(b, d->cookies, d->mask);
+        vtrace_deployer_ask_left(d, b);
         b->phase = PHASE_SWEEP;
     }
 }
@@ -413,26 +370,43 @@ static void
 send_install(struct bridge *b, struct op *op)
 {
     const struct shash_node *port = shash_find(&b->ports, op->port);
+    long long int left = (op->latest - time_msec()) / 1000;
     struct ofputil_flow_mod fm;
+    struct vtrace_flow flow;
     char *error;
 
     if (!port) {
-        op->status = VTRACE_OP_REFUSED;
-        set_why(op, xasprintf("bridge %s: no port named %s", b->name,
-                              op->port));
+        vtrace_deployer_refused(
+            op, xasprintf("bridge %s: no port named %s%s", b->name, op->port,
+                          strlen(op->port) <= MAX_PORT_NAME ? ""
+                          : ": OpenFlow has 15 bytes for a port's name, "
+                            "rename the port"));
+        return;
+    } else if (left < MIN_TIMEOUT) {
+        vtrace_deployer_refused(
+            op, xasprintf("bridge %s: the task's time was over when the "
+                          "switch could take the rule", b->name));
         return;
     }
     op->flow.in_port = u16_to_ofp((uintptr_t) port->data);
-    error = vtrace_flow_mod_init(&op->flow, &fm);
+    flow = op->flow;
+    flow.hard_timeout = MIN(flow.hard_timeout, left);
+    if (!op->checked) {
+        if (!op->check_xid) {
+            vtrace_deployer_ask_check(op, &flow);
+        }
+        return;
+    }
+    error = vtrace_flow_mod_init(&flow, &fm);
     if (error) {
-        op->status = VTRACE_OP_REFUSED;
-        set_why(op, error);
+        vtrace_deployer_refused(op, error);
         return;
     }
     vtrace_fault("flow-mod:send");
-    op->flow_mod_xid = send_msg(b, ofputil_encode_flow_mod(&fm, b->protocol));
+    op->flow_mod_xid = vtrace_deployer_send(
+        b, ofputil_encode_flow_mod(&fm, b->protocol));
     vtrace_flow_mod_uninit(&fm);
-    op->barrier_xid = send_barrier(b);
+    op->barrier_xid = vtrace_deployer_send_barrier(b);
     op->sent = true;
 }
 
@@ -451,9 +425,9 @@ run_op(struct bridge *b, struct op *op)
             send_install(b, op);
         } else if (!b->ports_xid) {
             shash_clear(&b->ports);
-            b->ports_xid = send_msg(b, ofputil_encode_port_desc_stats_request(
-                                           rconn_get_version(b->rconn),
-                                           OFPP_ANY));
+            b->ports_xid = vtrace_deployer_send(
+                b, ofputil_encode_port_desc_stats_request(
+                    rconn_get_version(b->rconn), OFPP_ANY));
         }
     }
 }
@@ -488,8 +462,8 @@ ask_for_stats(struct vtrace_deployer *d, struct bridge *b)
     b->next_stats = time_msec() + VTRACE_DEPLOYER_POLL_MS;
     if (any) {
         match_init_catchall(&request.match);
-        b->stats_xid = send_msg(b, ofputil_encode_flow_stats_request(
-                                       &request, b->protocol));
+        b->stats_xid = vtrace_deployer_send(
+            b, ofputil_encode_flow_stats_request(&request, b->protocol));
     }
 }
 
@@ -553,27 +527,11 @@ received_stats(struct vtrace_deployer *d, struct bridge *b,
         if (op->bridge == b && op->asked && !op->seen
             && op->status == VTRACE_OP_INSTALLED) {
             op->status = VTRACE_OP_GONE;
-            set_why(op, xasprintf("bridge %s: the task's rule is gone: "
-                                  "somebody removed it, or the switch was "
-                                  "restarted", b->name));
+            vtrace_deployer_set_why(
+                op, xasprintf("bridge %s: the task's rule is gone: somebody "
+                              "removed it, or the switch was restarted",
+                              b->name));
         }
-    }
-}
-
-static char *
-explain_error(struct bridge *b, enum ofperr error)
-{
-    switch ((unsigned int) error) {
-    case OFPERR_OFPFMFC_OVERLAP:
-        return xasprintf("bridge %s: another rule of priority 65535 matches "
-                         "some of these packets", b->name);
-    case OFPERR_OFPBAC_BAD_VENDOR:
-    case OFPERR_OFPBAC_BAD_VENDOR_TYPE:
-        return xasprintf("bridge %s: the switch does not know the action "
-                         "vtrace: it is not ovs-zoo's, or too old", b->name);
-    default:
-        return xasprintf("bridge %s: the switch refused the rule: %s",
-                         b->name, ofperr_to_string(error));
     }
 }
 
@@ -591,11 +549,17 @@ received_error(struct vtrace_deployer *d, struct bridge *b,
         b->ports_xid = 0;
         b->ports_valid = true;
     }
+    if (b->left_xid && oh->xid == b->left_xid) {
+        vtrace_deployer_got_left(d, b, oh);
+    }
     HMAP_FOR_EACH (op, node, &d->ops) {
         if (op->bridge == b && op->sent && op->flow_mod_xid == oh->xid
             && op->status == VTRACE_OP_INSTALLING) {
-            op->status = VTRACE_OP_REFUSED;
-            set_why(op, explain_error(b, error));
+            vtrace_deployer_refused(op, vtrace_deployer_explain(b, error));
+            return;
+        } else if (op->bridge == b && op->check_xid
+                   && op->check_xid == oh->xid) {
+            vtrace_deployer_got_check(op, oh);
             return;
         } else if (op->bridge == b && op->injector
                    && vtrace_injector_refused(op->injector, oh->xid, b->name,
@@ -612,8 +576,9 @@ received_barrier(struct vtrace_deployer *d, struct bridge *b,
 {
     struct op *op;
 
-    if (b->phase == PHASE_SWEEP && oh->xid == b->sweep_xid) {
-        b->swept = true;
+    if (b->phase == PHASE_SWEEP && b->sweep_xid
+        && oh->xid == b->sweep_xid) {
+        sset_add(&d->swept, b->remote);
         b->phase = PHASE_READY;
         return;
     }
@@ -622,10 +587,47 @@ received_barrier(struct vtrace_deployer *d, struct bridge *b,
             if (op->status == VTRACE_OP_INSTALLING) {
                 vtrace_fault("flow-mod:barrier");
                 op->status = VTRACE_OP_INSTALLED;
+                vtrace_deployer_set_why(op, NULL);
             } else if (op->status == VTRACE_OP_REMOVING) {
                 op->status = VTRACE_OP_REMOVED;
+                vtrace_deployer_set_why(op, NULL);
             }
-            set_why(op, NULL);
+        }
+    }
+}
+
+/* A switch may ask faster than it reads. */
+static void
+received_echo(struct bridge *b, const struct ofp_header *oh)
+{
+    if (rconn_packet_counter_n_packets(b->echoes) < MAX_ECHOES) {
+        rconn_send(b->rconn, ofputil_encode_echo_reply(oh), b->echoes);
+    } else {
+        static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(1, 5);
+
+        VLOG_WARN_RL(&rl, "bridge %s: %d echo requests, and the switch reads "
+                     "no answer: connecting again", b->name, MAX_ECHOES);
+        rconn_reconnect(b->rconn);
+    }
+}
+
+static void
+received_flows(struct vtrace_deployer *d, struct bridge *b,
+               const struct ofp_header *oh)
+{
+    struct op *op;
+
+    if (b->stats_xid && oh->xid == b->stats_xid) {
+        received_stats(d, b, oh);
+    } else if (b->left_xid && oh->xid == b->left_xid) {
+        vtrace_deployer_got_left(d, b, oh);
+    } else {
+        HMAP_FOR_EACH (op, node, &d->ops) {
+            if (op->bridge == b && op->check_xid
+                && op->check_xid == oh->xid) {
+                vtrace_deployer_got_check(op, oh);
+                break;
+            }
         }
     }
 }
@@ -642,7 +644,7 @@ received(struct vtrace_deployer *d, struct bridge *b,
         return;
     }
     if (type == OFPTYPE_ECHO_REQUEST) {
-        send_msg(b, ofputil_encode_echo_reply(oh));
+        received_echo(b, oh);
     } else if (type == OFPTYPE_BARRIER_REPLY) {
         received_barrier(d, b, oh);
     } else if (type == OFPTYPE_ERROR) {
@@ -652,9 +654,7 @@ received(struct vtrace_deployer *d, struct bridge *b,
             received_ports(b, oh);
         }
     } else if (type == OFPTYPE_FLOW_STATS_REPLY) {
-        if (b->stats_xid && oh->xid == b->stats_xid) {
-            received_stats(d, b, oh);
-        }
+        received_flows(d, b, oh);
     }
 }
 
@@ -699,8 +699,8 @@ bridge_run(struct vtrace_deployer *d, struct bridge *b)
     }
     if (busy) {
         b->last_use = time_msec();
-    } else if (time_msec() - b->last_use > IDLE_MS
-               && (b->swept || !strstr(b->target, "%b"))) {
+    } else if (time_msec() - b->last_use > IDLE_MS) {
+        /* If it was never reached it is swept when it is needed again. */
         bridge_destroy(d, b);
     }
 }
@@ -732,58 +732,10 @@ vtrace_deployer_wait(struct vtrace_deployer *d)
         if (op->bridge->phase == PHASE_READY && !op->sent
             && (op->status == VTRACE_OP_REMOVING
                 || (op->status == VTRACE_OP_INSTALLING
-                    && !op->bridge->ports_xid))) {
+                    && !op->bridge->ports_xid && !op->check_xid))) {
             poll_immediate_wake();
         } else if (injects(op->bridge, op)) {
             vtrace_injector_wait(op->injector);
         }
     }
-}
-
-/* Status. */
-
-static char *
-bridge_status(const struct bridge *b)
-{
-    int error = rconn_get_last_error(b->rconn);
-
-    if (b->phase == PHASE_READY) {
-        return xstrdup("connected");
-    }
-    return xasprintf("not connected: %s",
-                     error ? ovs_retval_to_string(error) : "no answer");
-}
-
-void
-vtrace_deployer_format(const struct vtrace_deployer *d, struct ds *s)
-{
-    const struct bridge *b;
-    const struct op *op;
-
-    HMAP_FOR_EACH (b, node, &d->bridges) {
-        char *status = bridge_status(b);
-        size_t n = 0;
-
-        HMAP_FOR_EACH (op, node, &d->ops) {
-            n += op->bridge == b && op->status == VTRACE_OP_INSTALLED;
-        }
-        ds_put_format(s, "%s at %s: %s, %"PRIuSIZE" rules\n", b->name,
-                      b->target, status, n);
-        free(status);
-    }
-}
-
-char *
-vtrace_deployer_target_status(const struct vtrace_deployer *d,
-                              const char *target)
-{
-    const struct bridge *b, *found = NULL;
-
-    HMAP_FOR_EACH (b, node, &d->bridges) {
-        if (!strcmp(b->target, target)
-            && (!found || found->phase == PHASE_READY)) {
-            found = b;
-        }
-    }
-    return found ? bridge_status(found) : xstrdup("idle");
 }

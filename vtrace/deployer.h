@@ -21,8 +21,9 @@
  * they are still there.  It speaks OpenFlow to the bridges as ovs-ofctl does,
  * over connections that it opens when needed and closes when they are idle.
  *
- * The first thing on a bridge's first connection is to delete every rule in
- * the deployer's range of cookies, which an earlier vtraced may have left.
+ * The first thing on the first connection to a bridge is to delete every rule
+ * in the deployer's range of cookies, which an earlier vtraced may have left,
+ * but for those that it has installed itself by another way to that bridge.
  *
  * A rule is known by its cookie.  There is at most one operation on it, which
  * a later one replaces.  An operation survives the loss of the connection: it
@@ -53,10 +54,14 @@ void vtrace_deployer_sweep(struct vtrace_deployer *, const char *target,
                            const char *bridge);
 
 /* Begins to install 'flow', whose 'in_port' is replaced by the number of
- * 'port', or to remove the rule with 'cookie'. */
+ * 'port', or to remove the rule with 'cookie'.  However late the switch takes
+ * the rule, its timeout is over at 'latest', a time_msec(), unless its
+ * 'hard_timeout' is before.  It is refused if it would replace a rule of
+ * anybody else. */
 void vtrace_deployer_install(struct vtrace_deployer *, const char *target,
                              const char *bridge, const char *port,
-                             const struct vtrace_flow *flow);
+                             const struct vtrace_flow *flow,
+                             long long int latest);
 void vtrace_deployer_remove(struct vtrace_deployer *, const char *target,
                             const char *bridge, uint64_t cookie);
 
@@ -94,6 +99,12 @@ uint64_t vtrace_deployer_injected(const struct vtrace_deployer *,
 
 /* Forgets about 'cookie', whose rule stays as it is. */
 void vtrace_deployer_forget(struct vtrace_deployer *, uint64_t cookie);
+
+/* Forgets about all rules but those that 'keep', with their cookie, is true
+ * for. */
+void vtrace_deployer_retain(struct vtrace_deployer *,
+                            bool (*keep)(uint64_t cookie, const void *aux),
+                            const void *aux);
 
 /* Appends a line for each connection. */
 void vtrace_deployer_format(const struct vtrace_deployer *, struct ds *);

@@ -135,9 +135,11 @@ draw_verdict(const struct json *task, struct ds *s)
     if (vtrace_json_string(v, "cookie", NULL)) {
         ds_put_format(s, " cookie %s", vtrace_json_string(v, "cookie", ""));
     }
-    ds_put_format(s, ", %"PRId64" of %"PRId64" packets lost\n",
+    ds_put_format(s, ", %"PRId64" of %"PRId64" packets lost%s\n",
                   vtrace_json_integer(v, "lost", 0),
-                  vtrace_json_integer(v, "seen", 0));
+                  vtrace_json_integer(v, "seen", 0),
+                  vtrace_json_string(v, "replies", NULL)
+                  ? "; replies not watched" : "");
     if (vtrace_json_string(v, "description", NULL)) {
         ds_put_format(s, "because  %s\n",
                       vtrace_json_string(v, "description", ""));

@@ -23,7 +23,6 @@
 
 #include "openvswitch/vlog.h"
 #include "ovs-ext/vtrace-record.h"
-#include "ovs-thread.h"
 #include "unaligned.h"
 #include "util.h"
 
@@ -37,11 +36,15 @@ enum kind {
     KIND_ENDPOINT
 };
 
+/* Elements that sessions with one model may have taught it. */
+#define MAX_UNKNOWN 1024
+
 struct vtrace_ipfix {
     struct vtrace_ipfix_sink sink;
+    struct model *model;
     fBuf_t *fbuf;               /* Owns the session. */
     size_t n_templates;
-    bool has_empty_template;
+    bool has_empty_template, has_long_template;
     uint64_t n_invalid;
 };
 
@@ -111,23 +114,54 @@ log_glib(const char *domain OVS_UNUSED, GLogLevelFlags level OVS_UNUSED,
     VLOG_DBG_RL(&rl, "%s", message);
 }
 
-static fbInfoModel_t *
-info_model(void)
-{
-    static struct ovsthread_once once = OVSTHREAD_ONCE_INITIALIZER;
-    static fbInfoModel_t *model;
+/* What libfixbuf knows of elements.  It adds whatever elements templates name,
+ * for ever, so sessions share a model only until there are too many. */
+struct model {
+    fbInfoModel_t *info;
+    unsigned int n_users;
+    guint n_known;              /* Elements at the beginning. */
+};
 
-    if (ovsthread_once_start(&once)) {
-        g_log_set_default_handler(log_glib, NULL);
-        model = fbInfoModelAlloc();
-        for (size_t i = 0; i < ARRAY_SIZE(elements); i++) {
-            if (elements[i].ent) {
-                fbInfoModelAddElement(model, &elements[i]);
-            }
-        }
-        ovsthread_once_done(&once);
+/* The model that new sessions use, which counts as one of its users. */
+static struct model *current_model;
+
+static void
+model_unref(struct model *model)
+{
+    if (model && !--model->n_users) {
+        fbInfoModelFree(model->info);
+        free(model);
     }
+}
+
+static struct model *
+model_create(void)
+{
+    struct model *model = xmalloc(sizeof *model);
+
+    g_log_set_default_handler(log_glib, NULL);
+    model->info = fbInfoModelAlloc();
+    for (size_t i = 0; i < ARRAY_SIZE(elements); i++) {
+        if (elements[i].ent) {
+            fbInfoModelAddElement(model->info, &elements[i]);
+        }
+    }
+    model->n_users = 1;
+    model->n_known = fbInfoModelCountElements(model->info);
     return model;
+}
+
+/* Returns a model for a new session. */
+static struct model *
+model_get(void)
+{
+    if (!current_model || (fbInfoModelCountElements(current_model->info)
+                           > current_model->n_known + MAX_UNKNOWN)) {
+        model_unref(current_model);
+        current_model = model_create();
+    }
+    current_model->n_users++;
+    return current_model;
 }
 
 static bool
@@ -153,12 +187,15 @@ new_template(fbSession_t *session OVS_UNUSED, uint16_t tid OVS_UNUSED,
     ipfix->n_templates++;
     /* libfixbuf would find such records in a set without end. */
     ipfix->has_empty_template |= !len;
+    ipfix->has_long_template |= (fbTemplateCountElements(template)
+                                 > VTRACE_IPFIX_MAX_ELEMENTS);
 }
 
 static void
-add_template(fbSession_t *session, enum kind kind, fbInfoElementSpec_t *spec)
+add_template(fbInfoModel_t *model, fbSession_t *session, enum kind kind,
+             fbInfoElementSpec_t *spec)
 {
-    fbTemplate_t *template = fbTemplateAlloc(info_model());
+    fbTemplate_t *template = fbTemplateAlloc(model);
     GError *error = NULL;
 
     /* These cannot fail but by an error in the lists. */
@@ -173,12 +210,14 @@ struct vtrace_ipfix *
 vtrace_ipfix_create(const struct vtrace_ipfix_sink *sink)
 {
     struct vtrace_ipfix *ipfix = xzalloc(sizeof *ipfix);
-    fbSession_t *session = fbSessionAlloc(info_model());
+    struct model *model = model_get();
+    fbSession_t *session = fbSessionAlloc(model->info);
 
     ipfix->sink = *sink;
-    add_template(session, KIND_RECORD, record_spec);
-    add_template(session, KIND_WATERMARK, watermark_spec);
-    add_template(session, KIND_ENDPOINT, endpoint_spec);
+    ipfix->model = model;
+    add_template(model->info, session, KIND_RECORD, record_spec);
+    add_template(model->info, session, KIND_WATERMARK, watermark_spec);
+    add_template(model->info, session, KIND_ENDPOINT, endpoint_spec);
     fbSessionAddNewTemplateCallback(session, new_template, ipfix);
     ipfix->fbuf = fBufAllocForCollection(session, NULL);
     return ipfix;
@@ -189,6 +228,7 @@ vtrace_ipfix_destroy(struct vtrace_ipfix *ipfix)
 {
     if (ipfix) {
         fBufFree(ipfix->fbuf);
+        model_unref(ipfix->model);
         free(ipfix);
     }
 }
@@ -304,6 +344,10 @@ vtrace_ipfix_decode(struct vtrace_ipfix *ipfix, const void *msg, size_t len)
         if (ipfix->n_templates > VTRACE_IPFIX_MAX_TEMPLATES) {
             s = xasprintf("more than %d templates",
                           VTRACE_IPFIX_MAX_TEMPLATES);
+            break;
+        } else if (ipfix->has_long_template) {
+            s = xasprintf("a template of more than %d elements",
+                          VTRACE_IPFIX_MAX_ELEMENTS);
             break;
         } else if (ipfix->has_empty_template) {
             s = xstrdup("a template for records without any byte");

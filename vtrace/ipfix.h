@@ -19,8 +19,8 @@
 
 /* Decodes IPFIX messages (RFC 7011) into VTrace's records, by libfixbuf.
  *
- * A decoder holds the templates of one transport session and belongs to one
- * thread.  It takes any bytes: what is not IPFIX is an error, records whose
+ * A decoder holds the templates of one transport session.  All decoders belong
+ * to one thread.  They take any bytes: what is not IPFIX is an error, records whose
  * members are out of range are counted and left out. */
 
 #include <stddef.h>
@@ -36,8 +36,10 @@ struct vtrace_watermark;
 #define VTRACE_IPFIX_HEADER_LEN 16
 #define VTRACE_IPFIX_MAX_LEN 65535
 
-/* A session with more templates is not a switch's. */
+/* A session with more templates, or more elements in one, is not a switch's.
+ * What it may have is what it can make a decoder remember. */
 #define VTRACE_IPFIX_MAX_TEMPLATES 32
+#define VTRACE_IPFIX_MAX_ELEMENTS 128
 
 /* What is called for each record, with 'aux'. */
 struct vtrace_ipfix_sink {

@@ -267,6 +267,47 @@ check_node_name(const char *what, const char *name)
     return NULL;
 }
 
+/* Counts the tasks that have, or may have, rules at node 'name'. */
+static char *
+count_users(struct vtrace_store *store, const char *name, int64_t *n)
+{
+    return vtrace_sql_int(store, 0, n, "SELECT count(*) FROM rules "
+                          "WHERE node = ? AND state < 4", "s", name);
+}
+
+bool
+vtrace_store_node_is_used(struct vtrace_store *store, const char *name)
+{
+    int64_t n;
+    char *error = count_users(store, name, &n);
+
+    free(error);
+    return !error && n;
+}
+
+/* A rule is removed from where it was installed, and its color is taken in the
+ * domain that the node was in. */
+static char *
+check_change(struct vtrace_store *store, const char *name, const char *target,
+             const char *domain)
+{
+    int64_t changed, used;
+    char *error;
+
+    error = vtrace_sql_int(store, 0, &changed, "SELECT count(*) FROM nodes "
+                           "WHERE name = ? AND (target <> ? OR domain <> ?)",
+                           "sss", name, target, domain);
+    if (!error && changed) {
+        error = count_users(store, name, &used);
+        if (!error && used) {
+            error = xasprintf("node %s: %"PRId64" tasks use it: its target "
+                              "and domain can change when their rules are "
+                              "gone", name, used);
+        }
+    }
+    return error;
+}
+
 char *
 vtrace_store_add_node(struct vtrace_store *store, const char *name,
                       const char *target, const char *domain, bool from_file)
@@ -285,11 +326,14 @@ vtrace_store_add_node(struct vtrace_store *store, const char *name,
         error = vtrace_sql_begin(store, "node");
     }
     if (!error) {
-        error = vtrace_sql_exec(
-            store, NULL, "INSERT INTO nodes VALUES (?, ?, ?, ?) "
-            "ON CONFLICT (name) DO UPDATE SET target = excluded.target, "
-            "domain = excluded.domain, from_file = excluded.from_file",
-            "sssi", name, target, domain, (int64_t) from_file);
+        error = check_change(store, name, target, domain);
+        if (!error) {
+            error = vtrace_sql_exec(
+                store, NULL, "INSERT INTO nodes VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (name) DO UPDATE SET target = excluded.target, "
+                "domain = excluded.domain, from_file = excluded.from_file",
+                "sssi", name, target, domain, (int64_t) from_file);
+        }
         error = vtrace_sql_end(store, "node", error);
     }
     return error;
@@ -302,8 +346,7 @@ remove_node__(struct vtrace_store *store, const char *name)
     char *error;
     int n;
 
-    error = vtrace_sql_int(store, 0, &used, "SELECT count(*) FROM rules "
-                           "WHERE node = ? AND state < 4", "s", name);
+    error = count_users(store, name, &used);
     if (!error && used) {
         error = xasprintf("node %s: %"PRId64" tasks use it: stop them first",
                           name, used);

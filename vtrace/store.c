@@ -176,6 +176,21 @@ check_request(const struct vtrace_request *request)
     return NULL;
 }
 
+/* ICMP's number depends on the IP version, and users may not care: what is one
+ * OpenFlow match must be one match here. */
+static struct vtrace_match
+normalize(const struct vtrace_match *match)
+{
+    struct vtrace_match m = *match;
+    bool any_src = ipv6_addr_equals(&m.src, &in6addr_any);
+
+    if (m.proto == IPPROTO_ICMP || m.proto == IPPROTO_ICMPV6) {
+        m.proto = IN6_IS_ADDR_V4MAPPED(any_src ? &m.dst : &m.src)
+                  ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+    }
+    return m;
+}
+
 /* Rules and colors. */
 
 static char *
@@ -255,9 +270,10 @@ take_color(struct vtrace_store *store, const char *domain, int64_t now,
 static char *
 add_rule(struct vtrace_store *store, int64_t id,
          enum vtrace_direction direction, const char *domain,
-         const struct vtrace_entry *entry, const struct vtrace_match *match,
+         const struct vtrace_entry *entry, const struct vtrace_match *match_,
          int64_t now, uint32_t random)
 {
+    const struct vtrace_match normal = normalize(match_), *match = &normal;
     char src[INET6_ADDRSTRLEN], dst[INET6_ADDRSTRLEN];
     int64_t color = 0;
     char *error;

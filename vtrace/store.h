@@ -268,10 +268,14 @@ struct vtrace_store_node {
 
 void vtrace_store_nodes_destroy(struct vtrace_store_node *, size_t n);
 
-/* Adds or changes a node. */
+/* Adds a node, or changes one.  The target and domain of a node with rules do
+ * not change. */
 char *vtrace_store_add_node(struct vtrace_store *, const char *name,
                             const char *target, const char *domain,
                             bool from_file) OVS_WARN_UNUSED_RESULT;
+
+/* Returns true if node 'name' may have rules. */
+bool vtrace_store_node_is_used(struct vtrace_store *, const char *name);
 
 /* Removes a node that no task uses. */
 char *vtrace_store_remove_node(struct vtrace_store *, const char *name)

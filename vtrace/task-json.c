@@ -203,15 +203,38 @@ vtrace_request_from_json(const struct json *json,
     return NULL;
 }
 
+/* Returns what 'analysis' says, and that replies were not traced if
+ * 'unwatched' says why: a verdict that is not about a loss is about half of
+ * what was asked then. */
+static struct json *
+analysis_to_json(const struct vtrace_analysis *analysis, bool tenant,
+                 const char *unwatched)
+{
+    struct json *json = vtrace_analysis_to_json(analysis, tenant);
+
+    if (unwatched) {
+        struct json *verdict = shash_find_data(json_object(json), "verdict");
+        const char *kind = vtrace_json_string(verdict, "kind", "");
+
+        put_string(json, "reverse", unwatched);
+        if (!strcmp(kind, "none") || !strcmp(kind, "left")) {
+            put_string(verdict, "replies", "not watched");
+        }
+    }
+    return json;
+}
+
 char *
-vtrace_task_result(const struct vtrace_analysis *analysis)
+vtrace_task_result(const struct vtrace_analysis *analysis,
+                   const char *unwatched)
 {
     struct json *json = json_object_create();
     char *s;
 
-    json_object_put(json, "operator", vtrace_analysis_to_json(analysis,
-                                                              false));
-    json_object_put(json, "tenant", vtrace_analysis_to_json(analysis, true));
+    json_object_put(json, "operator",
+                    analysis_to_json(analysis, false, unwatched));
+    json_object_put(json, "tenant",
+                    analysis_to_json(analysis, true, unwatched));
     s = json_to_string(json, 0);
     json_destroy(json);
     return s;
@@ -225,7 +248,8 @@ merge(struct json *to, const struct json *from, bool brief)
 
     SHASH_FOR_EACH (node, json_object(from)) {
         if (!shash_find(json_object(to), node->name)
-            && (!brief || !strcmp(node->name, "verdict"))) {
+            && (!brief || !strcmp(node->name, "verdict")
+                || !strcmp(node->name, "reverse"))) {
             json_object_put(to, node->name, json_deep_clone(node->data));
         }
     }
@@ -233,13 +257,14 @@ merge(struct json *to, const struct json *from, bool brief)
 
 static void
 put_result(struct json *json, const struct vtrace_task *task, bool tenant,
-           bool brief, const struct vtrace_analysis *analysis)
+           bool brief, const struct vtrace_analysis *analysis,
+           const char *reverse_error)
 {
     struct json *result = NULL;
     const struct json *part;
 
     if (analysis) {
-        result = vtrace_analysis_to_json(analysis, tenant);
+        result = analysis_to_json(analysis, tenant, reverse_error);
         merge(json, result, brief);
     } else if (task->result) {
         result = json_from_string(task->result);
@@ -281,10 +306,9 @@ put_rules(struct json *json, const struct vtrace_task *task)
 }
 
 static const char *
-reverse_state(const struct vtrace_task *task, const char *reverse_error)
+reverse_state(const struct vtrace_task *task)
 {
-    return reverse_error ? reverse_error
-           : task->n_rules < 2 ? "waiting"
+    return task->n_rules < 2 ? "waiting"
            : task->rules[VTRACE_REVERSE].state < VTRACE_RULE_INSTALLED
            ? "deployed"
            : task->rules[VTRACE_REVERSE].state == VTRACE_RULE_INSTALLED
@@ -313,12 +337,12 @@ vtrace_task_to_json(const struct vtrace_task *task, bool tenant, bool brief,
     if (task->reason) {
         put_string(json, "reason", task->reason);
     }
-    if (task->request.both) {
-        put_string(json, "reverse", reverse_state(task, reverse_error));
-    }
     if (!tenant && !brief) {
         put_rules(json, task);
     }
-    put_result(json, task, tenant, brief, analysis);
+    put_result(json, task, tenant, brief, analysis, reverse_error);
+    if (task->request.both && !vtrace_json_string(json, "reverse", NULL)) {
+        put_string(json, "reverse", reverse_state(task));
+    }
     return json;
 }

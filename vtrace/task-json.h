@@ -28,13 +28,15 @@ struct vtrace_analysis;
 
 /* Returns what is stored as the result of a task: the analysis for operators
  * and that for tenants, who do not see underlay and rules.  The caller must
- * free it. */
-char *vtrace_task_result(const struct vtrace_analysis *);
+ * free it.  'unwatched' is why replies were not traced though they should have
+ * been, or NULL. */
+char *vtrace_task_result(const struct vtrace_analysis *,
+                         const char *unwatched);
 
 /* Returns 'task' as JSON, without the path if 'brief' is true, and without
  * what a tenant must not see if 'tenant' is true.  The verdict is that of
  * 'analysis', or of the stored result if that is NULL.  'reverse_error' is why
- * replies are not traced, or NULL. */
+ * replies are not traced, or NULL; the stored result has its own. */
 struct json *vtrace_task_to_json(const struct vtrace_task *task, bool tenant,
                                  bool brief,
                                  const struct vtrace_analysis *analysis,

@@ -179,6 +179,29 @@ succeeded(int64_t id, char *error)
     return true;
 }
 
+/* Returns why the replies to the packets of a task that ends were not traced,
+ * for the caller to free, or NULL if they were, or nobody wanted it. */
+static char *
+why_unwatched(const struct vtrace_tasks *tasks, const struct live *live,
+              const struct vtrace_task *task)
+{
+    const char *why;
+
+    if (!task->request.both) {
+        return NULL;
+    } else if (live->reverse_error) {
+        return xstrdup(live->reverse_error);
+    } else if (task->n_rules < 2) {
+        return xstrdup("no packet came out");
+    } else if (task->rules[VTRACE_REVERSE].state >= VTRACE_RULE_INSTALLED) {
+        return NULL;
+    }
+    vtrace_deployer_status(tasks->deployer,
+                           task->rules[VTRACE_REVERSE].cookie, &why);
+    return xasprintf("the rule for them was not installed in time%s%s",
+                     why ? ": " : "", why ? why : "");
+}
+
 static bool
 end(struct vtrace_tasks *tasks, const struct vtrace_task *task,
     enum vtrace_state state, const char *reason)
@@ -188,7 +211,10 @@ end(struct vtrace_tasks *tasks, const struct vtrace_task *task,
     bool changed;
 
     if (live && task->running) {
-        result = vtrace_task_result(live->analysis);
+        char *unwatched = why_unwatched(tasks, live, task);
+
+        result = vtrace_task_result(live->analysis, unwatched);
+        free(unwatched);
     }
     changed = succeeded(task->id,
                         vtrace_store_end(tasks->store, task->id, state, reason,
@@ -247,6 +273,7 @@ deploy(struct vtrace_tasks *tasks, struct live *live,
         .cookie = rule->cookie,
         .hard_timeout = MIN(lifetime / 1000, VTRACE_FLOW_MAX_TIMEOUT),
     };
+    long long int latest = time_msec() + lifetime;
     char *target;
 
     /* The timeout begins when the rule arrives, which may be as late as the
@@ -258,14 +285,29 @@ deploy(struct vtrace_tasks *tasks, struct live *live,
                                        now))) {
         return false;
     }
+    /* The task's time begins with the forward rule, and for the reverse one
+     * it runs already. */
+    if (rule->direction == VTRACE_FORWARD) {
+        latest += VTRACE_STORE_START_MS;
+    }
     target = node_target(tasks, rule->entry.node, NULL);
     if (target) {
         vtrace_deployer_install(tasks->deployer, target, rule->entry.bridge,
-                                rule->entry.port, &flow);
+                                rule->entry.port, &flow, latest);
         live->began[rule->direction] = true;
     }
     free(target);
     return true;
+}
+
+/* Gives up tracing replies for the reason 'error', which it takes. */
+static void
+set_reverse_error(struct live *live, char *error)
+{
+    VLOG_WARN("task %"PRId64": reverse: %s", live->id, error);
+    free(live->reverse_error);
+    live->reverse_error = error;
+    vtrace_analysis_abandon(live->analysis, VTRACE_REVERSE);
 }
 
 /* Looks how far the installation of a rule that was sent is. */
@@ -294,10 +336,7 @@ check_installed(struct vtrace_tasks *tasks, struct live *live,
         if (rule->direction == VTRACE_FORWARD) {
             return end(tasks, task, VTRACE_FAILED, why);
         }
-        if (!live->reverse_error) {
-            live->reverse_error = xstrdup(why);
-            VLOG_WARN("task %"PRId64": reverse: %s", task->id, why);
-        }
+        set_reverse_error(live, xstrdup(why ? why : "no rule is there"));
         return false;
 
     case VTRACE_OP_INSTALLING:
@@ -333,12 +372,11 @@ find_reverse(struct vtrace_tasks *tasks, struct live *live,
     ovs_strlcpy(entry.node, exit.node, sizeof entry.node);
     ovs_strlcpy(entry.bridge, exit.bridge, sizeof entry.bridge);
     ovs_strlcpy(entry.port, exit.port, sizeof entry.port);
-    vtrace_match_reverse(&exit.match, &match);
+    vtrace_match_replies(&task->request.match, &exit.match, &match);
     error = vtrace_store_add_reverse(tasks->store, task->id, &entry, &match,
                                      time_wall_msec(), random_uint32());
     if (error) {
-        VLOG_WARN("task %"PRId64": reverse: %s", task->id, error);
-        live->reverse_error = error;
+        set_reverse_error(live, error);
         return false;
     }
     return true;
@@ -368,6 +406,7 @@ run_reverse(struct vtrace_tasks *tasks, struct live *live,
             const struct vtrace_task *task)
 {
     const struct vtrace_rule *rule = &task->rules[VTRACE_REVERSE];
+    const char *why;
 
     if (task->n_rules < 2) {
         return find_reverse(tasks, live, task);
@@ -378,6 +417,10 @@ run_reverse(struct vtrace_tasks *tasks, struct live *live,
                && deploy(tasks, live, task, rule);
     } else if (rule->state == VTRACE_RULE_SENT) {
         return check_installed(tasks, live, task, rule);
+    } else if (vtrace_deployer_status(tasks->deployer, rule->cookie, &why)
+               == VTRACE_OP_GONE) {
+        set_reverse_error(live, xstrdup(why ? why : "its rule is gone"));
+        return false;
     }
     set_rule_count(tasks, live, task, VTRACE_REVERSE);
     return false;
@@ -497,6 +540,8 @@ run_ended(struct vtrace_tasks *tasks, const struct vtrace_task *task)
                                                  rule->direction,
                                                  time_wall_msec()));
             vtrace_deployer_forget(tasks->deployer, rule->cookie);
+        } else if (rule->state == VTRACE_RULE_GONE) {
+            vtrace_deployer_forget(tasks->deployer, rule->cookie);
         }
     }
     return changed;
@@ -558,9 +603,35 @@ run_id(struct vtrace_tasks *tasks, int64_t id)
     }
 }
 
+struct unsettled {
+    const int64_t *ids;
+    size_t n;
+};
+
+static bool
+is_unsettled(const struct unsettled *unsettled, int64_t id)
+{
+    for (size_t i = 0; i < unsettled->n; i++) {
+        if (unsettled->ids[i] == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool
+keep_rule(uint64_t cookie, const void *unsettled)
+{
+    enum vtrace_direction direction;
+
+    return is_unsettled(unsettled,
+                        vtrace_store_cookie_task(cookie, &direction));
+}
+
 void
 vtrace_tasks_run(struct vtrace_tasks *tasks)
 {
+    struct unsettled unsettled;
     int64_t *ids;
     char *error;
     size_t n;
@@ -585,18 +656,16 @@ vtrace_tasks_run(struct vtrace_tasks *tasks)
     for (size_t i = 0; i < n; i++) {
         run_id(tasks, ids[i]);
     }
-    /* Tasks that the store itself ended, as expired. */
+    /* Tasks that the store itself ended, as expired, and rules that it knows to
+     * be gone because their time is over. */
+    unsettled = (struct unsettled) { ids, n };
     struct live *live;
     HMAP_FOR_EACH_SAFE (live, node, &tasks->live) {
-        bool found = false;
-
-        for (size_t i = 0; i < n && !found; i++) {
-            found = ids[i] == live->id;
-        }
-        if (!found) {
+        if (!is_unsettled(&unsettled, live->id)) {
             live_destroy(tasks, live);
         }
     }
+    vtrace_deployer_retain(tasks->deployer, keep_rule, &unsettled);
     free(ids);
     tasks->next_run = n ? time_msec() + TICK_MS : LLONG_MAX;
 }

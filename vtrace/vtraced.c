@@ -203,8 +203,14 @@ load_node(struct vtrace_store *store, char *line, int number)
         return xasprintf("%s:%d: \"NAME TARGET [DOMAIN]\" is wanted",
                          nodes_file, number);
     }
-    return vtrace_store_add_node(store, name, target, domain ? domain : "",
-                                 true);
+    char *error = vtrace_store_add_node(store, name, target,
+                                        domain ? domain : "", true);
+    if (error && vtrace_store_node_is_used(store, name)) {
+        VLOG_WARN("%s:%d: %s", nodes_file, number, error);
+        free(error);
+        error = NULL;
+    }
+    return error;
 }
 
 static void

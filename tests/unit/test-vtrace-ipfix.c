@@ -20,6 +20,7 @@
 #include "unit.h"
 
 #include <arpa/inet.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -401,6 +402,55 @@ START_TEST(too_many_templates)
 }
 END_TEST
 
+/* A message with a template of 'n' elements of 'pen' that nobody knows. */
+static void
+put_unknown_template(uint32_t pen, size_t n)
+{
+    size_t start;
+
+    begin_message();
+    start = begin_set(2);
+    put16(400);
+    put16(n);
+    for (size_t i = 0; i < n; i++) {
+        put_element(pen, 1 + i, 4);
+    }
+    end_set(start);
+    end_message();
+}
+
+/* Bytes that are allocated, where that can be told. */
+static size_t
+allocated(void)
+{
+#if defined __GLIBC__ && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 33)
+    return mallinfo2().uordblks;
+#else
+    return 0;
+#endif
+}
+
+/* Elements that only some session has ever named are gone with it. */
+START_TEST(unknown_elements)
+{
+    size_t before = 0;
+
+    for (int i = 0; i < 200; i++) {
+        if (i == 50) {
+            before = allocated();
+        }
+        put_unknown_template(0x10000 + i, VTRACE_IPFIX_MAX_ELEMENTS);
+        ck_assert_ptr_null(vtrace_ipfix_decode(ipfix, msg.data, msg.size));
+        teardown();
+        setup();
+    }
+    ck_assert_uint_lt(allocated(), before + 200000);
+
+    put_unknown_template(0x10000, VTRACE_IPFIX_MAX_ELEMENTS + 1);
+    decode_fails("more than 128 elements");
+}
+END_TEST
+
 /* Of records without any byte there would be no end. */
 START_TEST(empty_template)
 {
@@ -493,6 +543,7 @@ main(void)
     tcase_add_test(tc, every_member);
     tcase_add_test(tc, out_of_range);
     tcase_add_test(tc, foreign);
+    tcase_add_test(tc, unknown_elements);
     tcase_add_test(tc, too_many_templates);
     tcase_add_test(tc, empty_template);
     tcase_add_test(tc, headers);

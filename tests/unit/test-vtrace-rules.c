@@ -444,6 +444,53 @@ START_TEST(test_reverse)
 }
 END_TEST
 
+/* What a task leaves open stays open for its replies. */
+START_TEST(test_replies)
+{
+    struct vtrace_flow flow = example();
+    struct vtrace_match seen = flow.match, asked = flow.match, replies;
+
+    vtrace_match_replies(&asked, &seen, &replies);
+    ck_assert_uint_eq(replies.sport, 80);
+    ck_assert_uint_eq(replies.dport, 1000);
+
+    asked.sport = 0;
+    vtrace_match_replies(&asked, &seen, &replies);
+    ck_assert_uint_eq(replies.sport, 80);
+    ck_assert_uint_eq(replies.dport, 0);
+
+    asked.dport = 0;
+    vtrace_match_replies(&asked, &seen, &replies);
+    ck_assert_uint_eq(replies.sport, 0);
+    ck_assert_uint_eq(replies.proto, IPPROTO_TCP);
+
+    asked.proto = 0;
+    vtrace_match_replies(&asked, &seen, &replies);
+    ck_assert_uint_eq(replies.proto, 0);
+    ck_assert_uint_eq(replies.sport, 0);
+    ck_assert_uint_eq(replies.dport, 0);
+    ck_assert(ipv6_addr_equals(&replies.src, &seen.dst));
+    ck_assert(ipv6_addr_equals(&replies.dst, &seen.src));
+
+    /* A port that was translated. */
+    asked = flow.match;
+    seen.sport = 3000;
+    vtrace_match_replies(&asked, &seen, &replies);
+    ck_assert_uint_eq(replies.sport, 80);
+    ck_assert_uint_eq(replies.dport, 0);
+
+    /* The replies to an address that others may have too. */
+    seen.src.s6_addr[15] ^= 0x80;
+    for (int open = 0; open < 2; open++) {
+        vtrace_match_replies(&asked, &seen, &replies);
+        ck_assert_uint_eq(replies.dport, 3000);
+        ck_assert_uint_eq(replies.proto, IPPROTO_TCP);
+        ck_assert(ipv6_addr_equals(&replies.dst, &seen.src));
+        asked.proto = asked.sport = asked.dport = 0;
+    }
+}
+END_TEST
+
 static Suite *
 suite(void)
 {
@@ -460,6 +507,7 @@ suite(void)
     tcase_add_loop_test(tc, test_bad_option, 0, ARRAY_SIZE(bad_options));
     tcase_add_test(tc, test_incomplete);
     tcase_add_test(tc, test_reverse);
+    tcase_add_test(tc, test_replies);
     return s;
 }
 

@@ -414,6 +414,32 @@ START_TEST(overlap)
 }
 END_TEST
 
+/* Either number of ICMP stands for that of the addresses. */
+START_TEST(overlap_icmp)
+{
+    for (int v6 = 0; v6 < 2; v6++) {
+        struct vtrace_request request = store_request("red", "h1", 0);
+        struct vtrace_task *task;
+        int64_t id;
+
+        request.match.src = request.match.dst;
+        request.match.dst = in6addr_any;
+        request.match.proto = v6 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+        if (v6) {
+            request.match.src.s6_addr[0] = 0xfd;
+        }
+        OK(vtrace_store_create(store, &request, &store_quota, NOW, 1, &id));
+        task = store_get(id);
+        ck_assert_int_eq(task->request.match.proto,
+                         v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+        vtrace_task_destroy(task);
+        request.match.proto = v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
+        store_check_error(vtrace_store_create(store, &request, &store_quota,
+                                              NOW, 1, &id), "traced already");
+    }
+}
+END_TEST
+
 START_TEST(quotas)
 {
     int64_t id = 0;
@@ -481,6 +507,13 @@ START_TEST(nodes)
 
     id = store_create("red", "h1", 80);
     store_check_error(vtrace_store_remove_node(store, "h1"), "1 tasks use it");
+    ck_assert(vtrace_store_node_is_used(store, "h1"));
+    ck_assert(!vtrace_store_node_is_used(store, "h2"));
+    OK(vtrace_store_add_node(store, "h1", "unix:/run/%b.mgmt", "", true));
+    store_check_error(vtrace_store_add_node(store, "h1", "unix:/run/%b.mgmt",
+                                            "other", true), "1 tasks use it");
+    store_check_error(vtrace_store_add_node(store, "h1", "tcp:192.0.2.9:6653",
+                                            "", true), "1 tasks use it");
     OK(vtrace_store_end(store, id, VTRACE_FAILED, "", NULL, NOW));
     OK(vtrace_store_remove_node(store, "h1"));
     store_check_error(vtrace_store_remove_node(store, "h1"), "no such node");
@@ -636,6 +669,7 @@ main(void)
     tcase_add_checked_fixture(tc, store_setup, store_teardown);
     tcase_add_test(tc, isolation);
     tcase_add_test(tc, overlap);
+    tcase_add_test(tc, overlap_icmp);
     tcase_add_test(tc, quotas);
     tcase_add_test(tc, bad_requests);
     tcase_add_test(tc, nodes);
