@@ -153,3 +153,16 @@ zoo_inject_consume_from(struct xlate_ctx *ctx, size_t offset)
         ctx->fate.refused = ctx->fate.last;
     }
 }
+
+/* Translation of the injected packet of 'ctx' is over: makes all of its
+ * datapath actions consume it, those of bridges without records, too. */
+static void
+zoo_inject_end(struct xlate_ctx *ctx)
+{
+    zoo_inject_consume_from(ctx, 0);
+    if (ctx->xin->in_packet_out) {
+        /* Nothing would be executed after an error, and so no record be
+         * taken. */
+        ctx->error = XLATE_OK;
+    }
+}

@@ -534,13 +534,7 @@ zoo_xlate_end(struct xlate_ctx *ctx)
         zoo_record_drop(ctx);
     }
     if (OVS_UNLIKELY(ctx->fate.injected)) {
-        /* Of everything, and also of what leaves no records. */
-        zoo_inject_consume_from(ctx, 0);
-        if (ctx->xin->in_packet_out) {
-            /* Nothing would be executed after an error, and so no record be
-             * taken. */
-            ctx->error = XLATE_OK;
-        }
+        zoo_inject_end(ctx);
     }
 }
 

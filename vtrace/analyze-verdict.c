@@ -717,7 +717,8 @@ vtrace_analysis_exit(const struct vtrace_analysis *an,
     const struct point *point;
 
     HMAP_FOR_EACH (point, node, &flow->points) {
-        if (exits(point) > exits(best)) {
+        if (exits(point) > exits(best)
+            && point->key.reason != VTRACE_REASON_INJECT_DONE) {
             best = point;
         }
     }

@@ -170,7 +170,8 @@ void vtrace_analysis_stop(struct vtrace_analysis *, uint64_t time);
 bool vtrace_analysis_is_complete(const struct vtrace_analysis *analysis);
 
 /* Returns true, and sets '*exit' to where most packets of 'direction' leave,
- * if any left. */
+ * if any left.  Injected packets do not count, as nothing comes back for
+ * them. */
 bool vtrace_analysis_exit(const struct vtrace_analysis *,
                           enum vtrace_direction direction,
                           struct vtrace_exit *exit);

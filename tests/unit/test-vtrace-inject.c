@@ -241,6 +241,19 @@ check(const struct sim_options *o, enum vtrace_verdict_kind kind,
     vtrace_analyzer_destroy(az);
 }
 
+/* Fails unless 'n' packets of 'o' have left where answers may come from. */
+static void
+check_exit(const struct sim_options *o, unsigned int n)
+{
+    struct vtrace_exit exit = { .packets = 0 };
+    struct vtrace_analysis *an;
+    struct vtrace_analyzer *az = sim_run(o, &an);
+
+    ck_assert(vtrace_analysis_exit(an, VTRACE_FORWARD, &exit) == (n > 0));
+    ck_assert_uint_eq(exit.packets, n);
+    vtrace_analyzer_destroy(az);
+}
+
 /* Packets that nobody gets have no answer, and their lack means nothing; that
  * of answers to a few others does. */
 START_TEST(test_verdicts)
@@ -250,11 +263,13 @@ START_TEST(test_verdicts)
                              .n_injected = 100 };
 
     check(&o, VTRACE_VERDICT_NONE, VTRACE_REASON_NONE, 100);
+    check_exit(&o, 0);
     o.both = false;
     check(&o, VTRACE_VERDICT_NONE, VTRACE_REASON_NONE, 100);
     o.both = true;
     o.n_injected = 97;
     check(&o, VTRACE_VERDICT_NONE, VTRACE_REASON_NONE, 97);
+    check_exit(&o, 3);
     o.fault = SIM_SILENT_RECEIVER;
     check(&o, VTRACE_VERDICT_NO_REPLY, VTRACE_REASON_SILENT_RECEIVER, 97);
     o.n_injected = 100;
