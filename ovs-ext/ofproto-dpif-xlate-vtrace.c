@@ -590,6 +590,7 @@ zoo_xlate_input(struct xlate_ctx *ctx, const struct xport *in_port)
 {
     struct flow_tnl *tnl = &ctx->xin->flow.tunnel;
     struct flow_tnl *mask = &ctx->wc->masks.tunnel;
+    bool enabled = zoo_vtrace_is_enabled();
     struct in6_addr local, remote;
     bool geneve;
 
@@ -602,18 +603,18 @@ zoo_xlate_input(struct xlate_ctx *ctx, const struct xport *in_port)
         }
         return;
     } else if (!in_port || !in_port->is_tunnel
-               || (!zoo_vtrace_is_enabled() && !tnl->gbp_id)) {
+               || (!enabled && !tnl->gbp_id)) {
         return;
     }
 
     geneve = tnl->gbp_id && !strcmp(netdev_get_type(in_port->netdev), "geneve");
-    if (!zoo_vtrace_is_enabled() && !geneve) {
+    if (!enabled && !geneve) {
         return;
     }
     mask->gbp_id |= htons(ZOO_COLOR_TRACED);
     local = flow_tnl_dst(tnl);
     remote = flow_tnl_src(tnl);
-    if (tnl->gbp_id & htons(ZOO_COLOR_TRACED) && zoo_vtrace_is_enabled()
+    if (tnl->gbp_id & htons(ZOO_COLOR_TRACED) && enabled
         && zoo_xlate_consents(in_port, &local, &remote)) {
         mask->gbp_id = OVS_BE16_MAX;
         if (tnl->gbp_id & htons(ZOO_COLOR_MASK)) {
