@@ -617,6 +617,7 @@ zoo_xlate_input(struct xlate_ctx *ctx, const struct xport *in_port)
 {
     struct flow_tnl *tnl = &ctx->xin->flow.tunnel;
     struct flow_tnl *mask = &ctx->wc->masks.tunnel;
+    bool enabled = zoo_vtrace_is_enabled();
     struct in6_addr local, remote;
     bool geneve, injected;
 
@@ -636,7 +637,7 @@ zoo_xlate_input(struct xlate_ctx *ctx, const struct xport *in_port)
             zoo_inject_note(ctx, in_port);
         }
         return;
-    } else if (!zoo_vtrace_is_enabled() && !tnl->gbp_id) {
+    } else if (!enabled && !tnl->gbp_id) {
         return;
     }
 
@@ -646,13 +647,13 @@ zoo_xlate_input(struct xlate_ctx *ctx, const struct xport *in_port)
     tnl->gbp_flags &= ~ZOO_GBP_F_INJECTED;
 
     geneve = tnl->gbp_id && !strcmp(netdev_get_type(in_port->netdev), "geneve");
-    if (!zoo_vtrace_is_enabled() && !geneve) {
+    if (!enabled && !geneve) {
         return;
     }
     mask->gbp_id |= htons(ZOO_COLOR_TRACED);
     local = flow_tnl_dst(tnl);
     remote = flow_tnl_src(tnl);
-    if (tnl->gbp_id & htons(ZOO_COLOR_TRACED) && zoo_vtrace_is_enabled()
+    if (tnl->gbp_id & htons(ZOO_COLOR_TRACED) && enabled
         && zoo_xlate_consents(in_port, &local, &remote)) {
         mask->gbp_id = OVS_BE16_MAX;
         if (tnl->gbp_id & htons(ZOO_COLOR_MASK)) {

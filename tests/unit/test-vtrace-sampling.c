@@ -124,27 +124,29 @@ START_TEST(test_actions)
 }
 END_TEST
 
-/* A UDP packet, some of which are in the way of the short computation: they
- * have an 802.1Q header, IP options, padding, are fragments or no IP. */
+/* Some of these are in the way of the short computation: they have an 802.1Q
+ * header, IP options, padding, are fragments or no IP. */
+static const char *const headers[] = {
+    "020000000002020000000001" "0800" "4500003c0001400040110000",
+    "020000000002020000000001" "0800" "4500003c0001400040110000",
+    "020000000002020000000001" "8100000a" "0800"
+        "4500003c0001400040110000",
+    "020000000002020000000001" "0800" "4600003c0001400040110000",
+    "020000000002020000000001" "0800" "450000230001400040110000",
+    "020000000002020000000001" "0800" "4500003c0001200a40110000",
+    "020000000002020000000001" "0800" "450000ff0001400040110000",
+    "020000000002020000000001" "88b5" "4500003c0001400040110000",
+};
+
+/* A UDP packet that begins with 'headers[which]' and has a number 'i'. */
 static struct dp_packet *
-make_packet(uint32_t i)
+make_packet_of(size_t which, uint32_t i)
 {
-    static const char *const headers[] = {
-        "020000000002020000000001" "0800" "4500003c0001400040110000",
-        "020000000002020000000001" "0800" "4500003c0001400040110000",
-        "020000000002020000000001" "8100000a" "0800"
-            "4500003c0001400040110000",
-        "020000000002020000000001" "0800" "4600003c0001400040110000",
-        "020000000002020000000001" "0800" "450000230001400040110000",
-        "020000000002020000000001" "0800" "4500003c0001200a40110000",
-        "020000000002020000000001" "0800" "450000ff0001400040110000",
-        "020000000002020000000001" "88b5" "4500003c0001400040110000",
-    };
     struct dp_packet *packet = dp_packet_new(128);
     struct ofpbuf b;
     struct flow flow;
     char *hex = xasprintf("%s0a0000010a000002" "1388138800280000" "%08"PRIx32,
-                          headers[unit_range(0, ARRAY_SIZE(headers) - 1)], i);
+                          headers[which], i);
 
     ofpbuf_init(&b, 128);
     ck_assert(!*ofpbuf_put_hex(&b, hex, NULL));
@@ -155,6 +157,12 @@ make_packet(uint32_t i)
     ofpbuf_uninit(&b);
     free(hex);
     return packet;
+}
+
+static struct dp_packet *
+make_packet(uint32_t i)
+{
+    return make_packet_of(unit_range(0, ARRAY_SIZE(headers) - 1), i);
 }
 
 /* Returns how many records a point with exponent 'exp' takes of 'packet'. */
@@ -224,6 +232,46 @@ START_TEST(test_runs)
 }
 END_TEST
 
+static void
+set_tso(struct dp_packet *packet)
+{
+#ifdef DP_PACKET_OL_SHIFT_COUNT         /* Since 4.0. */
+    dp_packet_set_tso_segsz(packet, 1400);
+#else
+    dp_packet_hwol_set_tcp_seg(packet);
+#endif
+}
+
+static void
+check_super(void *expected, const struct vtrace_record *r, size_t n)
+{
+    n_records += n;
+    ck_assert_uint_eq(r->flags & VTRACE_F_SUPER, *(uint32_t *) expected);
+}
+
+/* Of a packet that a device is to segment the record says so. */
+START_TEST(test_super)
+{
+    uint32_t flags[] = { 0, VTRACE_F_SUPER };
+    struct zoo_record_point point;
+
+    configure(true);
+    zoo_record_point_init(&point, VTRACE_ROLE_OUT, 5, VTRACE_REASON_NONE);
+    for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+        struct dp_packet *packet = make_packet_of(0, 0);
+
+        if (flags[i]) {
+            set_tso(packet);
+        }
+        n_records = 0;
+        zoo_record_take(&point, packet);
+        vtrace_rings_drain(check_super, &flags[i]);
+        ck_assert_uint_eq(n_records, 1);
+        dp_packet_delete(packet);
+    }
+}
+END_TEST
+
 /* Without a collector nothing is sampled. */
 START_TEST(test_off)
 {
@@ -261,6 +309,7 @@ main(void)
 
     tcase_add_test(tc, test_actions);
     tcase_add_loop_test(tc, test_runs, 0, 8);
+    tcase_add_test(tc, test_super);
     tcase_add_test(tc, test_off);
     return unit_run(suite);
 }
