@@ -37,8 +37,14 @@ VLOG_DEFINE_THIS_MODULE(vtrace_collector);
 /* How much one connection may have read before others have their turn. */
 #define MAX_READS 16
 
+/* How much is logged about peers, which may be anybody. */
+static struct vlog_rate_limit peer_rl = VLOG_RATE_LIMIT_INIT(10, 20);
+
 /* A peer that does not finish its TLS handshake in this time is let go. */
 #define CONNECT_MS 10000
+
+/* How long no connection is taken after one could not be. */
+#define ACCEPT_RETRY_MS 1000
 
 struct listener {
     struct ovs_list node;       /* In struct vtrace_collector's 'listeners'. */
@@ -55,6 +61,7 @@ struct connection {
     struct vtrace_exporter *peer;   /* The same for the analyzer. */
     struct vtrace_ipfix *ipfix;
     long long int since;
+    bool broken;                /* To be closed. */
     uint64_t n_records;
     uint64_t n_messages;
     size_t len;                 /* Bytes in 'buf'. */
@@ -68,6 +75,7 @@ struct vtrace_collector {
     struct ovs_list listeners;
     struct ovs_list connections;
     size_t n_connections;
+    long long int next_accept;  /* No connection is taken before. */
 };
 
 struct vtrace_collector *
@@ -82,6 +90,13 @@ vtrace_collector_create(struct vtrace_analyzer *analyzer,
     ovs_list_init(&collector->listeners);
     ovs_list_init(&collector->connections);
     return collector;
+}
+
+bool
+vtrace_is_shortage(int error)
+{
+    return (error == EMFILE || error == ENFILE || error == ENOBUFS
+            || error == ENOMEM);
 }
 
 static void
@@ -217,6 +232,24 @@ peer_ip(const struct stream *stream)
     return xmemdup0(start, end - start);
 }
 
+/* Has the oldest connections of the node closed if 'conn' is one too many: they
+ * are left from a switch that went away without a word. */
+static void
+close_others(struct connection *conn)
+{
+    struct connection *other;
+    size_t n = 0;
+
+    /* The list begins with the oldest. */
+    LIST_FOR_EACH_REVERSE (other, node, &conn->collector->connections) {
+        if (other->name && !strcmp(other->name, conn->name)
+            && ++n > VTRACE_COLLECTOR_MAX_NODE_CONNECTIONS) {
+            other->broken = true;
+            poll_immediate_wake();
+        }
+    }
+}
+
 /* Finds out which node is at the other end.  Returns 0 or an errno value. */
 static int
 identify(struct connection *conn)
@@ -235,9 +268,10 @@ identify(struct connection *conn)
         const char *peer = stream_get_peer_id(conn->stream);
 
         if (!peer || (name && strcmp(name, peer))) {
-            VLOG_WARN("%s: the certificate is for %s, not for node %s",
-                      stream_get_name(conn->stream), peer ? peer : "nobody",
-                      name ? name : "NAME");
+            VLOG_WARN_RL(&peer_rl,
+                         "%s: the certificate is for %s, not for node %s",
+                         stream_get_name(conn->stream), peer ? peer : "nobody",
+                         name ? name : "NAME");
             return EACCES;
         }
         name = peer;
@@ -246,15 +280,17 @@ identify(struct connection *conn)
     }
     if (!collector->find_node(collector->aux, name, ip, &conn->name,
                               &domain)) {
-        VLOG_WARN("%s: no node is named %s: \"vtrace nodes add\" adds one",
-                  stream_get_name(conn->stream), name ? name : ip);
+        VLOG_WARN_RL(&peer_rl, "%s: no node is named %s: \"vtrace nodes add\" "
+                     "adds one", stream_get_name(conn->stream),
+                     name ? name : ip);
         free(ip);
         return EACCES;
     }
     conn->peer = vtrace_analyzer_exporter(collector->analyzer, conn->name,
                                           domain);
-    VLOG_INFO("%s: records of node %s", stream_get_name(conn->stream),
-              conn->name);
+    VLOG_INFO_RL(&peer_rl, "%s: records of node %s",
+                 stream_get_name(conn->stream), conn->name);
+    close_others(conn);
     free(domain);
     free(ip);
     return 0;
@@ -277,8 +313,8 @@ decode(struct connection *conn)
         error = len ? vtrace_ipfix_decode(conn->ipfix, conn->buf + done, len)
                     : xstrdup("not IPFIX");
         if (error) {
-            VLOG_WARN("%s: node %s: %s", stream_get_name(conn->stream),
-                      conn->name, error);
+            VLOG_WARN_RL(&peer_rl, "%s: node %s: %s",
+                         stream_get_name(conn->stream), conn->name, error);
             free(error);
             retval = EPROTO;
             break;
@@ -297,6 +333,9 @@ connection_run(struct connection *conn)
 {
     int error;
 
+    if (conn->broken) {
+        return EUSERS;
+    }
     stream_run(conn->stream);
     if (!conn->peer) {
         error = identify(conn);
@@ -330,11 +369,15 @@ vtrace_collector_run(struct vtrace_collector *collector)
     struct listener *listener;
 
     LIST_FOR_EACH (listener, node, &collector->listeners) {
-        for (int i = 0; i < 10; i++) {
+        for (int i = 0; i < 10 && time_msec() >= collector->next_accept;
+             i++) {
             struct stream *stream;
             int error = pstream_accept(listener->pstream, &stream);
 
             if (error) {
+                if (vtrace_is_shortage(error)) {
+                    collector->next_accept = time_msec() + ACCEPT_RETRY_MS;
+                }
                 if (error != EAGAIN) {
                     static struct vlog_rate_limit rl
                         = VLOG_RATE_LIMIT_INIT(1, 5);
@@ -352,8 +395,8 @@ vtrace_collector_run(struct vtrace_collector *collector)
         int error = connection_run(conn);
 
         if (error) {
-            VLOG_INFO("%s: %s", stream_get_name(conn->stream),
-                      ovs_retval_to_string(error));
+            VLOG_INFO_RL(&peer_rl, "%s: %s", stream_get_name(conn->stream),
+                         ovs_retval_to_string(error));
             connection_destroy(conn);
         }
     }
@@ -365,8 +408,12 @@ vtrace_collector_wait(struct vtrace_collector *collector)
     struct connection *conn;
     struct listener *listener;
 
-    LIST_FOR_EACH (listener, node, &collector->listeners) {
-        pstream_wait(listener->pstream);
+    if (time_msec() < collector->next_accept) {
+        poll_timer_wait_until(collector->next_accept);
+    } else {
+        LIST_FOR_EACH (listener, node, &collector->listeners) {
+            pstream_wait(listener->pstream);
+        }
     }
     LIST_FOR_EACH (conn, node, &collector->connections) {
         stream_run_wait(conn->stream);

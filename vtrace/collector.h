@@ -41,12 +41,19 @@ struct vtrace_collector;
 
 #define VTRACE_COLLECTOR_MAX_CONNECTIONS 1024
 
+/* Of one node: the oldest are closed. */
+#define VTRACE_COLLECTOR_MAX_NODE_CONNECTIONS 4
+
 /* Finds the node named 'name', or, if that is NULL, with OpenFlow at IP
  * address 'ip'.  Returns false if there is none, else sets '*node' and
  * '*domain', for the caller to free. */
 typedef bool vtrace_find_node_func(void *aux, const char *name,
                                    const char *ip, char **node,
                                    char **domain);
+
+/* Returns true if accept()'s errno value 'error' is for want of something, so
+ * that the connection still waits and trying at once is of no use. */
+bool vtrace_is_shortage(int error);
 
 struct vtrace_collector *vtrace_collector_create(struct vtrace_analyzer *,
                                                  vtrace_find_node_func *,

@@ -48,6 +48,10 @@
 
 VLOG_DEFINE_THIS_MODULE(vtrace_control);
 
+/* How long no connection is taken after one could not be, for want of file
+ * descriptors for example. */
+#define ACCEPT_RETRY_MS 1000
+
 struct client {
     struct ovs_list node;       /* In struct vtrace_control's 'clients'. */
     struct jsonrpc *rpc;
@@ -62,6 +66,7 @@ struct vtrace_control {
     struct vtrace_context *context;
     char *path;
     int fd;
+    long long int next_accept;  /* No connection is taken before. */
     struct ovs_list clients;
     size_t n_clients;
 };
@@ -104,6 +109,7 @@ vtrace_control_create(const char *path, struct vtrace_context *context,
     control->context = context;
     control->path = xstrdup(path);
     control->fd = fd;
+    control->next_accept = 0;
     control->n_clients = 0;
     ovs_list_init(&control->clients);
     *controlp = control;
@@ -464,9 +470,24 @@ vtrace_control_run(struct vtrace_control *control)
     struct client *client;
 
     for (int i = 0; i < 10; i++) {
-        int fd = accept(control->fd, NULL, NULL);
+        int fd;
 
+        if (time_msec() < control->next_accept) {
+            break;
+        }
+        fd = accept(control->fd, NULL, NULL);
         if (fd < 0) {
+            int error = errno;
+
+            if (error != EAGAIN && error != EINTR) {
+                static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(1, 5);
+
+                VLOG_WARN_RL(&rl, "%s: %s", control->path,
+                             ovs_strerror(error));
+            }
+            if (vtrace_is_shortage(error)) {
+                control->next_accept = time_msec() + ACCEPT_RETRY_MS;
+            }
             break;
         }
         accept_client(control, fd);
@@ -481,7 +502,11 @@ vtrace_control_wait(struct vtrace_control *control)
 {
     struct client *client;
 
-    poll_fd_wait(control->fd, POLLIN);
+    if (time_msec() < control->next_accept) {
+        poll_timer_wait_until(control->next_accept);
+    } else {
+        poll_fd_wait(control->fd, POLLIN);
+    }
     LIST_FOR_EACH (client, node, &control->clients) {
         jsonrpc_wait(client->rpc);
         if (!jsonrpc_get_backlog(client->rpc)) {

@@ -20,8 +20,8 @@
 /* Decodes IPFIX messages (RFC 7011) into VTrace's records, by libfixbuf.
  *
  * A decoder holds the templates of one transport session.  All decoders belong
- * to one thread.  They take any bytes: what is not IPFIX is an error, records whose
- * members are out of range are counted and left out. */
+ * to one thread.  They take any bytes: what is not IPFIX is an error, records
+ * whose members are out of range are counted and left out. */
 
 #include <stddef.h>
 #include <stdint.h>

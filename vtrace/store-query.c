@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "openvswitch/util.h"
+#include "openvswitch/vconn.h"
 #include "packets.h"
 #include "util.h"
 #include "vtrace/store-sql.h"
@@ -318,8 +319,11 @@ vtrace_store_add_node(struct vtrace_store *store, const char *name,
     if (!error && *domain) {
         error = check_node_name("domain", domain);
     }
-    if (!error && (!len || len > 255 || strcspn(target, " \t\r\n") != len)) {
-        error = xasprintf("node %s: %s is not an OpenFlow target", name,
+    /* ovs-ofctl takes the names of local bridges too. */
+    if (!error && (!len || len > 255 || strcspn(target, " \t\r\n") != len
+                   || vconn_verify_name(target))) {
+        error = xasprintf("node %s: %s is not an OpenFlow target, such as "
+                          "tcp:IP:PORT, ssl:IP:PORT or unix:PATH", name,
                           target);
     }
     if (!error) {

@@ -19,6 +19,7 @@
 
 #include <arpa/inet.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "openvswitch/dynamic-string.h"
@@ -203,6 +204,21 @@ vtrace_request_from_json(const struct json *json,
     return NULL;
 }
 
+/* Copies the members of 'from' that 'to' does not have. */
+static void
+merge(struct json *to, const struct json *from, bool brief)
+{
+    struct shash_node *node;
+
+    SHASH_FOR_EACH (node, json_object(from)) {
+        if (!shash_find(json_object(to), node->name)
+            && (!brief || !strcmp(node->name, "verdict")
+                || !strcmp(node->name, "reverse"))) {
+            json_object_put(to, node->name, json_deep_clone(node->data));
+        }
+    }
+}
+
 /* Returns what 'analysis' says, and that replies were not traced if
  * 'unwatched' says why: a verdict that is not about a loss is about half of
  * what was asked then. */
@@ -229,30 +245,43 @@ vtrace_task_result(const struct vtrace_analysis *analysis,
                    const char *unwatched)
 {
     struct json *json = json_object_create();
-    char *s;
+    struct json *brief = json_object_create();
+    struct ds s = DS_EMPTY_INITIALIZER;
 
-    json_object_put(json, "operator",
-                    analysis_to_json(analysis, false, unwatched));
-    json_object_put(json, "tenant",
-                    analysis_to_json(analysis, true, unwatched));
-    s = json_to_string(json, 0);
+    for (int tenant = 0; tenant < 2; tenant++) {
+        const char *name = tenant ? "tenant" : "operator";
+        struct json *whole = analysis_to_json(analysis, tenant, unwatched);
+        struct json *part = json_object_create();
+
+        merge(part, whole, true);
+        json_object_put(json, name, whole);
+        json_object_put(brief, name, part);
+    }
+    json_to_ds(brief, 0, &s);
+    ds_put_char(&s, '\n');
+    json_to_ds(json, 0, &s);
+    json_destroy(brief);
     json_destroy(json);
-    return s;
+    return ds_steal_cstr(&s);
 }
 
-/* Copies the members of 'from' that 'to' does not have. */
-static void
-merge(struct json *to, const struct json *from, bool brief)
+/* Returns the JSON in 'result', which vtrace_task_result() made: the whole, or
+ * only its first line, since there may be many in a list.  One that an earlier
+ * version made has no first line. */
+static struct json *
+parse_result(const char *result, bool brief)
 {
-    struct shash_node *node;
+    const char *end = strchr(result, '\n');
+    struct json *json;
+    char *line;
 
-    SHASH_FOR_EACH (node, json_object(from)) {
-        if (!shash_find(json_object(to), node->name)
-            && (!brief || !strcmp(node->name, "verdict")
-                || !strcmp(node->name, "reverse"))) {
-            json_object_put(to, node->name, json_deep_clone(node->data));
-        }
+    if (!end || !brief) {
+        return json_from_string(end ? end + 1 : result);
     }
+    line = xmemdup0(result, end - result);
+    json = json_from_string(line);
+    free(line);
+    return json;
 }
 
 static void
@@ -267,7 +296,7 @@ put_result(struct json *json, const struct vtrace_task *task, bool tenant,
         result = analysis_to_json(analysis, tenant, reverse_error);
         merge(json, result, brief);
     } else if (task->result) {
-        result = json_from_string(task->result);
+        result = parse_result(task->result, brief);
         part = vtrace_json_member(result, tenant ? "tenant" : "operator",
                                   JSON_OBJECT);
         if (part) {

@@ -172,7 +172,11 @@ static bool
 succeeded(int64_t id, char *error)
 {
     if (error) {
-        VLOG_WARN("task %"PRId64": %s", id, error);
+        /* What fails, because the disk is full for example, is tried again
+         * with each tick. */
+        static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(1, 5);
+
+        VLOG_WARN_RL(&rl, "task %"PRId64": %s", id, error);
         free(error);
         return false;
     }

@@ -283,7 +283,10 @@ parse_id(const char *s)
 {
     long long int id;
 
-    die_if(vtrace_task_parse_number("ID", s, 1, INT32_MAX, "", &id));
+    if (!str_to_llong(s, 10, &id) || id < 1 || id > INT32_MAX) {
+        ovs_fatal(0, "%s: not the number of a task; \"vtrace list\" lists them",
+                  s);
+    }
     return id;
 }
 

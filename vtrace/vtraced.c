@@ -23,6 +23,7 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "command-line.h"
 #include "daemon.h"
@@ -54,6 +55,9 @@ VLOG_DEFINE_THIS_MODULE(vtraced);
 #ifdef ZOO_OVS_3_1_0
 #define daemonize_start(DATAPATH, HARDWARE) daemonize_start(DATAPATH)
 #endif
+
+/* Files that may be open: records from and OpenFlow to many switches, users. */
+#define MAX_FILES 8192
 
 static char *store_file;
 static char *control_path;
@@ -184,6 +188,22 @@ die_if(char *error)
 {
     if (error) {
         ovs_fatal(0, "%s", error);
+    }
+}
+
+/* Connections of all switches and users need more file descriptors than a
+ * process usually has. */
+static void
+raise_file_limit(void)
+{
+    struct rlimit limit;
+
+    if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < MAX_FILES) {
+        limit.rlim_cur = MIN(limit.rlim_max, MAX_FILES);
+        if (setrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur < MAX_FILES) {
+            VLOG_INFO("no more than %lu files can be open, %d would be better",
+                      (unsigned long int) limit.rlim_cur, MAX_FILES);
+        }
     }
 }
 
@@ -360,6 +380,7 @@ main(int argc, char *argv[])
                                                ovs_rundir()));
     }
 
+    raise_file_limit();
     daemonize_start(false, false);
     die_if(vtrace_tenants_load(tenants_file, &context.tenants));
     die_if(vtrace_store_open(store_file, random_uint32(), &context.store));

@@ -27,6 +27,7 @@
 
 #include "byte-order.h"
 #include "openflow/openflow.h"
+#include "openvswitch/json.h"
 #include "openvswitch/poll-loop.h"
 #include "socket-util.h"
 #include "timeval.h"
@@ -34,7 +35,9 @@
 #include "vtrace-store-fixture.h"
 #include "vtrace/analyze.h"
 #include "vtrace/deployer.h"
+#include "vtrace/task-json.h"
 #include "vtrace/tasks.h"
+#include "vtrace/vtrace-json.h"
 
 /* Message types, of any version of OpenFlow. */
 #define HELLO 0
@@ -204,6 +207,38 @@ START_TEST(expired_rules)
 }
 END_TEST
 
+/* A list of tasks does without the rest of a result. */
+START_TEST(brief_results)
+{
+    const struct vtrace_analyzer_config config = VTRACE_ANALYZER_CONFIG_INIT;
+    struct vtrace_analyzer *analyzer = vtrace_analyzer_create(&config);
+    struct vtrace_analysis *analysis = vtrace_analysis_create(analyzer, 1);
+    int64_t id = store_create("red", "h1", 80);
+    struct vtrace_task *task = store_get(id);
+
+    task->request.both = true;
+    task->result = vtrace_task_result(analysis, "for a reason");
+    for (int brief = 0; brief < 2; brief++) {
+        struct json *json = vtrace_task_to_json(task, true, brief, NULL, NULL);
+        const struct json *verdict = vtrace_json_member(json, "verdict",
+                                                        JSON_OBJECT);
+
+        ck_assert_str_eq(vtrace_json_string(verdict, "kind", ""),
+                         "inconclusive");
+        ck_assert_str_eq(vtrace_json_string(json, "reverse", ""),
+                         "for a reason");
+        ck_assert_int_eq(vtrace_json_member(json, "hops", JSON_ARRAY) != NULL,
+                         !brief);
+        json_destroy(json);
+        /* It is not even read. */
+        strcpy(strchr(task->result, '\n') + 1, "?");
+    }
+    vtrace_task_destroy(task);
+    vtrace_analysis_destroy(analysis);
+    vtrace_analyzer_destroy(analyzer);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -213,5 +248,6 @@ main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, echoes);
     tcase_add_test(tc, expired_rules);
+    tcase_add_test(tc, brief_results);
     return unit_run(suite);
 }

@@ -521,6 +521,8 @@ START_TEST(nodes)
                 "only letters");
     store_check_error(vtrace_store_add_node(store, "h1", "tcp: a", "", false),
                 "not an OpenFlow target");
+    store_check_error(vtrace_store_add_node(store, "h1", "br-int", "", false),
+                "not an OpenFlow target");
     OK(vtrace_store_add_node(store, "h2", "ssl:192.0.2.2:6653", "", true));
     OK(vtrace_store_nodes(store, "h2", &list, &n));
     ck_assert_int_eq(n, 1);
