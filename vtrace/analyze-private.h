@@ -20,6 +20,8 @@
 /* What the analyzer's files share.
  *
  *   analyze.c          who listens for what; packets until they are judged
+ *   analyze-heard.c    how far, and since when, nodes have been heard
+ *   analyze-group.c    which observations are one packet
  *   analyze-packet.c   what became of one packet
  *   analyze-verdict.c  what the packets together say
  *   analyze-json.c     the same for programs */
@@ -280,10 +282,50 @@ uint64_t vtrace_flow_complete(const struct flow_state *flow,
 
 void vtrace_observation_free(struct vtrace_analyzer *, struct observation *);
 
-/* analyze-packet.c: takes the packets that entered until 'until' out of
+/* analyze-group.c: takes the packets that entered until 'until' out of
  * 'group' and judges them.  Updates 'first' and 'n' of 'group'. */
 void vtrace_group_judge(struct vtrace_analyzer *, struct flow_state *,
                         struct group *, uint64_t until);
+
+/* analyze-packet.c */
+
+/* Observations of one packet that are looked at. */
+#define MAX_PACKET 64
+
+/* What one packet left in one switch, from its reception on. */
+struct visit {
+    int first, n;               /* In packet's 'sorted'. */
+    bool reached;               /* By a tunnel, or the entry. */
+};
+
+struct packet {
+    struct observation *sorted[MAX_PACKET];     /* By switch, then time. */
+    struct observation *path[MAX_PACKET];       /* As the packet went. */
+    struct visit visits[MAX_PACKET];
+    int n, n_path, n_visits;
+    uint64_t entry;             /* Time. */
+};
+
+static inline bool
+vtrace_is_entry(const struct observation *o)
+{
+    return (o->point->key.role == VTRACE_ROLE_IN
+            && o->point->key.flags & VTRACE_F_ENTRY);
+}
+
+/* Returns true if a packet comes into the switch at 'point'.  What comes
+ * through a patch port has been there before. */
+static inline bool
+vtrace_is_reception(const struct point *point)
+{
+    return (point->key.role == VTRACE_ROLE_IN
+            && point->key.port_class != VTRACE_PORT_PATCH);
+}
+
+/* Counts what became of the packet with the observations 'sorted', in any
+ * order, and 'entry'. */
+void vtrace_packet_judge(struct vtrace_analyzer *, struct flow_state *,
+                         struct packet *);
 
 /* Returns true if 'in' can be the other end of the tunnel to which 'out'
  * sends. */
