@@ -147,13 +147,15 @@ next_sport(const struct run *in, const struct run *out, size_t *i, size_t *j,
 }
 
 /* Sets how much later, by the clocks, 'in' is than 'out', from the first
- * packet at both of each outer source port: less if none was lost before. */
+ * packet at both of each outer source port: less if none was lost before.
+ * More than 'max_delay' is not believed. */
 static void
 set_bias(const struct run *in, const struct run *out, uint64_t max_delay)
 {
     struct run in_part, out_part;
     struct point *point = in->point;
     int64_t least = INT64_MAX;
+    bool any = false;
     size_t i = 0, j = 0;
 
     if (point->has_bias) {
@@ -162,12 +164,19 @@ set_bias(const struct run *in, const struct run *out, uint64_t max_delay)
     while (next_sport(in, out, &i, &j, &in_part, &out_part)) {
         int64_t bias = in_part.m[0].o->time - out_part.m[0].o->time;
 
+        any = true;
         if (llabs(bias) < (int64_t) max_delay) {
             least = MIN(least, bias);
         }
     }
-    point->has_bias = true;
-    point->bias = least < INT64_MAX ? least - BIAS_SLACK : 0;
+    if (any) {
+        point->has_bias = true;
+        if (least < INT64_MAX) {
+            point->bias = least - BIAS_SLACK;
+        } else {
+            out->point->edge->unsynchronized = true;
+        }
+    }
 }
 
 /* Gives each observation in 'in' the packet of one in 'out', which sent into
@@ -320,7 +329,7 @@ judge_match(struct vtrace_analyzer *az, struct flow_state *flow,
             o->point->orphans++;
             o->point->orphan_payload += o->payload;
         }
-        vtrace_observation_free(az, o);
+        vtrace_observation_free(az, flow, o);
     }
 }
 

@@ -129,12 +129,18 @@ get_sport(struct edge *edge, uint16_t sport)
 }
 
 static void
+sport_sent(struct sport_stats *ss, uint64_t time)
+{
+    ss->first_sent = ss->sent++ ? MIN(ss->first_sent, time) : time;
+}
+
+static void
 edge_lost(struct edge *edge, const struct observation *out)
 {
     struct sport_stats *ss = get_sport(edge, out->sport);
 
+    sport_sent(ss, out->time);
     edge->sent++;
-    ss->sent++;
     ss->lost++;
     /* Packets that repeat come digest by digest, not by time. */
     if (out->time > ss->last_received) {
@@ -163,13 +169,13 @@ edge_received(struct edge *edge, const struct observation *out)
     edge->last_received = MAX(edge->last_received, out->time);
     edge->last_sport = out->sport;
     edge->max_received_len = MAX(edge->max_received_len, out->len);
-    ss->sent++;
+    sport_sent(ss, out->time);
     ss->received++;
     ss->last_received = MAX(ss->last_received, out->time);
     if (ss->run && out->time > ss->run_begin) {
-        if (ss->run >= MIN_EVIDENCE) {
-            edge->healed += ss->run;
-        }
+        ss->healed += ss->run;
+        ss->n_healed++;
+        ss->healed_begin = ss->run_begin;
         ss->run = 0;
     }
 }
@@ -229,15 +235,17 @@ was_received(const struct flow_state *flow, const struct packet *p,
     return false;
 }
 
-/* Returns true if the receiver of 'out' would have told by now. */
+/* Returns true if who knows what became of 'p' after 'o' would have told by
+ * now. */
 static bool
-receiver_was_heard(const struct flow_state *flow, const struct packet *p,
-                   const struct observation *out)
+was_heard(const struct flow_state *flow, const struct packet *p,
+          const struct observation *o)
 {
-    const struct vtrace_exporter *to = vtrace_edge_target(flow, out->point);
+    const struct vtrace_exporter *who
+        = (o->point->edge ? vtrace_edge_target(flow, o->point)
+           : o->point->fn->node);
 
-    return to && (vtrace_flow_complete(flow, to)
-                  >= p->entry + flow->analysis->analyzer->config.max_delay);
+    return who && vtrace_flow_was_heard(flow, who, p->entry);
 }
 
 /* Follows the packet from the entry on, tunnel by tunnel. */
@@ -275,7 +283,7 @@ find_path(struct vtrace_analyzer *az, struct flow_state *flow,
             edge_received(edge, out);
         } else if (out->flags & OBS_TOO_LONG) {
             /* It was not sent. */
-        } else if (receiver_was_heard(flow, p, out)) {
+        } else if (was_heard(flow, p, out)) {
             edge_lost(edge, out);
         }
     }
@@ -334,18 +342,20 @@ count_end(struct flow_state *flow, struct packet *p)
     struct observation *end = find_end(p);
     struct point *point = end->point;
 
-    if (point->key.role == VTRACE_ROLE_DROP
-        || (point->key.role == VTRACE_ROLE_CHECKPOINT
-            && !(point->key.flags & VTRACE_F_PASSED) && point->key.reason)) {
+    if (point->key.role == VTRACE_ROLE_DROP) {
         point->dropped++;
     } else if (end->flags & OBS_DOWN) {
         point->down++;
     } else if (end->flags & OBS_TOO_LONG) {
         point->too_long++;
-    } else if (point->edge && !receiver_was_heard(flow, p, end)) {
+    } else if (!was_heard(flow, p, end)) {
         point->unheard++;
         flow->unjudged++;
         flow->seen--;
+    } else if (point->key.role == VTRACE_ROLE_CHECKPOINT
+               && !(point->key.flags & VTRACE_F_PASSED)
+               && point->key.reason) {
+        point->dropped++;
     } else {
         point->vanished++;
     }
