@@ -114,7 +114,6 @@ void
 vtrace_heard_record(struct flow_node *fn, uint64_t time)
 {
     fn->received++;
-    fn->recent++;
     fn->total++;
     if (time <= fn->watermark && fn->missing) {
         fn->missing--;          /* It was late, not lost. */
@@ -156,7 +155,7 @@ end_session(struct vtrace_analyzer *az, struct vtrace_exporter *node)
 
             if (fn) {
                 fn->missing_before = fn->missing;
-                fn->received = fn->recent;
+                fn->received = 0;
             }
         }
     }
@@ -166,17 +165,6 @@ void
 vtrace_analyzer_connected(struct vtrace_analyzer *az,
                           struct vtrace_exporter *node)
 {
-    struct vtrace_analysis *an;
-
-    LIST_FOR_EACH (an, node, &az->analyses) {
-        for (int i = 0; i < VTRACE_N_DIRECTIONS; i++) {
-            struct flow_node *fn = vtrace_flow_node(&an->flows[i], node);
-
-            if (fn) {
-                fn->recent = 0;
-            }
-        }
-    }
     end_session(az, node);
     node->announced = true;
 }
@@ -190,16 +178,11 @@ begin_era(struct vtrace_exporter *node)
 
 /* 'w' is the first watermark of a session. */
 static void
-begin_session(struct vtrace_exporter *node, const struct vtrace_watermark *w,
-              uint64_t now)
+begin_session(struct vtrace_exporter *node, const struct vtrace_watermark *w)
 {
-    uint64_t from = node->last_complete;
-
-    if (from > w->time) {
-        /* The clock was set back, too. */
-        from = w->time - MIN(w->time, now - MIN(now, node->heard));
-    }
-    add_gap(node, from, w->time);
+    /* If the clock was set back, too, who knows how long the gap is? */
+    add_gap(node, node->last_complete < w->time ? node->last_complete : 0,
+            w->time);
     begin_era(node);
     node->session = w->session;
     node->has_session = true;
@@ -217,7 +200,6 @@ color_watermark(struct vtrace_exporter *node,
     if (fn) {
         fn->watermark = w->time;
         fn->era = node->era;
-        fn->recent = 0;
         fn->missing = fn->missing_before + (sent > fn->received
                                             ? sent - fn->received : 0);
     }
@@ -236,7 +218,7 @@ vtrace_analyzer_watermark(struct vtrace_analyzer *az,
         end_session(az, node);
     }
     if (!node->has_session) {
-        begin_session(node, w, now);
+        begin_session(node, w);
     } else if (w->time < node->last_watermark) {
         begin_era(node);
     }

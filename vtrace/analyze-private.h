@@ -220,7 +220,6 @@ struct flow_node {
     uint64_t watermark;         /* Of the color, in 'era' of the node. */
     unsigned int era;
     uint64_t received;          /* Records in this session. */
-    uint64_t recent;            /* Records since the last watermark. */
     uint64_t total;             /* Records. */
     uint64_t packets;           /* Judged packets that were here. */
     uint64_t last_packet;       /* The last one: flow's 'seen' then. */

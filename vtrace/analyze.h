@@ -123,8 +123,8 @@ bool vtrace_analysis_listen(struct vtrace_analysis *analysis,
                             const char *entry);
 
 /* A new connection of 'exporter' begins, in which its watermarks count anew.
- * Without this the first watermark says so, what it counts that did not arrive
- * is another task's, and which records came before is not known exactly. */
+ * Without this the first watermark says so, and nobody knows of what it counts
+ * how much is missing. */
 void vtrace_analyzer_connected(struct vtrace_analyzer *,
                                struct vtrace_exporter *exporter);
 
