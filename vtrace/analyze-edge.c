@@ -41,13 +41,19 @@ get_sport(struct edge *edge, uint16_t sport)
     return ss;
 }
 
+static void
+sport_sent(struct sport_stats *ss, uint64_t time)
+{
+    ss->first_sent = ss->sent++ ? MIN(ss->first_sent, time) : time;
+}
+
 void
 vtrace_edge_lost(struct edge *edge, const struct observation *out)
 {
     struct sport_stats *ss = get_sport(edge, out->sport);
 
+    sport_sent(ss, out->time);
     edge->sent++;
-    ss->sent++;
     ss->lost++;
     /* Packets that repeat come digest by digest, not by time. */
     if (out->time > ss->last_received) {
@@ -76,13 +82,13 @@ vtrace_edge_received(struct edge *edge, const struct observation *out)
     edge->last_received = MAX(edge->last_received, out->time);
     edge->last_sport = out->sport;
     edge->max_received_len = MAX(edge->max_received_len, out->len);
-    ss->sent++;
+    sport_sent(ss, out->time);
     ss->received++;
     ss->last_received = MAX(ss->last_received, out->time);
     if (ss->run && out->time > ss->run_begin) {
-        if (ss->run >= MIN_EVIDENCE) {
-            edge->healed += ss->run;
-        }
+        ss->healed += ss->run;
+        ss->n_healed++;
+        ss->healed_begin = ss->run_begin;
         ss->run = 0;
     }
 }

@@ -20,6 +20,8 @@
 /* What the analyzer's files share.
  *
  *   analyze.c          who listens for what; packets until they are judged
+ *   analyze-heard.c    how far, and since when, nodes have been heard
+ *   analyze-group.c    which observations are one packet
  *   analyze-packet.c   what became of one packet
  *   analyze-edge.c     what became of packets between two switches
  *   analyze-verdict.c  what the packets together say
@@ -36,7 +38,11 @@
 #define MAX_POINTS 1024
 #define MAX_SPORTS 64           /* Per edge. */
 #define MAX_SAMPLES 512         /* Delays kept per edge. */
-#define MAX_GROUP 8192          /* Observations with one digest. */
+#define MAX_GROUP 32768         /* Observations with one digest. */
+
+/* Limits per node, the first one as the exporter has it. */
+#define MAX_ENDPOINTS 256
+#define MAX_GAPS 8              /* What is beyond joins its neighbor. */
 
 /* Later times are not believed, so that times can be added and subtracted. */
 #define MAX_TIME (INT64_MAX / 4)
@@ -56,14 +62,38 @@ struct vtrace_domain {
     struct flow_state *flows[VTRACE_COLOR_MAX + 1];
 };
 
+/* A time for which records may be missing, and nothing says how many: after
+ * 'from', until 'to'. */
+struct gap {
+    uint64_t from, to;
+};
+
 struct vtrace_exporter {
     struct hmap_node hmap_node; /* In analyzer's 'nodes'. */
     struct vtrace_domain *domain;
     char *name;
     unsigned int index;
-    uint64_t watermark;         /* Of color 0: complete for every color. */
     uint64_t heard;             /* 'now' of the last watermark. */
     bool connected;             /* Any watermark so far? */
+
+    struct ovs_list endpoints;  /* Contains struct endpoint, least recently
+                                 * named first. */
+    size_t n_endpoints;
+
+    /* analyze-heard.c: */
+    bool announced;             /* All of this session has been heard. */
+    uint32_t session;           /* If 'has_session'. */
+    uint32_t last_session;      /* The one before, if 'has_last_session'. */
+    bool has_session, has_last_session;
+    unsigned int era;           /* Another one for each session, and when the
+                                 * clock is set back: what earlier watermarks
+                                 * said is void. */
+    uint64_t watermark;         /* Of color 0: complete for every color. */
+    uint64_t last_watermark;    /* Of any color. */
+    uint64_t last_complete;     /* 'watermark' of any era. */
+    struct hmap counts;         /* Contains struct color_count. */
+    struct gap gaps[MAX_GAPS];  /* In the order in which they were found. */
+    size_t n_gaps;
 };
 
 /* One packet at one point. */
@@ -98,7 +128,11 @@ struct group {
 struct sport_stats {
     uint16_t sport;             /* 0: all that found no place. */
     uint32_t run;               /* Lost ones since the last received one. */
-    uint64_t run_begin;         /* Time of the first of them. */
+    uint32_t healed;            /* Lost in runs that ended with a success. */
+    uint32_t n_healed;          /* Such runs. */
+    uint64_t run_begin;         /* Time of the first of 'run'. */
+    uint64_t healed_begin;      /* The same for the last one that healed. */
+    uint64_t first_sent;        /* Time. */
     uint64_t last_received;     /* Time. */
     uint64_t sent, received, lost;
 };
@@ -108,12 +142,14 @@ struct edge {
     struct vtrace_exporter *to;     /* NULL if not known. */
     uint64_t sent, received;
     uint64_t since_lost;        /* Received since the last lost packet. */
-    uint64_t healed;            /* Lost in runs that ended with a success. */
     uint64_t first_lost, last_lost, last_received;      /* Times. */
     uint64_t lost_payload;      /* Bytes. */
     uint32_t max_received_len;
     uint32_t lost_by_len[EDGE_N_LENS];  /* By 'len' / EDGE_LEN. */
     uint16_t last_sport;
+    bool unsynchronized;        /* Packets that repeat cannot be matched by
+                                 * time: clocks are too far apart, or so many
+                                 * packets were lost. */
 
     struct sport_stats sports[MAX_SPORTS];
     unsigned int n_sports;
@@ -183,8 +219,9 @@ struct point {
 /* A node as a direction of a task sees it. */
 struct flow_node {
     struct vtrace_exporter *node;
-    uint64_t watermark;         /* Of the color. */
-    uint64_t received;          /* Records since the start of 'session'. */
+    uint64_t watermark;         /* Of the color, in 'era' of the node. */
+    unsigned int era;
+    uint64_t received;          /* Records in this session. */
     uint64_t total;             /* Records. */
     uint64_t packets;           /* Judged packets that were here. */
     uint64_t last_packet;       /* The last one: flow's 'seen' then. */
@@ -192,8 +229,7 @@ struct flow_node {
                                  * in this session and, if not the current
                                  * one, in earlier ones. */
     uint64_t missing_before;
-    uint32_t session;
-    bool has_session;
+    uint64_t dropped;           /* Received, and beyond limits. */
 };
 
 /* One direction of a task. */
@@ -220,8 +256,10 @@ struct flow_state {
     uint64_t orphans;           /* Observations that belong to no entry. */
     uint64_t repeats;           /* Packets with the digest of another. */
     uint64_t super;             /* Packets that are to be segmented. */
-    uint64_t overflow;          /* Records beyond MAX_POINTS, MAX_TIME, or
-                                 * what memory allows. */
+    uint64_t overflow;          /* Records beyond MAX_POINTS, MAX_GROUP,
+                                 * MAX_TIME, or what memory allows. */
+    uint64_t crowded;           /* Those beyond MAX_GROUP. */
+    uint32_t n_observations;
 };
 
 struct vtrace_analysis {
@@ -243,6 +281,7 @@ struct match {
 
 struct endpoint {
     struct hmap_node node;      /* In analyzer's 'endpoints'. */
+    struct ovs_list list_node;  /* In owner's 'endpoints'. */
     struct in6_addr address;
     struct vtrace_exporter *owner;
 };
@@ -278,17 +317,90 @@ bool vtrace_clock_offset(const struct vtrace_analyzer *,
                          const struct vtrace_exporter *b, int64_t *offset);
 struct flow_node *vtrace_flow_node(const struct flow_state *,
                                    const struct vtrace_exporter *);
+struct flow_node *vtrace_flow_node_get(struct flow_state *,
+                                       struct vtrace_exporter *);
+void vtrace_observation_free(struct vtrace_analyzer *, struct flow_state *,
+                             struct observation *);
+
+/* analyze-heard.c */
+
+void vtrace_heard_init(struct vtrace_exporter *);
+void vtrace_heard_uninit(struct vtrace_exporter *);
+
+/* From now on somebody listens for 'color': what nodes of 'domain' have
+ * counted before was another task's. */
+void vtrace_heard_listen(struct vtrace_analyzer *,
+                         const struct vtrace_domain *domain, uint16_t color);
+
+/* A record with 'time' came from the node. */
+void vtrace_heard_record(struct flow_node *, uint64_t time);
 
 /* How far 'flow' has heard everything from 'node'. */
 uint64_t vtrace_flow_complete(const struct flow_state *flow,
                               const struct vtrace_exporter *node);
 
-void vtrace_observation_free(struct vtrace_analyzer *, struct observation *);
+/* Returns true if 'flow' has all records of 'node' of packets that entered at
+ * 'entry', or knows how many are missing. */
+bool vtrace_flow_was_heard(const struct flow_state *flow,
+                           const struct vtrace_exporter *node,
+                           uint64_t entry);
 
-/* analyze-packet.c: takes the packets that entered until 'until' out of
+/* Returns how far every node that 'flow' has met, or that should have received
+ * something of it, and that still speaks, has sent everything. */
+uint64_t vtrace_flow_floor(const struct flow_state *flow, uint64_t now);
+
+/* Returns how many records of the node are not there. */
+static inline uint64_t
+vtrace_missing(const struct flow_node *fn)
+{
+    return fn->missing + fn->dropped;
+}
+
+/* analyze-group.c: takes the packets that entered until 'until' out of
  * 'group' and judges them.  Updates 'first' and 'n' of 'group'. */
 void vtrace_group_judge(struct vtrace_analyzer *, struct flow_state *,
                         struct group *, uint64_t until);
+
+/* analyze-packet.c */
+
+/* Observations of one packet that are looked at. */
+#define MAX_PACKET 64
+
+/* What one packet left in one switch, from its reception on. */
+struct visit {
+    int first, n;               /* In packet's 'sorted'. */
+    bool reached;               /* By a tunnel, or the entry. */
+};
+
+struct packet {
+    struct observation *sorted[MAX_PACKET];     /* By switch, then time. */
+    struct observation *path[MAX_PACKET];       /* As the packet went. */
+    struct visit visits[MAX_PACKET];
+    int n, n_path, n_visits;
+    uint64_t entry;             /* Time. */
+    bool injected;
+};
+
+static inline bool
+vtrace_is_entry(const struct observation *o)
+{
+    return (o->point->key.role == VTRACE_ROLE_IN
+            && o->point->key.flags & VTRACE_F_ENTRY);
+}
+
+/* Returns true if a packet comes into the switch at 'point'.  What comes
+ * through a patch port has been there before. */
+static inline bool
+vtrace_is_reception(const struct point *point)
+{
+    return (point->key.role == VTRACE_ROLE_IN
+            && point->key.port_class != VTRACE_PORT_PATCH);
+}
+
+/* Counts what became of the packet with the observations 'sorted', in any
+ * order, and 'entry'. */
+void vtrace_packet_judge(struct vtrace_analyzer *, struct flow_state *,
+                         struct packet *);
 
 /* Returns true if 'in' can be the other end of the tunnel to which 'out'
  * sends. */

@@ -32,6 +32,10 @@
  * missing record, is none. */
 #define NEGLIGIBLE 1000
 
+/* Outer source ports of an edge of which packets that leave one probably go to
+ * another one. */
+#define MANY_SPORTS 4
+
 /* A cause of loss: packets that ended at 'point'. */
 struct cause {
     const struct point *point;
@@ -91,18 +95,18 @@ get_excuse(const struct flow_state *flow, const struct point *point)
     const struct flow_node *fn = witness(flow, point);
     struct excuse e = { 0, 0 };
 
-    if (fn && fn->missing) {
+    if (fn && vtrace_missing(fn)) {
         /* All records of a packet must be missing to make it look lost; one,
          * if it was seen there before. */
         double per_packet = (!point->edge || !fn->packets ? 1
                              : (double) fn->total / fn->packets);
 
-        e.most = fn->missing / MAX(per_packet, 1.0);
+        e.most = vtrace_missing(fn) / MAX(per_packet, 1.0);
         e.expected = e.most * share_of_ends(flow, fn);
         if (!point->edge) {
             /* What came next is missing as often as any record. */
             e.expected = MIN(e.expected,
-                             (double) point->packets * fn->missing
+                             (double) point->packets * vtrace_missing(fn)
                              / (fn->missing + fn->total));
         }
     }
@@ -128,7 +132,7 @@ static bool
 is_doubtful_drop(const struct point *point)
 {
     return (point->key.role == VTRACE_ROLE_CHECKPOINT
-            && point->fn->missing);
+            && vtrace_missing(point->fn));
 }
 
 /* Returns how many packets ended at 'point' without a record that says why. */
@@ -188,39 +192,69 @@ is_silent(const struct edge *edge)
     return silent * 10 >= lost * 9;
 }
 
+/* Returns true if an outer source port was first used after 'time', and
+ * packets of it arrived. */
+static bool
+has_newer_sport(const struct edge *edge, uint64_t time)
+{
+    for (unsigned int i = 0; i < edge->n_sports; i++) {
+        if (edge->sports[i].received && edge->sports[i].first_sent > time) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Returns how many packets of 'ss' may have been lost before the others were
+ * sent from another port: the last ones, or those of one outage, if packets
+ * first used another port after it.
+ *
+ * A port from which nothing ever arrived is no flow that moved: a connection
+ * that cannot be opened tries others. */
+static uint32_t
+lost_before_move(const struct edge *edge, const struct sport_stats *ss)
+{
+    return (!ss->received ? 0
+            : ss->run ? ss->run
+            : (ss->n_healed == 1 && ss->healed >= MIN_EVIDENCE
+               && has_newer_sport(edge, ss->healed_begin)) ? ss->healed
+            : 0);
+}
+
 /* The packets that were lost were lost in a row, and the flow then moved to
  * another outer source port and lost no more. */
 static bool
 is_failover(const struct edge *edge)
 {
     uint64_t lost = edge->sent - edge->received;
-    uint64_t explained = edge->healed;
-    bool in_a_row = edge->healed || lost == 1;
+    bool in_a_row = lost == 1;
+    uint64_t explained = 0;
 
     if (!lost || edge->n_sports < 2 || edge->since_lost < MIN_DELIVERED) {
         return false;
     }
 
-    /* Of several flows that moved one may have lost a single packet.  A port
-     * from which nothing ever arrived is no flow that moved: a connection that
-     * cannot be opened tries others. */
-    for (unsigned int i = 0; i < edge->n_sports; i++) {
-        const struct sport_stats *ss = &edge->sports[i];
+    /* Where many ports are in use, packets move to one of those. */
+    if (edge->n_sports < MANY_SPORTS
+        && !has_newer_sport(edge, edge->first_lost)) {
+        return false;
+    }
 
-        if (ss->received) {
-            explained += ss->run;
-            in_a_row |= ss->run >= 2;
-        }
+    /* Of several flows that moved one may have lost a single packet. */
+    for (unsigned int i = 0; i < edge->n_sports; i++) {
+        uint32_t n = lost_before_move(edge, &edge->sports[i]);
+
+        explained += n;
+        in_a_row |= n >= 2;
     }
     if (!in_a_row || explained * 10 < lost * 9) {
         return false;
     }
 
-    /* Longer ago than losses were apart. */
-    uint64_t gap = lost > 1 ? ((edge->last_lost - edge->first_lost)
-                               / (lost - 1)) : 0;
+    /* One outage, and the time since is longer. */
     return (edge->last_received > edge->last_lost
-            && edge->last_received - edge->last_lost > 3 * gap);
+            && (edge->last_received - edge->last_lost
+                > edge->last_lost - edge->first_lost));
 }
 
 /* What was lost was longer than anything that was received, but for what lost
@@ -368,6 +402,7 @@ struct summary {
     bool records_lost;          /* There are some that these explain. */
     const struct point *doubtful_point;
     const struct point *segmented;      /* Loss or segmentation? */
+    const struct point *unsynchronized; /* Loss or clocks? */
     uint64_t delivered;         /* In other pieces than they were sent. */
 };
 
@@ -386,6 +421,10 @@ summarize_vanished(const struct flow_state *flow, const struct point *point,
         return;
     case NOT_SEGMENTED:
         break;
+    }
+    if (point->edge && point->edge->unsynchronized && is_ambiguous(flow)) {
+        s->unsynchronized = point;
+        return;
     }
 
     /* Ports that are not used any more are evidence of their own. */
@@ -520,6 +559,24 @@ judge_cause(const struct flow_state *flow, const struct summary *s,
     return true;
 }
 
+/* Returns true if more than 1 % of the records of 'flow' were beyond limits,
+ * and how in '*v'. */
+static bool
+judge_limits(const struct flow_state *flow, struct vtrace_verdict *v)
+{
+    uint64_t records = 0;
+
+    for (size_t i = 0; i < flow->n_nodes; i++) {
+        records += flow->nodes[i] ? flow->nodes[i]->total : 0;
+    }
+    if (flow->overflow * 100 <= records) {
+        return false;
+    }
+    set_reason(v, (flow->crowded * 2 > flow->overflow
+                   ? VTRACE_REASON_AMBIGUOUS : VTRACE_REASON_RECORDS_LOST));
+    return true;
+}
+
 /* Returns true if 'flow' does not say enough, and why in '*v'. */
 static bool
 judge_doubt(const struct flow_state *flow, const struct summary *s,
@@ -534,6 +591,15 @@ judge_doubt(const struct flow_state *flow, const struct summary *s,
     if (s->segmented) {
         set_reason(v, VTRACE_REASON_SEGMENTATION);
         set_place(flow, s->segmented, v);
+        return true;
+    }
+    if (s->unsynchronized) {
+        set_reason(v, VTRACE_REASON_AMBIGUOUS);
+        set_place(flow, s->unsynchronized, v);
+        v->lost = count_vanished(s->unsynchronized);
+        return true;
+    }
+    if (judge_limits(flow, v)) {
         return true;
     }
     if (s->doubtful && s->doubtful * NEGLIGIBLE > flow->seen) {
@@ -555,6 +621,11 @@ static void
 judge_nothing(const struct flow_state *flow, struct vtrace_verdict *v)
 {
     const struct vtrace_exporter *entry = flow->entry;
+
+    if (judge_limits(flow, v)) {
+        v->node = entry ? entry->name : NULL;
+        return;
+    }
 
     /* Of a few packets, sampling may have taken none. */
     set_reason(v, (!entry || !vtrace_flow_complete(flow, entry)

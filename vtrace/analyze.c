@@ -26,6 +26,7 @@
 #include "vtrace/analyze-private.h"
 
 #define CHUNK 1024              /* Observations allocated at once. */
+#define ROOM 1024               /* One in as many is freed at once. */
 
 /* Analyzer, domains, nodes. */
 
@@ -64,6 +65,7 @@ vtrace_analyzer_destroy(struct vtrace_analyzer *az)
     }
     struct vtrace_exporter *node;
     HMAP_FOR_EACH_POP (node, hmap_node, &az->nodes) {
+        vtrace_heard_uninit(node);
         free(node->name);
         free(node);
     }
@@ -122,11 +124,26 @@ vtrace_analyzer_exporter(struct vtrace_analyzer *az, const char *name,
     node->domain = get_domain(az, domain);
     node->name = xstrdup(name);
     node->index = az->n_nodes++;
+    vtrace_heard_init(node);
+    ovs_list_init(&node->endpoints);
     hmap_insert(&az->nodes, &node->hmap_node, hash);
     az->by_index = xrealloc(az->by_index,
                             az->n_nodes * sizeof *az->by_index);
     az->by_index[node->index] = node;
     return node;
+}
+
+/* Forgets the endpoint that 'node' has not named for the longest time. */
+static void
+forget_endpoint(struct vtrace_analyzer *az, struct vtrace_exporter *node)
+{
+    struct endpoint *endpoint
+        = CONTAINER_OF(ovs_list_pop_front(&node->endpoints),
+                       struct endpoint, list_node);
+
+    hmap_remove(&az->endpoints, &endpoint->node);
+    free(endpoint);
+    node->n_endpoints--;
 }
 
 void
@@ -139,14 +156,21 @@ vtrace_analyzer_endpoint(struct vtrace_analyzer *az,
 
     HMAP_FOR_EACH_WITH_HASH (endpoint, node, hash, &az->endpoints) {
         if (ipv6_addr_equals(&endpoint->address, &record->address)) {
-            endpoint->owner = node;
-            return;
+            endpoint->owner->n_endpoints--;
+            ovs_list_remove(&endpoint->list_node);
+            break;
         }
     }
-    endpoint = xmalloc(sizeof *endpoint);
-    endpoint->address = record->address;
+    if (!endpoint) {
+        endpoint = xmalloc(sizeof *endpoint);
+        endpoint->address = record->address;
+        hmap_insert(&az->endpoints, &endpoint->node, hash);
+    }
     endpoint->owner = node;
-    hmap_insert(&az->endpoints, &endpoint->node, hash);
+    ovs_list_push_back(&node->endpoints, &endpoint->list_node);
+    if (++node->n_endpoints > MAX_ENDPOINTS) {
+        forget_endpoint(az, node);
+    }
 }
 
 static struct vtrace_exporter *
@@ -225,7 +249,7 @@ vtrace_edge_target(const struct flow_state *flow, const struct point *point)
 /* Observations. */
 
 static struct observation *
-observation_alloc(struct vtrace_analyzer *az)
+observation_alloc(struct vtrace_analyzer *az, struct flow_state *flow)
 {
     if (!az->free) {
         struct observation *chunk = xmalloc(CHUNK * sizeof *chunk);
@@ -242,15 +266,18 @@ observation_alloc(struct vtrace_analyzer *az)
     struct observation *o = az->free;
     az->free = o->next;
     az->n_observations++;
+    flow->n_observations++;
     return o;
 }
 
 void
-vtrace_observation_free(struct vtrace_analyzer *az, struct observation *o)
+vtrace_observation_free(struct vtrace_analyzer *az, struct flow_state *flow,
+                        struct observation *o)
 {
     o->next = az->free;
     az->free = o;
     az->n_observations--;
+    flow->n_observations--;
 }
 
 static void
@@ -261,7 +288,7 @@ group_destroy(struct vtrace_analyzer *az, struct flow_state *flow,
 
     for (o = group->observations; o; o = next) {
         next = o->next;
-        vtrace_observation_free(az, o);
+        vtrace_observation_free(az, flow, o);
     }
     hmap_remove(&flow->groups, &group->node);
     heap_remove(&flow->queue, &group->heap_node);
@@ -282,20 +309,51 @@ first_group(const struct flow_state *flow)
             : CONTAINER_OF(heap_max(&flow->queue), struct group, heap_node));
 }
 
-/* Makes room for one more observation of 'flow'. */
-static bool
-make_room(struct vtrace_analyzer *az, struct flow_state *flow)
+/* Counts a record of 'fn' that is not kept: to the verdict it is missing. */
+static void
+dropped_record(struct flow_state *flow, struct flow_node *fn)
 {
-    while (az->n_observations >= az->config.max_observations) {
-        struct group *group = first_group(flow);
+    fn->dropped++;
+    flow->overflow++;
+}
 
-        if (!group) {
-            return false;
-        }
-        flow->unjudged++;
-        group_destroy(az, flow, group);
+/* Gives the oldest packet of 'flow' up. */
+static void
+give_up(struct vtrace_analyzer *az, struct flow_state *flow)
+{
+    struct group *group = first_group(flow);
+
+    for (struct observation *o = group->observations; o; o = o->next) {
+        dropped_record(flow, o->point->fn);
     }
-    return true;
+    flow->unjudged++;
+    group_destroy(az, flow, group);
+}
+
+/* Makes room for an observation, and for some more because it takes a look at
+ * every task: at the expense of the one that has most of them, so that nobody
+ * is left with less than a fair share. */
+static void
+make_room(struct vtrace_analyzer *az)
+{
+    uint32_t max = az->config.max_observations;
+    struct flow_state *most = NULL;
+    struct vtrace_analysis *an;
+
+    if (OVS_LIKELY(az->n_observations < max)) {
+        return;
+    }
+    LIST_FOR_EACH (an, node, &az->analyses) {
+        for (int i = 0; i < VTRACE_N_DIRECTIONS; i++) {
+            if (!most || an->flows[i].n_observations > most->n_observations) {
+                most = &an->flows[i];
+            }
+        }
+    }
+    max -= max / ROOM;
+    while (most && most->n_observations && az->n_observations >= max) {
+        give_up(az, most);
+    }
 }
 
 /* Tasks. */
@@ -387,7 +445,10 @@ vtrace_analysis_listen(struct vtrace_analysis *an, const char *domain_name,
         || (domain->flows[color] && domain->flows[color] != flow)) {
         return false;
     }
-    domain->flows[color] = flow;
+    if (!domain->flows[color]) {
+        domain->flows[color] = flow;
+        vtrace_heard_listen(an->analyzer, domain, color);
+    }
     if (entry) {
         flow->entry = vtrace_analyzer_exporter(an->analyzer, entry,
                                                domain_name);
@@ -457,8 +518,8 @@ vtrace_flow_node(const struct flow_state *flow,
     return node->index < flow->n_nodes ? flow->nodes[node->index] : NULL;
 }
 
-static struct flow_node *
-flow_node_get(struct flow_state *flow, struct vtrace_exporter *node)
+struct flow_node *
+vtrace_flow_node_get(struct flow_state *flow, struct vtrace_exporter *node)
 {
     struct flow_node *fn = vtrace_flow_node(flow, node);
 
@@ -475,15 +536,6 @@ flow_node_get(struct flow_state *flow, struct vtrace_exporter *node)
         fn->node = node;
     }
     return fn;
-}
-
-uint64_t
-vtrace_flow_complete(const struct flow_state *flow,
-                     const struct vtrace_exporter *node)
-{
-    const struct flow_node *fn = vtrace_flow_node(flow, node);
-
-    return MAX(node->watermark, fn ? fn->watermark : 0);
 }
 
 static enum vtrace_reason
@@ -640,26 +692,24 @@ vtrace_analyzer_record(struct vtrace_analyzer *az,
     }
 
     struct flow_state *flow = node->domain->flows[r->color];
-    struct flow_node *fn = flow_node_get(flow, node);
-    fn->received++;
-    fn->total++;
-    if (r->time <= fn->watermark && fn->missing) {
-        fn->missing--;          /* It was late, not lost. */
-    }
+    struct flow_node *fn = vtrace_flow_node_get(flow, node);
+    vtrace_heard_record(fn, r->time);
 
+    make_room(az);
     struct point *point = get_point(flow, fn, r);
-    if (!point || r->time > MAX_TIME || !make_room(az, flow)) {
-        flow->overflow++;
+    if (!point || r->time > MAX_TIME) {
+        dropped_record(flow, fn);
         return true;
     }
     point_update(point, r);
 
     struct group *group = get_group(flow, r);
     if (group->n >= MAX_GROUP) {
-        flow->unjudged++;
+        dropped_record(flow, fn);
+        flow->crowded++;
         return true;
     }
-    struct observation *o = observation_alloc(az);
+    struct observation *o = observation_alloc(az, flow);
     o->point = point;
     o->time = r->time;
     o->len = MIN(r->ip_len, UINT16_MAX);
@@ -672,88 +722,10 @@ vtrace_analyzer_record(struct vtrace_analyzer *az,
     return true;
 }
 
-void
-vtrace_analyzer_watermark(struct vtrace_analyzer *az OVS_UNUSED,
-                          struct vtrace_exporter *node,
-                          const struct vtrace_watermark *w, uint64_t now)
-{
-    if (w->time > MAX_TIME) {
-        return;
-    }
-    node->heard = now;
-    node->connected = true;
-    if (!w->color) {
-        node->watermark = MAX(node->watermark, w->time);
-        return;
-    }
-    if (w->color > VTRACE_COLOR_MAX || !node->domain->flows[w->color]) {
-        return;
-    }
-
-    struct flow_node *fn = flow_node_get(node->domain->flows[w->color], node);
-    if (fn->has_session && fn->session != w->session) {
-        if (w->time < fn->watermark) {
-            return;             /* Late, from an earlier session. */
-        }
-        fn->missing_before = fn->missing;
-        fn->received = 0;
-    } else if (w->time < fn->watermark) {
-        return;
-    }
-    fn->session = w->session;
-    fn->has_session = true;
-    fn->watermark = w->time;
-
-    uint64_t sent = w->written + w->lost;
-    fn->missing = fn->missing_before + (sent > fn->received
-                                        ? sent - fn->received : 0);
-}
-
-/* Returns how far 'flow' has heard everything from 'node', UINT64_MAX if
- * 'node' is not to be waited for. */
-static uint64_t
-node_floor(const struct flow_state *flow, struct vtrace_exporter *node,
-           uint64_t now)
-{
-    if (!node->connected) {
-        node->connected = true;         /* Its first watermark is to come. */
-        node->heard = now;
-    }
-    return (now - node->heard > flow->analysis->analyzer->config.stall_timeout
-            ? UINT64_MAX : vtrace_flow_complete(flow, node));
-}
-
-/* Returns how far every node that 'flow' has met, or that should have received
- * something of it, and that still speaks, has sent everything. */
-static uint64_t
-flow_floor(const struct flow_state *flow, uint64_t now)
-{
-    const struct vtrace_analyzer *az = flow->analysis->analyzer;
-    uint64_t floor = UINT64_MAX;
-
-    for (size_t i = 0; i < flow->n_nodes; i++) {
-        if (flow->nodes[i]) {
-            floor = MIN(floor, node_floor(flow, az->by_index[i], now));
-        }
-    }
-
-    struct point *point;
-    HMAP_FOR_EACH (point, node, &flow->points) {
-        if (point->edge) {
-            struct vtrace_exporter *to = vtrace_edge_target(flow, point);
-
-            if (to) {
-                floor = MIN(floor, node_floor(flow, to, now));
-            }
-        }
-    }
-    return floor;
-}
-
 static void
 flow_run(struct vtrace_analyzer *az, struct flow_state *flow, uint64_t now)
 {
-    uint64_t floor = flow_floor(flow, now);
+    uint64_t floor = vtrace_flow_floor(flow, now);
     uint64_t max_delay = az->config.max_delay;
     struct group *group;
 

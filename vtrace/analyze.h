@@ -122,6 +122,12 @@ bool vtrace_analysis_listen(struct vtrace_analysis *analysis,
                             enum vtrace_direction direction,
                             const char *entry);
 
+/* A new connection of 'exporter' begins, in which its watermarks count anew.
+ * Without this the first watermark says so, and nobody knows of what it counts
+ * how much is missing. */
+void vtrace_analyzer_connected(struct vtrace_analyzer *,
+                               struct vtrace_exporter *exporter);
+
 /* The three kinds of records that 'exporter' sends.  vtrace_analyzer_record()
  * returns false if nobody listens for the record's color; such records are not
  * kept. */

@@ -288,6 +288,7 @@ identify(struct connection *conn)
     }
     conn->peer = vtrace_analyzer_exporter(collector->analyzer, conn->name,
                                           domain);
+    vtrace_analyzer_connected(collector->analyzer, conn->peer);
     VLOG_INFO_RL(&peer_rl, "%s: records of node %s",
                  stream_get_name(conn->stream), conn->name);
     close_others(conn);

@@ -457,7 +457,9 @@ add_watermarks(struct sim *sim)
 {
     size_t n_records = sim->n_events;
 
-    for (int64_t t = START; t < sim->end + 3 * SEC; t += WATERMARKS) {
+    /* Nodes are there before the task. */
+    for (int64_t t = START - 2 * SEC; t < sim->end + 3 * SEC;
+         t += WATERMARKS) {
         for (int node = 0; node < sim->n_nodes; node++) {
             add_watermark(sim, node, 0, t, 0);
             for (int direction = 0; direction < 2; direction++) {
@@ -519,6 +521,7 @@ feed(struct sim *sim, struct vtrace_analyzer *az,
         struct vtrace_endpoint endpoint = { .time = START };
 
         set_address(&endpoint.address, 192, 0, 2, 1 + i);
+        vtrace_analyzer_connected(az, exporters[i]);
         vtrace_analyzer_endpoint(az, exporters[i], &endpoint);
     }
     for (size_t i = 0; i < sim->n_events; i++) {
