@@ -638,8 +638,14 @@ zoo_peer_link_down(struct zoo_peer *peer, long long int now)
     peer->n_silent = peer->n_forgiven = 0;
 }
 
+bool
+zoo_peer_is_urgent(const struct zoo_peer *peer, long long int now)
+{
+    return peer->state == ZOO_PEER_ACTIVE && now >= peer->next_urgent;
+}
+
 long long int
-zoo_peer_next(const struct zoo_peer *peer, const struct zoo_params *params)
+zoo_peer_next_round(const struct zoo_peer *peer)
 {
     long long int next = peer->next_full;
 
@@ -650,6 +656,18 @@ zoo_peer_next(const struct zoo_peer *peer, const struct zoo_params *params)
         if (!peer->n_silent) {
             next = MIN(next, peer->next_fast);
         }
+    }
+    return next;
+}
+
+long long int
+zoo_peer_next_verdict(const struct zoo_peer *peer,
+                      const struct zoo_params *params)
+{
+    long long int next = LLONG_MAX;
+
+    if (peer->state == ZOO_PEER_IDLE) {
+        return LLONG_MAX;
     }
     FOR_EACH_OPEN_ROUND (r, CONST_CAST(struct zoo_peer *, peer)) {
         FOR_EACH_CANDIDATE (i, r->open & r->absent) {
@@ -664,6 +682,13 @@ zoo_peer_next(const struct zoo_peer *peer, const struct zoo_params *params)
         }
     }
     return next;
+}
+
+long long int
+zoo_peer_next(const struct zoo_peer *peer, const struct zoo_params *params)
+{
+    return MIN(zoo_peer_next_round(peer),
+               zoo_peer_next_verdict(peer, params));
 }
 
 void

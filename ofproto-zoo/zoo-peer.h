@@ -229,6 +229,15 @@ void zoo_peer_reconfigured(struct zoo_peer *, const struct zoo_params *params,
 long long int zoo_peer_next(const struct zoo_peer *,
                             const struct zoo_params *);
 
+/* The parts of that: when there is something to send, if all may be sent, and
+ * when the time of a round is over. */
+long long int zoo_peer_next_round(const struct zoo_peer *);
+long long int zoo_peer_next_verdict(const struct zoo_peer *,
+                                    const struct zoo_params *);
+
+/* Returns true if a round that is due at 'now' is to confirm a loss. */
+bool zoo_peer_is_urgent(const struct zoo_peer *, long long int now);
+
 /* Makes candidate 'i' up, down, or what probes say. */
 void zoo_peer_force(struct zoo_peer *, const struct zoo_params *,
                     unsigned int i, enum zoo_health_forced,

@@ -18,16 +18,17 @@
 #define ZOOROUTE_PRIVATE_H 1
 
 /* What the files of the ZooRoute engine share: zooroute.c (configuration and
- * flow translation), zooroute-thread.c (the thread), zooroute-status.c and
+ * flow translation), zooroute-thread.c (the thread and its housekeeping),
+ * zooroute-receive.c and zooroute-send.c (probes), zooroute-status.c and
  * zooroute-appctl.c (for operators). */
 
 #include "cmap.h"
-#include "heap.h"
 #include "ovs-atomic.h"
 #include "ovs-thread.h"
 #include "zoo-auth.h"
 #include "zoo-peer.h"
 #include "zoo-responder.h"
+#include "zoo-schedule.h"
 #include "zooroute.h"
 
 struct zooroute_peer {
@@ -48,7 +49,7 @@ struct zooroute_peer {
 
     /* Guarded by 'zooroute_mutex'. */
     bool retired;                   /* No longer in 'zooroute_peers'. */
-    struct heap_node heap_node;     /* In 'zooroute_heap'. */
+    struct zoo_schedule_node schedule_node; /* In 'zooroute_peer_schedule'. */
     struct hmap_node session_node;  /* In 'zooroute_sessions'. */
     struct hmap_node marked_node;   /* In 'zooroute_marked' if it has a
                                      * pkt_mark. */
@@ -82,7 +83,7 @@ extern struct zoo_params zooroute_params;
 extern struct zoo_auth *zooroute_auth;
 extern struct zooroute_stats zooroute_stats;
 extern struct zoo_responder *zooroute_responder;
-extern struct heap zooroute_heap;   /* Peers by time of their next run. */
+extern struct zoo_schedule zooroute_peer_schedule;
 extern unsigned int zooroute_n_learned; /* Peers that are 'learned'. */
 extern struct hmap zooroute_sessions; /* Peers by 'peer.session'. */
 
@@ -90,8 +91,8 @@ extern struct hmap zooroute_sessions; /* Peers by 'peer.session'. */
  * Returns false if there is no randomness to be had. */
 bool zooroute_new_session(const struct zooroute_key *key, uint64_t *session);
 
-/* Sets when the thread runs 'peer' next. */
-void zooroute_schedule(struct zooroute_peer *, long long int when)
+/* 'peer' has changed at 'now': the thread runs it when that is due. */
+void zooroute_schedule(struct zooroute_peer *, long long int now)
     OVS_REQUIRES(zooroute_mutex);
 
 /* Publishes the peer's path table to the datapath if it has changed. */
@@ -126,6 +127,50 @@ void zooroute_status_changed(void);
 void zooroute_thread_start(void);
 void zooroute_thread_stop(void);
 void zooroute_thread_wake(void);
+
+/* Probes: the thread alone calls these. */
+
+/* One probe to be sent, from each of some ports. */
+struct zooroute_tx {
+    struct zooroute_peer *peer;         /* Of a request, otherwise NULL. */
+    struct zoo_sender_key sender;       /* Of a report. */
+    struct zoo_tunnel_dst dst;
+    ovs_be16 dst_port;
+    struct zoo_probe probe;
+    uint16_t key_id;
+    uint16_t sports[ZOO_MAX_CANDIDATES];
+    unsigned int n_sports;
+    int error;
+    long long int when;
+};
+
+/* Processes up to 'max' probes.  Returns their number. */
+unsigned int zooroute_receive(unsigned int max, const struct zoo_auth *)
+    OVS_EXCLUDED(zooroute_mutex);
+
+/* Stores up to 'max' reports that are due at 'now' into 'txs' and returns their
+ * number. */
+unsigned int zooroute_run_reports(struct zooroute_tx *txs, unsigned int max,
+                                  long long int now)
+    OVS_REQUIRES(zooroute_mutex);
+
+/* Returns true if reports that are due have to wait for max_probe_rate. */
+bool zooroute_reports_lack_credit(void) OVS_REQUIRES(zooroute_mutex);
+
+/* Runs the peers that are due at 'now'.  Stores up to 'max' rounds into 'txs'
+ * and their number into '*n'.  Returns false if there may be more to do at
+ * once. */
+bool zooroute_run_peers(struct zooroute_tx *txs, unsigned int max,
+                        long long int now, unsigned int *n)
+    OVS_REQUIRES(zooroute_mutex);
+
+/* Sends 'tx'.  Flow translation may take the mutex. */
+void zooroute_transmit(struct zooroute_tx *tx, const struct zoo_auth *,
+                       uint16_t newest_key, struct eth_addr backend_id)
+    OVS_EXCLUDED(zooroute_mutex);
+
+/* 'tx' was sent, or could not be. */
+void zooroute_note_sent(struct zooroute_tx *tx) OVS_REQUIRES(zooroute_mutex);
 
 void zooroute_appctl_init(void);
 

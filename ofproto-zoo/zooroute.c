@@ -45,7 +45,7 @@ struct zoo_params zooroute_params OVS_GUARDED_BY(zooroute_mutex);
 struct zoo_auth *zooroute_auth OVS_GUARDED_BY(zooroute_mutex);
 struct zooroute_stats zooroute_stats OVS_GUARDED_BY(zooroute_mutex);
 struct zoo_responder *zooroute_responder OVS_GUARDED_BY(zooroute_mutex);
-struct heap zooroute_heap OVS_GUARDED_BY(zooroute_mutex);
+struct zoo_schedule zooroute_peer_schedule OVS_GUARDED_BY(zooroute_mutex);
 struct hmap zooroute_sessions OVS_GUARDED_BY(zooroute_mutex)
     = HMAP_INITIALIZER(&zooroute_sessions);
 
@@ -78,7 +78,7 @@ zooroute_init(void)
     if (ovsthread_once_start(&once)) {
         status_seq = seq_create();
         ovs_mutex_lock(&zooroute_mutex);
-        heap_init(&zooroute_heap);
+        zoo_schedule_init(&zooroute_peer_schedule);
         zooroute_responder = zoo_responder_create();
         zooroute_config = ZOOROUTE_CONFIG_DEFAULT;
         ovs_mutex_unlock(&zooroute_mutex);
@@ -234,6 +234,8 @@ zooroute_set_config(const struct zooroute_config *config)
     zooroute_config = *config;
     zooroute_config.auth_key_file = nullable_xstrdup(config->auth_key_file);
     set_params(config);
+    zoo_schedule_refill(&zooroute_peer_schedule, config->max_probe_rate,
+                        zoo_now());
     if (!same_candidates(&old, config)) {
         struct zooroute_peer *peer;
 
@@ -248,7 +250,7 @@ zooroute_set_config(const struct zooroute_config *config)
     struct zooroute_peer *p;
     CMAP_FOR_EACH (p, cmap_node, &zooroute_peers) {
         zoo_peer_reconfigured(&p->peer, &zooroute_params, zoo_now());
-        zooroute_schedule(p, zoo_peer_next(&p->peer, &zooroute_params));
+        zooroute_schedule(p, zoo_now());
         if (old.probe_vni != config->probe_vni) {
             atomic_store_relaxed(&p->lost_port, true);
         }
@@ -416,9 +418,10 @@ zooroute_find_by_sender(const struct zoo_sender_key *sender)
 }
 
 void
-zooroute_schedule(struct zooroute_peer *peer, long long int when)
+zooroute_schedule(struct zooroute_peer *peer, long long int now)
 {
-    heap_change(&zooroute_heap, &peer->heap_node, UINT64_MAX - when);
+    zoo_schedule_update(&zooroute_peer_schedule, &peer->schedule_node,
+                        &zooroute_params, now);
 }
 
 void
@@ -488,7 +491,8 @@ create_peer(const struct zooroute_output *out) OVS_REQUIRES(zooroute_mutex)
     zooroute_publish(peer);
 
     zooroute_n_learned += peer->learned;
-    heap_insert(&zooroute_heap, &peer->heap_node, 0);
+    zoo_schedule_add(&zooroute_peer_schedule, &peer->schedule_node,
+                     &peer->peer, LLONG_MAX);
     hmap_insert(&zooroute_sessions, &peer->session_node,
                 hash_uint64(peer->peer.session));
     zoo_rx_expect(peer->peer.session);
@@ -517,7 +521,7 @@ void
 zooroute_retire(struct zooroute_peer *peer)
 {
     cmap_remove(&zooroute_peers, &peer->cmap_node, key_hash(&peer->key));
-    heap_remove(&zooroute_heap, &peer->heap_node);
+    zoo_schedule_remove(&zooroute_peer_schedule, &peer->schedule_node);
     hmap_remove(&zooroute_sessions, &peer->session_node);
     zoo_rx_expect_no_more(peer->peer.session);
     if (peer->key.pkt_mark) {

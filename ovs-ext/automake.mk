@@ -51,8 +51,12 @@ ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zoo-probe.h \
 	ofproto-zoo/zoo-responder.c \
 	ofproto-zoo/zoo-responder.h \
+	ofproto-zoo/zoo-schedule.c \
+	ofproto-zoo/zoo-schedule.h \
 	ofproto-zoo/zooroute-appctl.c \
 	ofproto-zoo/zooroute-private.h \
+	ofproto-zoo/zooroute-receive.c \
+	ofproto-zoo/zooroute-send.c \
 	ofproto-zoo/zooroute-status.c \
 	ofproto-zoo/zooroute-thread.c \
 	ofproto-zoo/zooroute.c \
