@@ -415,8 +415,8 @@ wake_up(struct zoo_peer *peer, long long int now)
     peer->next_urgent = LLONG_MAX;
 }
 
-static void
-close_rounds(struct zoo_peer *peer)
+void
+zoo_peer_forget_rounds(struct zoo_peer *peer)
 {
     FOR_EACH_OPEN_ROUND (r, peer) {
         r->open = 0;
@@ -426,7 +426,7 @@ close_rounds(struct zoo_peer *peer)
 static void
 fall_asleep(struct zoo_peer *peer)
 {
-    close_rounds(peer);
+    zoo_peer_forget_rounds(peer);
     memset(peer->used, 0, sizeof peer->used);
     zoo_peer_set_state(peer, ZOO_PEER_IDLE);
     peer->next_full = peer->next_fast = peer->next_urgent = LLONG_MAX;
@@ -633,7 +633,7 @@ zoo_peer_sent(struct zoo_peer *peer, bool ok, long long int now)
 void
 zoo_peer_link_down(struct zoo_peer *peer, long long int now)
 {
-    close_rounds(peer);
+    zoo_peer_forget_rounds(peer);
     peer->link_down = now;
     peer->n_silent = peer->n_forgiven = 0;
 }

@@ -62,18 +62,19 @@ find_by_session(uint64_t session) OVS_REQUIRES(zooroute_mutex)
     return NULL;
 }
 
-/* Has flow translation know what 'peer' last said about colors, in a report or
- * a request. */
+/* The sender with 'key' has said, in a request that is surely new, what it is
+ * capable of.  'peer' is this side's own peer there, or NULL: it may say on that
+ * occasion that it does not take colors any more, but not that it does, which
+ * only an answer proves. */
 static void
-learn_capabilities(struct zooroute_peer *peer) OVS_REQUIRES(zooroute_mutex)
+learn_capabilities(const struct zoo_sender_key *key,
+                   struct zooroute_peer *peer, uint16_t caps,
+                   long long int now) OVS_REQUIRES(zooroute_mutex)
 {
-    bool takes = (peer->peer.peer_caps & ZOO_PROBE_CAP_GBP) != 0;
-    bool took;
-
-    atomic_read_relaxed(&peer->takes_colors, &took);
-    if (takes != took) {
-        atomic_store_relaxed(&peer->takes_colors, takes);
-        zoo_quarantine_revalidate();
+    zoo_consents_note(zooroute_consents, key, caps & ZOO_PROBE_CAP_GBP, now);
+    if (peer) {
+        peer->peer.peer_caps &= caps;
+        zooroute_update_consent(peer, now);
     }
 }
 
@@ -94,7 +95,7 @@ receive_request(const struct zoo_rx *rx, const struct zoo_probe *probe,
     struct zoo_tunnel_port port;
     enum zoo_probe_error error;
     uint64_t challenge;
-    bool look_up;
+    bool look_up, newest;
 
     sent = find_by_session(probe->session);
     if (sent && ipv6_addr_equals(&sent->key.remote, &rx->src)) {
@@ -113,7 +114,7 @@ receive_request(const struct zoo_rx *rx, const struct zoo_probe *probe,
     }
     error = zoo_responder_receive(zooroute_responder, &key,
                                   ntohs(rx->tp_src), probe, rx->when, now,
-                                  challenge, &tunnel);
+                                  challenge, &tunnel, &newest);
     if (look_up && tunnel) {
         tunnel->port = port;
         tunnel->tun_id = rx->tun_id;
@@ -123,12 +124,11 @@ receive_request(const struct zoo_rx *rx, const struct zoo_probe *probe,
         struct zooroute_peer *peer = zooroute_find_by_sender(&key);
 
         zooroute_stats.rx_requests++;
-        if (peer) {
-            peer->peer.peer_caps = probe->caps;
-            learn_capabilities(peer);
-            if (zoo_peer_hint(&peer->peer, &zooroute_params, now)) {
-                zooroute_schedule(peer, now);
-            }
+        if (newest) {
+            learn_capabilities(&key, peer, probe->caps, now);
+        }
+        if (peer && zoo_peer_hint(&peer->peer, &zooroute_params, now)) {
+            zooroute_schedule(peer, now);
         }
     }
     return error;
@@ -150,7 +150,8 @@ receive_report(const struct zoo_rx *rx, const struct zoo_probe *probe)
     if (!error) {
         peer->n_reports++;
         zooroute_stats.rx_reports++;
-        learn_capabilities(peer);
+        peer->n_rotations = 0;
+        zooroute_update_consent(peer, rx->when);
         zooroute_publish(peer);
         zooroute_log_events(peer, before);
         zooroute_schedule(peer, zoo_now());

@@ -37,6 +37,9 @@ COVERAGE_DEFINE(zooroute_report_sent);
 /* Reports that answer an urgent round, on different ports. */
 #define URGENT_COPIES 3
 
+/* Rounds without an answer after which another tunnel port is tried. */
+#define SILENT_ROUNDS 2
+
 /* Peers visited in a row: translation may wait for the mutex. */
 #define MAX_VISITS 256
 
@@ -82,6 +85,9 @@ fill_request(struct zooroute_tx *tx, struct zooroute_peer *peer, uint32_t set)
     bool answers = (peer->peer.answered
                     && peer->peer.state != ZOO_PEER_EXHAUSTED);
 
+    if (peer->peer.n_silent >= SILENT_ROUNDS) {
+        zooroute_rotate_port(peer);
+    }
     memset(tx, 0, sizeof *tx);
     tx->peer = peer;
     tx->dst = peer->dst;
@@ -257,7 +263,9 @@ zooroute_transmit(struct zooroute_tx *tx, const struct zoo_auth *auth,
     tx->probe.tx_time = tx->when;
     tx->probe.key_id = tx->key_id;
     tx->probe.newest_key = newest_key;
-    tx->probe.caps = zoo_vtrace_is_enabled() ? ZOO_PROBE_CAP_GBP : 0;
+    tx->probe.caps = (zoo_vtrace_is_enabled()
+                      && zoo_xlate_takes_colors(&tx->dst, tx->dst_port)
+                      ? ZOO_PROBE_CAP_GBP : 0);
     tx->probe.backend_id = backend_id;
     body = dp_packet_put_uninit(&packet,
                                 zoo_probe_size(tx->probe.n_entries));
@@ -294,11 +302,8 @@ zooroute_note_sent(struct zooroute_tx *tx)
         stats->tx_requests += tx->n_sports;
     }
     if (!tx->peer->retired) {
-        if (tx->error == ENODEV && tx->peer->send_error != ENODEV) {
-            /* The tunnel port is gone.  If there is another one to this peer,
-             * translation of its flows will tell. */
-            atomic_store_relaxed(&tx->peer->lost_port, true);
-            zoo_quarantine_revalidate();
+        if (tx->error == ENODEV) {
+            zooroute_lose_port(tx->peer);
         }
         tx->peer->send_error = tx->error;
         tx->peer->n_rounds += !tx->error;

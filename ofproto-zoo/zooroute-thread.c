@@ -36,8 +36,10 @@ VLOG_DEFINE_THIS_MODULE(zooroute_thread);
  * begins, and how soon a new flow's candidate is probed often. */
 #define USE_INTERVAL (100 * MSEC)
 
-/* Learned peers that may be evicted per second. */
+/* Learned peers that may be evicted per second, and how long they must have
+ * been without traffic. */
 #define MAX_EVICTIONS 16
+#define UNUSED_TIME (5 * SEC)
 
 /* Frames gathered under the mutex and sent without it. */
 #define MAX_BATCH 64
@@ -83,7 +85,10 @@ is_idle(const struct zooroute_peer *peer, long long int now)
 }
 
 /* Retires the learned peer that has been without traffic for longest, only
- * among idle ones if 'idle_only'.  Returns false if there is none. */
+ * among idle ones if 'idle_only'.  Returns false if there is none.
+ *
+ * One with traffic never goes: it would come back at once, without what was
+ * learned about its paths, and in the place of another one. */
 static bool
 evict_peer(bool idle_only, long long int now) OVS_REQUIRES(zooroute_mutex)
 {
@@ -91,7 +96,8 @@ evict_peer(bool idle_only, long long int now) OVS_REQUIRES(zooroute_mutex)
 
     CMAP_FOR_EACH (peer, cmap_node, &zooroute_peers) {
         if (peer->learned && !is_kept(peer)
-            && (!idle_only || is_idle(peer, now))
+            && (idle_only ? is_idle(peer, now)
+                : now - peer->peer.last_used > UNUSED_TIME)
             && (!oldest || peer->peer.last_used < oldest->peer.last_used)) {
             oldest = peer;
         }
@@ -104,15 +110,16 @@ evict_peer(bool idle_only, long long int now) OVS_REQUIRES(zooroute_mutex)
 
 /* Retires peers that have been idle for so long that they are not worth their
  * memory, and makes room for new ones: idle ones go before it is needed, others
- * only where a new one has found none. */
+ * without traffic only where a new one has found none. */
 static void
 expire_peers(long long int now) OVS_REQUIRES(zooroute_mutex)
 {
     unsigned int max = zooroute_config.max_peers;
     long long int idle = 10 * zooroute_params.peer_idle;
-    static uint64_t last_too_many;
+    long long int last_refused;
     struct zooroute_peer *peer;
     int n_evictions = 0;
+    bool wanted;
 
     CMAP_FOR_EACH (peer, cmap_node, &zooroute_peers) {
         if (peer->peer.state == ZOO_PEER_IDLE
@@ -121,13 +128,15 @@ expire_peers(long long int now) OVS_REQUIRES(zooroute_mutex)
             zooroute_retire(peer);
         }
     }
+    wanted = (zooroute_n_refused(&last_refused)
+              && (time_msec() - last_refused
+                  <= zooroute_params.peer_idle / MSEC + UNUSED_TIME / MSEC));
     while (zooroute_n_learned > max - MAX(max / 10, 1)
            && n_evictions++ < MAX_EVICTIONS
-           && evict_peer(zooroute_stats.too_many_peers == last_too_many,
-                         now)) {
-        continue;
+           && evict_peer(!wanted, now)) {
+        /* Whoever has none now will tell. */
+        zooroute_made_room();
     }
-    last_too_many = zooroute_stats.too_many_peers;
 }
 
 static void
@@ -141,6 +150,7 @@ poll_use(long long int now) OVS_REQUIRES(zooroute_mutex)
         bool any = zoo_slot_take_used(peer->slot, used);
 
         zoo_peer_use(&peer->peer, any ? used : NULL, &zooroute_params, now);
+        zooroute_update_consent(peer, now);
         zooroute_publish(peer);
         zooroute_log_events(peer, before);
         if (peer->peer.state != before) {
@@ -155,10 +165,14 @@ housekeep(long long int now) OVS_REQUIRES(zooroute_mutex)
     if (now >= next_use) {
         next_use = now + USE_INTERVAL;
         poll_use(now);
+        if (zoo_consents_take_change(zooroute_consents, now)) {
+            zoo_quarantine_revalidate();
+        }
     }
     if (now >= next_expire) {
         next_expire = now + SEC;
         zoo_responder_expire(zooroute_responder, now);
+        zoo_consents_expire(zooroute_consents, now);
         expire_peers(now);
     }
 }
