@@ -40,6 +40,11 @@
  * found. */
 #define LINK_UP_TIME (10 * SEC)
 
+/* A peer that has been asked so often, for so long, without an answer may have
+ * become another one. */
+#define UNANSWERED_ROUNDS 3
+#define UNANSWERED_TIME (3 * SEC)
+
 /* Rounds. */
 
 static void
@@ -299,6 +304,34 @@ learn_rewriting(struct zoo_peer *peer, const struct zoo_probe *report)
     }
 }
 
+/* Notes what the members of 'group' are capable of: the peer is of what all of
+ * its groups are, as any of them may get a packet. */
+static void
+learn_caps(struct zoo_peer *peer, uint8_t group, uint16_t caps)
+{
+    peer->group_caps[group] = caps;
+    peer->peer_caps = caps;
+    for (unsigned int g = 0; g <= ZOO_PEER_MAX_GROUPS; g++) {
+        if (peer->memory[g]) {
+            peer->peer_caps &= peer->group_caps[g];
+        }
+    }
+}
+
+bool
+zoo_peer_consents(struct zoo_peer *peer, uint16_t cap, long long int now)
+{
+    long long int asked = MAX(MAX(peer->last_report, peer->active_since),
+                              peer->link_down);
+
+    if ((peer->state != ZOO_PEER_IDLE && peer->n_silent >= UNANSWERED_ROUNDS
+         && now - asked > UNANSWERED_TIME)
+        || now - peer->last_report > ZOO_PEER_CONSENT_TIME) {
+        peer->peer_caps = 0;
+    }
+    return (peer->peer_caps & cap) == cap;
+}
+
 enum zoo_probe_error
 zoo_peer_report(struct zoo_peer *peer, const struct zoo_params *params,
                 const struct zoo_probe *report, long long int now)
@@ -324,9 +357,9 @@ zoo_peer_report(struct zoo_peer *peer, const struct zoo_params *params,
 
     peer->answered = true;
     peer->n_silent = peer->n_forgiven = 0;
+    peer->last_report = now;
     if (report->round == peer->round) {
         peer->peer_key = report->newest_key;
-        peer->peer_caps = report->caps;
     }
     if (first) {
         r->answered = true;
@@ -349,6 +382,9 @@ zoo_peer_report(struct zoo_peer *peer, const struct zoo_params *params,
     group = backend_group(peer, report->backend_id);
     continuous = report->challenge == peer->memory[group];
     peer->memory[group] = report->challenge;
+    if (report->round == peer->round) {
+        learn_caps(peer, group, report->caps);
+    }
     for (unsigned int k = 0; k < report->n_entries; k++) {
         const struct zoo_probe_entry *e = &report->entries[k];
         int i = zoo_path_table_find(&peer->table, e->sport);

@@ -415,8 +415,8 @@ wake_up(struct zoo_peer *peer, long long int now)
     peer->next_urgent = LLONG_MAX;
 }
 
-static void
-close_rounds(struct zoo_peer *peer)
+void
+zoo_peer_forget_rounds(struct zoo_peer *peer)
 {
     FOR_EACH_OPEN_ROUND (r, peer) {
         r->open = 0;
@@ -426,7 +426,7 @@ close_rounds(struct zoo_peer *peer)
 static void
 fall_asleep(struct zoo_peer *peer)
 {
-    close_rounds(peer);
+    zoo_peer_forget_rounds(peer);
     memset(peer->used, 0, sizeof peer->used);
     zoo_peer_set_state(peer, ZOO_PEER_IDLE);
     peer->next_full = peer->next_fast = peer->next_urgent = LLONG_MAX;
@@ -633,13 +633,19 @@ zoo_peer_sent(struct zoo_peer *peer, bool ok, long long int now)
 void
 zoo_peer_link_down(struct zoo_peer *peer, long long int now)
 {
-    close_rounds(peer);
+    zoo_peer_forget_rounds(peer);
     peer->link_down = now;
     peer->n_silent = peer->n_forgiven = 0;
 }
 
+bool
+zoo_peer_is_urgent(const struct zoo_peer *peer, long long int now)
+{
+    return peer->state == ZOO_PEER_ACTIVE && now >= peer->next_urgent;
+}
+
 long long int
-zoo_peer_next(const struct zoo_peer *peer, const struct zoo_params *params)
+zoo_peer_next_round(const struct zoo_peer *peer)
 {
     long long int next = peer->next_full;
 
@@ -650,6 +656,18 @@ zoo_peer_next(const struct zoo_peer *peer, const struct zoo_params *params)
         if (!peer->n_silent) {
             next = MIN(next, peer->next_fast);
         }
+    }
+    return next;
+}
+
+long long int
+zoo_peer_next_verdict(const struct zoo_peer *peer,
+                      const struct zoo_params *params)
+{
+    long long int next = LLONG_MAX;
+
+    if (peer->state == ZOO_PEER_IDLE) {
+        return LLONG_MAX;
     }
     FOR_EACH_OPEN_ROUND (r, CONST_CAST(struct zoo_peer *, peer)) {
         FOR_EACH_CANDIDATE (i, r->open & r->absent) {
@@ -664,6 +682,13 @@ zoo_peer_next(const struct zoo_peer *peer, const struct zoo_params *params)
         }
     }
     return next;
+}
+
+long long int
+zoo_peer_next(const struct zoo_peer *peer, const struct zoo_params *params)
+{
+    return MIN(zoo_peer_next_round(peer),
+               zoo_peer_next_verdict(peer, params));
 }
 
 void

@@ -108,7 +108,9 @@ struct zoo_peer {
                                                * knew before is lost. */
     uint32_t round;             /* Last round. */
     uint16_t peer_key;          /* The peer's newest key. */
-    uint16_t peer_caps;         /* ZOO_PROBE_CAP_*. */
+    uint16_t peer_caps;         /* ZOO_PROBE_CAP_*: of all in 'group_caps'. */
+    uint16_t group_caps[ZOO_PEER_MAX_GROUPS + 1]; /* As of 'memory'. */
+    long long int last_report;  /* When it came. */
     struct zoo_open_round rounds[ZOO_PEER_MAX_ROUNDS]; /* By ID modulo. */
     bool urgent;                /* The last round is urgent. */
     uint32_t probed;            /* Candidates of the last round. */
@@ -198,6 +200,9 @@ void zoo_peer_sent(struct zoo_peer *, bool ok, long long int now);
  * zoo_peer_sent(). */
 void zoo_peer_link_down(struct zoo_peer *, long long int now);
 
+/* Rounds under way say nothing about any path. */
+void zoo_peer_forget_rounds(struct zoo_peer *);
+
 /* Returns true if the peer needs a new session: because the numbers of rounds,
  * which only ever grow within one, come to their end, or because nothing has
  * answered for long, which might be due to a responder that takes the session
@@ -228,6 +233,15 @@ void zoo_peer_reconfigured(struct zoo_peer *, const struct zoo_params *params,
  * makes that necessary. */
 long long int zoo_peer_next(const struct zoo_peer *,
                             const struct zoo_params *);
+
+/* The parts of that: when there is something to send, if all may be sent, and
+ * when the time of a round is over. */
+long long int zoo_peer_next_round(const struct zoo_peer *);
+long long int zoo_peer_next_verdict(const struct zoo_peer *,
+                                    const struct zoo_params *);
+
+/* Returns true if a round that is due at 'now' is to confirm a loss. */
+bool zoo_peer_is_urgent(const struct zoo_peer *, long long int now);
 
 /* Makes candidate 'i' up, down, or what probes say. */
 void zoo_peer_force(struct zoo_peer *, const struct zoo_params *,
@@ -263,6 +277,16 @@ uint32_t zoo_peer_leads_to(const struct zoo_peer *, struct eth_addr backend);
 unsigned int zoo_peer_report_ports(const struct zoo_peer *,
                                    struct eth_addr backend, uint32_t salt,
                                    uint16_t sports[], unsigned int n);
+
+/* How long a peer that is not asked is taken to be what it was, ns. */
+#define ZOO_PEER_CONSENT_TIME (3600 * 1000LL * 1000 * 1000)
+
+/* Returns true if the peer has consented to 'cap', one of ZOO_PROBE_CAP_*, in
+ * its reports, and may be taken to do so still at 'now': it has answered when it
+ * was last asked, or not been asked for less than ZOO_PEER_CONSENT_TIME.  One
+ * that has been asked for three seconds without an answer may have been
+ * restarted without the capability; it must consent again. */
+bool zoo_peer_consents(struct zoo_peer *, uint16_t cap, long long int now);
 
 const char *zoo_peer_state_to_string(enum zoo_peer_state);
 

@@ -87,7 +87,7 @@ enum zoo_probe_type {
 #define ZOO_PROBE_F_REWRITTEN 0x0004
 
 /* The sender accepts VXLAN with the color of a traced packet as group policy
- * ID, on every port. */
+ * ID, and may send it, on all its tunnels to the receiver. */
 #define ZOO_PROBE_CAP_GBP 0x0001
 
 #define ZOO_PROBE_HMAC_LEN 16

@@ -295,7 +295,8 @@ zoo_responder_receive(struct zoo_responder *r,
                       const struct zoo_sender_key *key,
                       uint16_t sport, const struct zoo_probe *probe,
                       long long int arrival, long long int now,
-                      uint64_t random, struct zoo_sender_tunnel **tunnelp)
+                      uint64_t random, struct zoo_sender_tunnel **tunnelp,
+                      bool *newest)
 {
     uint32_t hash = hash_bytes(key, sizeof *key, 0);
     struct sender *s = sender_find(r, key, hash);
@@ -303,6 +304,7 @@ zoo_responder_receive(struct zoo_responder *r,
     bool adopted;
 
     *tunnelp = NULL;
+    *newest = false;
     if (!s) {
         s = sender_create(r, key, hash, probe, now, random);
     } else if (s->session != probe->session) {
@@ -343,6 +345,7 @@ zoo_responder_receive(struct zoo_responder *r,
     if (!adopted || probe->round == s->round) {
         note_request(r, s, probe, sport, listed, adopted, now);
     }
+    *newest = adopted && probe->round == s->round;
     *tunnelp = &s->tunnel;
     return ZOO_PROBE_OK;
 }

@@ -91,12 +91,14 @@ struct zoo_report {
 /* Processes authenticated request 'probe' that came with 'key' and outer
  * source port 'sport' at 'arrival'.  'now' and 'random' are the current time
  * and an unpredictable number.  '*tunnelp' gets the caller's data of the
- * sender, valid until the next call, or NULL on error. */
+ * sender, valid until the next call, or NULL on error.  '*newest' is set to true
+ * if the request is of the session that is adopted, and of its newest round, so
+ * that it is not an old one that has been sent again, otherwise to false. */
 enum zoo_probe_error zoo_responder_receive(
     struct zoo_responder *, const struct zoo_sender_key *key,
     uint16_t sport, const struct zoo_probe *probe,
     long long int arrival, long long int now, uint64_t random,
-    struct zoo_sender_tunnel **tunnelp);
+    struct zoo_sender_tunnel **tunnelp, bool *newest);
 
 /* Returns true if the sender with 'key' is known, and its tunnel was looked up
  * at 'since' or later and has 'tun_id'. */

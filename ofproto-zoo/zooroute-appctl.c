@@ -293,22 +293,26 @@ compare_peers(const void *a_, const void *b_)
 
 /* Returns copies of the '*n' peers that match 'f', sorted, to be freed one by
  * one and as an array by the caller: formatting takes too long to be done with
- * the mutex, for which packets may wait. */
+ * the mutex, for which packets may wait, and so does copying all at once. */
 static struct zooroute_peer **
 get_peers(const struct peer_filter *f, size_t *n)
 {
     struct zooroute_peer **peers;
-    struct zooroute_peer *peer;
+    size_t n_all;
 
     *n = 0;
-    ovs_mutex_lock(&zooroute_mutex);
-    peers = xcalloc(cmap_count(&zooroute_peers) + 1, sizeof *peers);
-    CMAP_FOR_EACH (peer, cmap_node, &zooroute_peers) {
-        if (filter_matches(f, &peer->key)) {
-            peers[(*n)++] = xmemdup(peer, sizeof *peer);
+    peers = zooroute_list_peers(&n_all);
+    for (size_t i = 0; i < n_all; ) {
+        size_t end = MIN(i + ZOOROUTE_PEERS_AT_ONCE, n_all);
+
+        ovs_mutex_lock(&zooroute_mutex);
+        for (; i < end; i++) {
+            if (!peers[i]->retired && filter_matches(f, &peers[i]->key)) {
+                peers[(*n)++] = xmemdup(peers[i], sizeof *peers[i]);
+            }
         }
+        ovs_mutex_unlock(&zooroute_mutex);
     }
-    ovs_mutex_unlock(&zooroute_mutex);
     qsort(peers, *n, sizeof *peers, compare_peers);
     return peers;
 }

@@ -18,17 +18,28 @@
 #define ZOOROUTE_PRIVATE_H 1
 
 /* What the files of the ZooRoute engine share: zooroute.c (configuration and
- * flow translation), zooroute-thread.c (the thread), zooroute-status.c and
+ * flow translation), zooroute-peers.c (all peers), zooroute-thread.c (the thread and its housekeeping),
+ * zooroute-receive.c and zooroute-send.c (probes), zooroute-status.c and
  * zooroute-appctl.c (for operators). */
 
 #include "cmap.h"
-#include "heap.h"
 #include "ovs-atomic.h"
 #include "ovs-thread.h"
 #include "zoo-auth.h"
+#include "zoo-consent.h"
 #include "zoo-peer.h"
 #include "zoo-responder.h"
+#include "zoo-schedule.h"
 #include "zooroute.h"
+
+/* A tunnel port that probes of a peer may go through. */
+struct zooroute_port {
+    struct zoo_tunnel_port port;
+    ovs_be64 tun_id;
+};
+
+/* Most of those that are remembered of a peer. */
+#define ZOOROUTE_MAX_PORTS 4
 
 struct zooroute_peer {
     /* Constant once the peer is in 'zooroute_peers'. */
@@ -38,21 +49,27 @@ struct zooroute_peer {
     bool learned;
     enum zoo_encap encap;
 
-    /* The tunnel port in 'dst' does not exist any more: flow translation is to
-     * put another one there. */
+    /* None of the tunnel ports in 'ports' leads to the peer any more: flow
+     * translation is to put another one there. */
     atomic_bool lost_port;
 
-    /* The last probe from there said so.  Set by the thread, with 'zooroute_mutex'
-     * held. */
+    /* A bit for each port in 'ports', by hash, or all: flow translation adds
+     * ports that it finds missing. */
+    ATOMIC(uint64_t) known_ports;
+
+    /* It says so in its reports.  Set with 'zooroute_mutex' held. */
     atomic_bool takes_colors;
 
     /* Guarded by 'zooroute_mutex'. */
     bool retired;                   /* No longer in 'zooroute_peers'. */
-    struct heap_node heap_node;     /* In 'zooroute_heap'. */
+    struct zoo_schedule_node schedule_node; /* In 'zooroute_peer_schedule'. */
     struct hmap_node session_node;  /* In 'zooroute_sessions'. */
     struct hmap_node marked_node;   /* In 'zooroute_marked' if it has a
                                      * pkt_mark. */
-    struct zoo_tunnel_dst dst;
+    struct zoo_tunnel_dst dst;      /* With ports[port_index]. */
+    struct zooroute_port ports[ZOOROUTE_MAX_PORTS];
+    unsigned int n_ports, port_index;
+    unsigned int n_rotations;       /* Since the last report. */
     struct zoo_peer peer;
     int send_error;                 /* Of the last round, 0 if sent. */
     unsigned int key_attempts;      /* See zoo_auth_choose(). */
@@ -68,13 +85,13 @@ struct zooroute_stats {
     uint64_t unsent_rounds;         /* Because of something local. */
     uint64_t rate_limited;          /* Rounds put off by max_probe_rate. */
     uint64_t no_slot;               /* Peers that got no slot. */
-    uint64_t too_many_peers;        /* Learned peers beyond max_peers. */
 };
 
 extern struct ovs_mutex zooroute_mutex;
 
 /* Lock-free to read. */
 extern struct cmap zooroute_peers;
+extern struct zoo_consents *zooroute_consents;
 
 /* Guarded by 'zooroute_mutex'. */
 extern struct zooroute_config zooroute_config;
@@ -82,7 +99,7 @@ extern struct zoo_params zooroute_params;
 extern struct zoo_auth *zooroute_auth;
 extern struct zooroute_stats zooroute_stats;
 extern struct zoo_responder *zooroute_responder;
-extern struct heap zooroute_heap;   /* Peers by time of their next run. */
+extern struct zoo_schedule zooroute_peer_schedule;
 extern unsigned int zooroute_n_learned; /* Peers that are 'learned'. */
 extern struct hmap zooroute_sessions; /* Peers by 'peer.session'. */
 
@@ -90,8 +107,30 @@ extern struct hmap zooroute_sessions; /* Peers by 'peer.session'. */
  * Returns false if there is no randomness to be had. */
 bool zooroute_new_session(const struct zooroute_key *key, uint64_t *session);
 
-/* Sets when the thread runs 'peer' next. */
-void zooroute_schedule(struct zooroute_peer *, long long int when)
+/* 'peer' has changed at 'now': the thread runs it when that is due. */
+void zooroute_schedule(struct zooroute_peer *, long long int now)
+    OVS_REQUIRES(zooroute_mutex);
+
+/* Has flow translation know whether 'peer' takes colors at 'now', which the
+ * change follows within a second. */
+void zooroute_update_consent(struct zooroute_peer *, long long int now)
+    OVS_REQUIRES(zooroute_mutex);
+
+/* Returns the bit of 'port' in a peer's 'known_ports'. */
+uint64_t zooroute_port_bit(const struct zoo_tunnel_port *port);
+
+/* Probes of 'peer' may be sent through the tunnel port of 'out' from now on,
+ * which is the only one if the peer has lost its own. */
+void zooroute_add_port(struct zooroute_peer *,
+                       const struct zooroute_output *out)
+    OVS_REQUIRES(zooroute_mutex);
+
+/* The tunnel port that probes of 'peer' go through does not lead there any
+ * more: uses another one. */
+void zooroute_lose_port(struct zooroute_peer *) OVS_REQUIRES(zooroute_mutex);
+
+/* Uses the next one of the tunnel ports to 'peer', if there are others. */
+void zooroute_rotate_port(struct zooroute_peer *)
     OVS_REQUIRES(zooroute_mutex);
 
 /* Publishes the peer's path table to the datapath if it has changed. */
@@ -102,9 +141,32 @@ void zooroute_publish(struct zooroute_peer *) OVS_REQUIRES(zooroute_mutex);
 void zooroute_log_events(struct zooroute_peer *, enum zoo_peer_state before)
     OVS_REQUIRES(zooroute_mutex);
 
+/* Returns the hash of 'key' in 'zooroute_peers'. */
+uint32_t zooroute_key_hash(const struct zooroute_key *key);
+
+/* Adds the peer of 'out' and returns it, or NULL if there is no room or no
+ * slot. */
+struct zooroute_peer *zooroute_create(const struct zooroute_output *out)
+    OVS_REQUIRES(zooroute_mutex);
+
 /* Takes 'peer' out of 'zooroute_peers'.  Its slot goes on working until no
  * datapath flow carries it any more. */
 void zooroute_retire(struct zooroute_peer *) OVS_REQUIRES(zooroute_mutex);
+
+/* The number of learned peers, or how many there may be, has changed. */
+void zooroute_update_room(void) OVS_REQUIRES(zooroute_mutex);
+
+/* Returns true if there is room for another learned peer.  Needs no lock. */
+bool zooroute_has_room(void);
+
+/* A new peer with hash 'hash' of its key finds no room.  Needs no lock. */
+void zooroute_note_refused(uint32_t hash);
+
+/* Returns how many destinations have found no room among learned peers, and
+ * stores into '*last' when one did last, as time_msec(), long ago if none has
+ * since zooroute_made_room().  Needs no lock. */
+uint64_t zooroute_n_refused(long long int *last);
+void zooroute_made_room(void);
 
 /* Returns the peer with 'key', NULL if there is none.  RCU-protected. */
 struct zooroute_peer *zooroute_find(const struct zooroute_key *key);
@@ -119,6 +181,16 @@ struct zooroute_peer *zooroute_find(const struct zooroute_key *key);
 struct zooroute_peer *zooroute_find_by_sender(const struct zoo_sender_key *)
     OVS_REQUIRES(zooroute_mutex);
 
+/* Returns all '*n' peers, in no order, as an array that the caller must free.
+ * They are valid as long as the caller is not quiescent, but some may retire.
+ *
+ * Flow translation may wait for 'zooroute_mutex', so whoever looks at all peers
+ * should hold it for no more than ZOOROUTE_PEERS_AT_ONCE at a time, and format
+ * what they say without it. */
+#define ZOOROUTE_PEERS_AT_ONCE 64
+struct zooroute_peer **zooroute_list_peers(size_t *n)
+    OVS_EXCLUDED(zooroute_mutex);
+
 /* Tells those who watch the status that something has changed. */
 void zooroute_status_changed(void);
 
@@ -126,6 +198,50 @@ void zooroute_status_changed(void);
 void zooroute_thread_start(void);
 void zooroute_thread_stop(void);
 void zooroute_thread_wake(void);
+
+/* Probes: the thread alone calls these. */
+
+/* One probe to be sent, from each of some ports. */
+struct zooroute_tx {
+    struct zooroute_peer *peer;         /* Of a request, otherwise NULL. */
+    struct zoo_sender_key sender;       /* Of a report. */
+    struct zoo_tunnel_dst dst;
+    ovs_be16 dst_port;
+    struct zoo_probe probe;
+    uint16_t key_id;
+    uint16_t sports[ZOO_MAX_CANDIDATES];
+    unsigned int n_sports;
+    int error;
+    long long int when;
+};
+
+/* Processes up to 'max' probes.  Returns their number. */
+unsigned int zooroute_receive(unsigned int max, const struct zoo_auth *)
+    OVS_EXCLUDED(zooroute_mutex);
+
+/* Stores up to 'max' reports that are due at 'now' into 'txs' and returns their
+ * number. */
+unsigned int zooroute_run_reports(struct zooroute_tx *txs, unsigned int max,
+                                  long long int now)
+    OVS_REQUIRES(zooroute_mutex);
+
+/* Returns true if reports that are due have to wait for max_probe_rate. */
+bool zooroute_reports_lack_credit(void) OVS_REQUIRES(zooroute_mutex);
+
+/* Runs the peers that are due at 'now'.  Stores up to 'max' rounds into 'txs'
+ * and their number into '*n'.  Returns false if there may be more to do at
+ * once. */
+bool zooroute_run_peers(struct zooroute_tx *txs, unsigned int max,
+                        long long int now, unsigned int *n)
+    OVS_REQUIRES(zooroute_mutex);
+
+/* Sends 'tx'.  Flow translation may take the mutex. */
+void zooroute_transmit(struct zooroute_tx *tx, const struct zoo_auth *,
+                       uint16_t newest_key, struct eth_addr backend_id)
+    OVS_EXCLUDED(zooroute_mutex);
+
+/* 'tx' was sent, or could not be. */
+void zooroute_note_sent(struct zooroute_tx *tx) OVS_REQUIRES(zooroute_mutex);
 
 void zooroute_appctl_init(void);
 

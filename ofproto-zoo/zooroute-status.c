@@ -130,21 +130,52 @@ zooroute_log_events(struct zooroute_peer *p, enum zoo_peer_state before)
     zooroute_status_changed();
 }
 
+/* What there is to say of a peer, as numbers. */
+struct peer_numbers {
+    struct zooroute_key key;
+    enum zoo_peer_state state;
+    unsigned int candidates, healthy;
+    uint64_t failovers, sent, lost, n_rounds, n_reports;
+    long long int last_failover_wall_ms, srtt;
+    int send_error;
+};
+
 static void
-get_peer_status(const struct zooroute_peer *p, struct zooroute_peer_status *s)
+get_peer_numbers(const struct zooroute_peer *p, struct peer_numbers *n)
+    OVS_REQUIRES(zooroute_mutex)
 {
     const struct zoo_peer *peer = &p->peer;
-    uint64_t sent = 0, lost = 0;
 
+    *n = (struct peer_numbers) {
+        .key = p->key,
+        .state = peer->state,
+        .candidates = peer->table.n,
+        .healthy = count_1bits(zoo_peer_healthy(peer)),
+        .failovers = peer->failovers,
+        .n_rounds = p->n_rounds,
+        .n_reports = p->n_reports,
+        .last_failover_wall_ms = p->last_failover_wall_ms,
+        .srtt = peer->srtt,
+        .send_error = p->send_error,
+    };
+    for (unsigned int i = 0; i < peer->table.n; i++) {
+        n->sent += peer->candidates[i].sent;
+        n->lost += peer->candidates[i].lost;
+    }
+}
+
+static void
+get_peer_status(const struct peer_numbers *p, struct zooroute_peer_status *s)
+{
     s->local_ip = xzalloc(INET6_ADDRSTRLEN);
     s->remote_ip = xzalloc(INET6_ADDRSTRLEN);
     ipv6_string_mapped(s->local_ip, &p->key.local);
     ipv6_string_mapped(s->remote_ip, &p->key.remote);
     s->dst_port = ntohs(p->key.dst_port);
-    s->state = zoo_peer_state_to_string(peer->state);
-    s->candidates = peer->table.n;
-    s->healthy = count_1bits(zoo_peer_healthy(peer));
-    s->failovers = peer->failovers;
+    s->state = zoo_peer_state_to_string(p->state);
+    s->candidates = p->candidates;
+    s->healthy = p->healthy;
+    s->failovers = p->failovers;
     s->last_failover_wall_ms = p->last_failover_wall_ms;
 
     smap_init(&s->status);
@@ -157,17 +188,13 @@ get_peer_status(const struct zooroute_peer *p, struct zooroute_peer_status *s)
     }
 
     smap_init(&s->statistics);
-    for (unsigned int i = 0; i < peer->table.n; i++) {
-        sent += peer->candidates[i].sent;
-        lost += peer->candidates[i].lost;
-    }
-    smap_add_format(&s->statistics, "probes_sent", "%"PRIu64, sent);
-    smap_add_format(&s->statistics, "probes_lost", "%"PRIu64, lost);
+    smap_add_format(&s->statistics, "probes_sent", "%"PRIu64, p->sent);
+    smap_add_format(&s->statistics, "probes_lost", "%"PRIu64, p->lost);
     smap_add_format(&s->statistics, "rounds_sent", "%"PRIu64, p->n_rounds);
     smap_add_format(&s->statistics, "reports_received", "%"PRIu64,
                     p->n_reports);
-    if (peer->srtt) {
-        smap_add_format(&s->statistics, "rtt_us", "%lld", peer->srtt / 1000);
+    if (p->srtt) {
+        smap_add_format(&s->statistics, "rtt_us", "%lld", p->srtt / 1000);
     }
 }
 
@@ -175,6 +202,7 @@ static void
 get_statistics(struct smap *statistics) OVS_REQUIRES(zooroute_mutex)
 {
     const struct zooroute_stats *stats = &zooroute_stats;
+    long long int last_refused;
 
 #define ADD(NAME, VALUE) \
     smap_add_format(statistics, NAME, "%"PRIu64, (uint64_t) (VALUE))
@@ -190,7 +218,7 @@ get_statistics(struct smap *statistics) OVS_REQUIRES(zooroute_mutex)
     ADD("unsent_rounds", stats->unsent_rounds);
     ADD("rate_limited", stats->rate_limited);
     ADD("no_slot", stats->no_slot);
-    ADD("too_many_peers", stats->too_many_peers);
+    ADD("too_many_peers", zooroute_n_refused(&last_refused));
     if (zoo_rx_dropped(ZOO_RX_REQUESTS)) {
         ADD("rx_request_queue_full", zoo_rx_dropped(ZOO_RX_REQUESTS));
     }
@@ -216,14 +244,28 @@ zooroute_get_status(struct zooroute_peer_status **peersp, size_t *np,
                     struct smap *status OVS_UNUSED, struct smap *statistics)
 {
     struct zooroute_peer_status *peers;
-    struct zooroute_peer *p;
-    size_t n = 0;
+    struct zooroute_peer **all;
+    size_t n_all, n = 0;
 
-    ovs_mutex_lock(&zooroute_mutex);
-    peers = xcalloc(cmap_count(&zooroute_peers) + 1, sizeof *peers);
-    CMAP_FOR_EACH (p, cmap_node, &zooroute_peers) {
-        get_peer_status(p, &peers[n++]);
+    all = zooroute_list_peers(&n_all);
+    peers = xcalloc(n_all + 1, sizeof *peers);
+    for (size_t i = 0; i < n_all; ) {
+        struct peer_numbers numbers[ZOOROUTE_PEERS_AT_ONCE];
+        size_t k = 0;
+
+        ovs_mutex_lock(&zooroute_mutex);
+        for (; i < n_all && k < ZOOROUTE_PEERS_AT_ONCE; i++) {
+            if (!all[i]->retired) {
+                get_peer_numbers(all[i], &numbers[k++]);
+            }
+        }
+        ovs_mutex_unlock(&zooroute_mutex);
+        for (size_t j = 0; j < k; j++) {
+            get_peer_status(&numbers[j], &peers[n++]);
+        }
     }
+    free(all);
+    ovs_mutex_lock(&zooroute_mutex);
     get_statistics(statistics);
     ovs_mutex_unlock(&zooroute_mutex);
     *peersp = peers;

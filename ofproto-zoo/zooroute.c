@@ -20,8 +20,6 @@
 #include <errno.h>
 #include <sys/stat.h>
 
-#include "entropy.h"
-#include "hash.h"
 #include "openvswitch/dynamic-string.h"
 #include "openvswitch/hmap.h"
 #include "openvswitch/poll-loop.h"
@@ -40,18 +38,15 @@ VLOG_DEFINE_THIS_MODULE(zooroute);
 
 struct ovs_mutex zooroute_mutex = OVS_MUTEX_INITIALIZER;
 struct cmap zooroute_peers = CMAP_INITIALIZER;
+struct zoo_consents *zooroute_consents;
 struct zooroute_config zooroute_config OVS_GUARDED_BY(zooroute_mutex);
 struct zoo_params zooroute_params OVS_GUARDED_BY(zooroute_mutex);
 struct zoo_auth *zooroute_auth OVS_GUARDED_BY(zooroute_mutex);
 struct zooroute_stats zooroute_stats OVS_GUARDED_BY(zooroute_mutex);
 struct zoo_responder *zooroute_responder OVS_GUARDED_BY(zooroute_mutex);
-struct heap zooroute_heap OVS_GUARDED_BY(zooroute_mutex);
+struct zoo_schedule zooroute_peer_schedule OVS_GUARDED_BY(zooroute_mutex);
 struct hmap zooroute_sessions OVS_GUARDED_BY(zooroute_mutex)
     = HMAP_INITIALIZER(&zooroute_sessions);
-
-/* Peers with a pkt_mark, by what else their keys have. */
-static struct hmap zooroute_marked OVS_GUARDED_BY(zooroute_mutex)
-    = HMAP_INITIALIZER(&zooroute_marked);
 
 unsigned int zooroute_n_learned OVS_GUARDED_BY(zooroute_mutex);
 
@@ -78,8 +73,9 @@ zooroute_init(void)
     if (ovsthread_once_start(&once)) {
         status_seq = seq_create();
         ovs_mutex_lock(&zooroute_mutex);
-        heap_init(&zooroute_heap);
+        zoo_schedule_init(&zooroute_peer_schedule);
         zooroute_responder = zoo_responder_create();
+        zooroute_consents = zoo_consents_create();
         zooroute_config = ZOOROUTE_CONFIG_DEFAULT;
         ovs_mutex_unlock(&zooroute_mutex);
         zooroute_appctl_init();
@@ -234,6 +230,9 @@ zooroute_set_config(const struct zooroute_config *config)
     zooroute_config = *config;
     zooroute_config.auth_key_file = nullable_xstrdup(config->auth_key_file);
     set_params(config);
+    zooroute_update_room();
+    zoo_schedule_refill(&zooroute_peer_schedule, config->max_probe_rate,
+                        zoo_now());
     if (!same_candidates(&old, config)) {
         struct zooroute_peer *peer;
 
@@ -248,7 +247,7 @@ zooroute_set_config(const struct zooroute_config *config)
     struct zooroute_peer *p;
     CMAP_FOR_EACH (p, cmap_node, &zooroute_peers) {
         zoo_peer_reconfigured(&p->peer, &zooroute_params, zoo_now());
-        zooroute_schedule(p, zoo_peer_next(&p->peer, &zooroute_params));
+        zooroute_schedule(p, zoo_now());
         if (old.probe_vni != config->probe_vni) {
             atomic_store_relaxed(&p->lost_port, true);
         }
@@ -329,207 +328,6 @@ zooroute_wait(void)
     zoo_quarantine_wait();
 }
 
-/* Peers. */
-
-void
-zooroute_format_key(const struct zooroute_key *key, struct ds *s)
-{
-    ipv6_format_mapped(&key->local, s);
-    ds_put_cstr(s, "->");
-    ipv6_format_mapped(&key->remote, s);
-    ds_put_format(s, ":%"PRIu16, ntohs(key->dst_port));
-    if (key->pkt_mark) {
-        ds_put_format(s, ",mark=%#"PRIx32, key->pkt_mark);
-    }
-}
-
-char *
-zooroute_key_to_string(const struct zooroute_key *key)
-{
-    struct ds s = DS_EMPTY_INITIALIZER;
-
-    zooroute_format_key(key, &s);
-    return ds_steal_cstr(&s);
-}
-
-static uint32_t
-key_hash(const struct zooroute_key *key)
-{
-    return hash_bytes(key, sizeof *key, 0);
-}
-
-struct zooroute_peer *
-zooroute_find(const struct zooroute_key *key)
-{
-    struct zooroute_peer *peer;
-
-    CMAP_FOR_EACH_WITH_HASH (peer, cmap_node, key_hash(key),
-                             &zooroute_peers) {
-        if (!memcmp(&peer->key, key, sizeof *key)) {
-            return peer;
-        }
-    }
-    return NULL;
-}
-
-static uint32_t
-hash_without_mark(const struct zooroute_key *key)
-{
-    struct zooroute_key unmarked = *key;
-
-    unmarked.pkt_mark = 0;
-    return key_hash(&unmarked);
-}
-
-/* Returns what the sessions of peers with 'pkt_mark' have in common. */
-static uint16_t
-mark_to_instance(uint32_t pkt_mark)
-{
-    return pkt_mark ? hash_int(pkt_mark, 0) : 0;
-}
-
-struct zooroute_peer *
-zooroute_find_by_sender(const struct zoo_sender_key *sender)
-{
-    struct zooroute_key key = {
-        .local = sender->local,
-        .remote = sender->remote,
-        .dst_port = sender->dst_port,
-    };
-    struct zooroute_peer *unmarked = zooroute_find(&key);
-    struct zooroute_peer *peer, *last = NULL;
-
-    HMAP_FOR_EACH_WITH_HASH (peer, marked_node, hash_without_mark(&key),
-                             &zooroute_marked) {
-        if (memcmp(&peer->key, &key, offsetof(struct zooroute_key,
-                                              pkt_mark))) {
-            continue;
-        } else if (sender->instance
-                   && mark_to_instance(peer->key.pkt_mark)
-                      == sender->instance) {
-            return peer;
-        } else if (!last || peer->peer.last_used > last->peer.last_used) {
-            last = peer;
-        }
-    }
-    return unmarked ? unmarked : last;
-}
-
-void
-zooroute_schedule(struct zooroute_peer *peer, long long int when)
-{
-    heap_change(&zooroute_heap, &peer->heap_node, UINT64_MAX - when);
-}
-
-void
-zooroute_publish(struct zooroute_peer *peer)
-{
-    if (peer->peer.map_changed) {
-        uint16_t ports[ZOO_N_BUCKETS];
-
-        zoo_path_table_ports(&peer->peer.table, peer->peer.upstream, ports);
-        zoo_slot_publish(peer->slot, ports);
-        peer->peer.map_changed = false;
-    }
-}
-
-bool
-zooroute_new_session(const struct zooroute_key *key, uint64_t *session)
-{
-    if (get_entropy(session, sizeof *session)) {
-        return false;
-    }
-    *session &= ~(uint64_t) UINT16_MAX;
-    *session |= mark_to_instance(key->pkt_mark);
-    return true;
-}
-
-/* Has probes sent through the tunnel port of 'out' from now on. */
-static void
-set_tunnel_port(struct zooroute_peer *peer, const struct zooroute_output *out)
-    OVS_REQUIRES(zooroute_mutex)
-{
-    peer->dst.port = out->port;
-    peer->dst.tun_id = (zooroute_config.probe_vni >= 0 && out->key_flow
-                        ? htonll(zooroute_config.probe_vni) : out->tun_id);
-    atomic_store_relaxed(&peer->lost_port, false);
-}
-
-static struct zooroute_peer *
-create_peer(const struct zooroute_output *out) OVS_REQUIRES(zooroute_mutex)
-{
-    struct zooroute_peer *peer;
-    uint64_t session;
-    uint16_t slot;
-
-    if (out->learned && zooroute_n_learned >= zooroute_config.max_peers) {
-        zooroute_stats.too_many_peers++;
-        return NULL;
-    }
-    slot = (zooroute_new_session(&out->key, &session)
-            ? zoo_slot_alloc(zoo_push_salt(&out->key.remote)) : 0);
-    if (!slot) {
-        zooroute_stats.no_slot++;
-        return NULL;
-    }
-
-    peer = xzalloc(sizeof *peer);
-    peer->key = out->key;
-    peer->slot = slot;
-    peer->learned = out->learned;
-    peer->encap = out->encap;
-    peer->dst.local = out->key.local;
-    peer->dst.remote = out->key.remote;
-    peer->dst.pkt_mark = out->key.pkt_mark;
-    set_tunnel_port(peer, out);
-    atomic_init(&peer->takes_colors, false);
-    zoo_peer_init(&peer->peer, &zooroute_params, &peer->key, sizeof peer->key,
-                  zooroute_config.seed, session, zoo_now());
-    zooroute_publish(peer);
-
-    zooroute_n_learned += peer->learned;
-    heap_insert(&zooroute_heap, &peer->heap_node, 0);
-    hmap_insert(&zooroute_sessions, &peer->session_node,
-                hash_uint64(peer->peer.session));
-    zoo_rx_expect(peer->peer.session);
-    if (peer->key.pkt_mark) {
-        hmap_insert(&zooroute_marked, &peer->marked_node,
-                    hash_without_mark(&peer->key));
-    }
-    cmap_insert(&zooroute_peers, &peer->cmap_node, key_hash(&peer->key));
-    zooroute_status_changed();
-    return peer;
-}
-
-/* A slot whose last datapath flow is gone. */
-static void
-free_slot(void *slot_)
-{
-    uint16_t *slot = slot_;
-
-    ovs_mutex_lock(&zooroute_mutex);
-    zoo_slot_free(*slot);
-    ovs_mutex_unlock(&zooroute_mutex);
-    free(slot);
-}
-
-void
-zooroute_retire(struct zooroute_peer *peer)
-{
-    cmap_remove(&zooroute_peers, &peer->cmap_node, key_hash(&peer->key));
-    heap_remove(&zooroute_heap, &peer->heap_node);
-    hmap_remove(&zooroute_sessions, &peer->session_node);
-    zoo_rx_expect_no_more(peer->peer.session);
-    if (peer->key.pkt_mark) {
-        hmap_remove(&zooroute_marked, &peer->marked_node);
-    }
-    zooroute_n_learned -= peer->learned;
-    peer->retired = true;
-    zoo_quarantine_add(free_slot, xmemdup(&peer->slot, sizeof peer->slot));
-    ovsrcu_postpone(free, peer);
-    zooroute_status_changed();
-}
-
 /* Flow translation. */
 
 bool
@@ -555,22 +353,30 @@ void
 zooroute_choose(struct zooroute_output *out)
 {
     struct zooroute_peer *peer;
-    bool lost_port = false;
+    bool lost_port = false, new_port = false;
 
     if (!output_is_wanted(out)) {
         return;
     }
     peer = zooroute_find(&out->key);
     if (peer) {
+        uint64_t known_ports;
+
         atomic_read_relaxed(&peer->lost_port, &lost_port);
+        atomic_read_relaxed(&peer->known_ports, &known_ports);
+        new_port = !(known_ports & zooroute_port_bit(&out->port));
     }
-    if ((!peer || lost_port) && !out->dry_run) {
+    if (!peer && out->learned && !out->dry_run && !zooroute_has_room()) {
+        zooroute_note_refused(zooroute_key_hash(&out->key));
+        return;
+    }
+    if ((!peer || lost_port || new_port) && !out->dry_run) {
         ovs_mutex_lock(&zooroute_mutex);
         peer = zooroute_find(&out->key);
         if (peer) {
-            set_tunnel_port(peer, out);
+            zooroute_add_port(peer, out);
         } else if (zooroute_config.enabled) {
-            peer = create_peer(out);
+            peer = zooroute_create(out);
         }
         ovs_mutex_unlock(&zooroute_mutex);
     }
@@ -587,6 +393,14 @@ zooroute_takes_colors(const struct zooroute_key *key)
         atomic_read_relaxed(&peer->takes_colors, &takes);
     }
     return takes;
+}
+
+bool
+zooroute_sends_colors(const struct zooroute_key *key)
+{
+    return (zooroute_takes_colors(key)
+            || zoo_consents_has(zooroute_consents, &key->local, &key->remote,
+                                key->dst_port));
 }
 
 void

@@ -141,9 +141,14 @@ bool zooroute_is_enabled(void);
  * Open vSwitch's own choice. */
 void zooroute_choose(struct zooroute_output *out);
 
-/* Returns true if the switch at the other end has said in its probes that it
- * accepts the colors of VTrace.  That is remembered while it is silent. */
+/* Returns true if the switch at the other end says in its reports that it
+ * accepts the colors of VTrace.  That is remembered while it is not asked, but
+ * not if it has been asked for some seconds and has not answered. */
 bool zooroute_takes_colors(const struct zooroute_key *key);
+
+/* Returns true if the switch at the other end may send colors: zooroute_takes_
+ * colors() is true, or it has said in its own probes that it takes them. */
+bool zooroute_sends_colors(const struct zooroute_key *key);
 
 /* Appends to 's' what becomes of a packet with flow hash 'hash' that is output
  * as 'out'. */

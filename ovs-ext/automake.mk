@@ -40,6 +40,8 @@ lib_libopenvswitch_la_SOURCES += \
 ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zoo-auth.c \
 	ofproto-zoo/zoo-auth.h \
+	ofproto-zoo/zoo-consent.c \
+	ofproto-zoo/zoo-consent.h \
 	ofproto-zoo/zoo-health.c \
 	ofproto-zoo/zoo-health.h \
 	ofproto-zoo/zoo-path-table.c \
@@ -54,8 +56,13 @@ ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zoo-probe.h \
 	ofproto-zoo/zoo-responder.c \
 	ofproto-zoo/zoo-responder.h \
+	ofproto-zoo/zoo-schedule.c \
+	ofproto-zoo/zoo-schedule.h \
 	ofproto-zoo/zooroute-appctl.c \
+	ofproto-zoo/zooroute-peers.c \
 	ofproto-zoo/zooroute-private.h \
+	ofproto-zoo/zooroute-receive.c \
+	ofproto-zoo/zooroute-send.c \
 	ofproto-zoo/zooroute-status.c \
 	ofproto-zoo/zooroute-thread.c \
 	ofproto-zoo/zooroute.c \

@@ -584,10 +584,10 @@ zoo_xlate_leave(struct xlate_ctx *ctx, const struct zoo_fate *outer)
 /* Colors. */
 
 /* Returns true if the other end of tunnel port 'xport', with outer addresses
- * 'local' and 'remote', takes colors. */
+ * 'local' and 'remote', takes colors, or sends them if 'input'. */
 static bool
 zoo_xlate_consents(const struct xport *xport, const struct in6_addr *local,
-                   const struct in6_addr *remote)
+                   const struct in6_addr *remote, bool input)
 {
     const struct netdev_tunnel_config *cfg
         = netdev_get_tunnel_config(xport->netdev);
@@ -604,7 +604,8 @@ zoo_xlate_consents(const struct xport *xport, const struct in6_addr *local,
     key.remote = *remote;
     key.dst_port = cfg->dst_port;
     key.pkt_mark = cfg->set_egress_pkt_mark ? cfg->egress_pkt_mark : 0;
-    return zooroute_takes_colors(&key);
+    return (input ? zooroute_sends_colors(&key)
+            : zooroute_takes_colors(&key));
 }
 
 /* Has the packet of 'ctx', which came in by 'in_port', or NULL, its color, if
@@ -654,7 +655,7 @@ zoo_xlate_input(struct xlate_ctx *ctx, const struct xport *in_port)
     local = flow_tnl_dst(tnl);
     remote = flow_tnl_src(tnl);
     if (tnl->gbp_id & htons(ZOO_COLOR_TRACED) && enabled
-        && zoo_xlate_consents(in_port, &local, &remote)) {
+        && zoo_xlate_consents(in_port, &local, &remote, true)) {
         mask->gbp_id = OVS_BE16_MAX;
         if (tnl->gbp_id & htons(ZOO_COLOR_MASK)) {
             zoo_flow_set_color(tnl, ntohs(tnl->gbp_id));
@@ -791,7 +792,7 @@ zoo_xlate_policy(struct xlate_ctx *ctx, const struct xport *xport,
         return;
     } else if (!color) {
         zoo_set_pushed(ctx, ctx->fate.color, VTRACE_REASON_FOREIGN_GBP);
-    } else if (!zoo_xlate_consents(xport, local, &remote)) {
+    } else if (!zoo_xlate_consents(xport, local, &remote, false)) {
         zoo_set_pushed(ctx, color, VTRACE_REASON_NO_CONSENT);
         if (zoo_push_vxlan(data)) {
             zoo_gbp_remove_color(data);

@@ -133,10 +133,137 @@ zoo_xlate_tunnel_push(struct xlate_ctx *ctx, const struct xport *xport,
     zoo_xlate_report(ctx, &out);
 }
 
-bool
-zoo_xlate_find_tunnel(const struct zoo_rx *rx, struct zoo_tunnel_port *port)
+/* A tunnel port, by what it has in common with others to the same remote end,
+ * whatever their keys. */
+struct zoo_remote {
+    struct hmap_node node;          /* In 'zoo_remotes', by 'remote'. */
+    struct in6_addr remote, local;  /* Zero for any. */
+    ovs_be16 dst_port;
+    enum zoo_encap encap;
+    struct zoo_tunnel_port port;
+    bool policies;                  /* Takes no colors, see
+                                     * zoo_xlate_takes_colors(). */
+};
+
+static struct hmap zoo_remotes = HMAP_INITIALIZER(&zoo_remotes);
+
+/* Looking at all ports takes so long that it is done once a second at most, but
+ * for changes of configuration. */
+static const struct xlate_cfg *zoo_remotes_xcfg;
+static long long int zoo_remotes_until;     /* ms. */
+
+static void
+zoo_add_remote(const struct xbridge *xbridge, const struct xport *xport)
 {
+    const struct netdev_tunnel_config *cfg
+        = netdev_get_tunnel_config(xport->netdev);
+    const char *type = netdev_get_type(xport->netdev);
+    bool vxlan = !strcmp(type, "vxlan");
+    struct zoo_remote *r;
+
+    if (!cfg || (!vxlan && strcmp(type, "geneve"))) {
+        return;
+    }
+    r = xzalloc(sizeof *r);
+    r->remote = cfg->ip_dst_flow ? in6addr_any : cfg->ipv6_dst;
+    r->local = cfg->ip_src_flow ? in6addr_any : cfg->ipv6_src;
+    r->dst_port = cfg->dst_port;
+    r->encap = vxlan ? ZOO_ENCAP_VXLAN : ZOO_ENCAP_GENEVE;
+    r->port.ofproto = xbridge->ofproto->uuid;
+    r->port.ofp_port = xport->ofp_port;
+    r->policies = (cfg->exts & (1 << OVS_VXLAN_EXT_GBP)
+                   && !zoo_vtrace_consents(netdev_get_name(xport->netdev)));
+    hmap_insert(&zoo_remotes, &r->node,
+                hash_bytes(&r->remote, sizeof r->remote, 0));
+}
+
+static void
+zoo_update_remotes(const struct xlate_cfg *xcfg)
+{
+    const struct xbridge *xbridge;
+    struct zoo_remote *r;
+
+    if (xcfg == zoo_remotes_xcfg && time_msec() < zoo_remotes_until) {
+        return;
+    }
+    HMAP_FOR_EACH_POP (r, node, &zoo_remotes) {
+        free(r);
+    }
+    HMAP_FOR_EACH (xbridge, hmap_node, &xcfg->xbridges) {
+        const struct xport *xport;
+
+        HMAP_FOR_EACH (xport, ofp_node, &xbridge->xports) {
+            if (xport->is_tunnel) {
+                zoo_add_remote(xbridge, xport);
+            }
+        }
+    }
+    zoo_remotes_xcfg = xcfg;
+    zoo_remotes_until = time_msec() + 1000;
+}
+
+static bool
+zoo_remote_matches(const struct zoo_remote *r, const struct in6_addr *remote,
+                   const struct in6_addr *local, ovs_be16 dst_port)
+{
+    return (ipv6_addr_equals(&r->remote, remote)
+            && (ipv6_addr_equals(&r->local, local)
+                || !ipv6_addr_is_set(&r->local))
+            && r->dst_port == dst_port);
+}
+
+#define ZOO_REMOTE_FOR_EACH(R, REMOTE)                                      \
+    HMAP_FOR_EACH_WITH_HASH (R, node, hash_bytes(REMOTE, sizeof *(REMOTE),  \
+                                                 0), &zoo_remotes)
+
+/* Stores into '*port' a tunnel port that has 'remote', or zero for any, as its
+ * remote end, and could have received 'rx' with another key.  Returns false if
+ * there is none. */
+static bool
+zoo_find_other_key(const struct zoo_rx *rx, const struct in6_addr *remote,
+                   struct zoo_tunnel_port *port)
+{
+    const struct zoo_remote *r;
+
+    ZOO_REMOTE_FOR_EACH (r, remote) {
+        if (zoo_remote_matches(r, remote, &rx->dst, rx->tp_dst)
+            && r->encap == rx->encap) {
+            *port = r->port;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool
+zoo_xlate_takes_colors(const struct zoo_tunnel_dst *dst, ovs_be16 dst_port)
+{
+    const struct in6_addr *remotes[] = { &dst->remote, &in6addr_any };
     struct xlate_cfg *xcfg = ovsrcu_get(struct xlate_cfg *, &xcfgp);
+
+    if (!xcfg) {
+        return false;
+    }
+    zoo_update_remotes(xcfg);
+    for (size_t i = 0; i < ARRAY_SIZE(remotes); i++) {
+        const struct zoo_remote *r;
+
+        ZOO_REMOTE_FOR_EACH (r, remotes[i]) {
+            if (zoo_remote_matches(r, remotes[i], &dst->local, dst_port)
+                && r->policies) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* Stores into '*port' the tunnel port that has the addresses and the key of
+ * 'rx'.  Returns false if there is none. */
+static bool
+zoo_find_same_key(const struct xlate_cfg *xcfg, const struct zoo_rx *rx,
+                  struct zoo_tunnel_port *port)
+{
     ovs_be32 dst = in6_addr_get_mapped_ipv4(&rx->dst);
     const struct ofport_dpif *ofport;
     const struct xport *xport;
@@ -170,13 +297,29 @@ zoo_xlate_find_tunnel(const struct zoo_rx *rx, struct zoo_tunnel_port *port)
     inner.tunnel.flags = FLOW_TNL_F_KEY;
 
     ofport = tnl_port_receive(&inner);
-    xport = ofport ? xport_lookup(xcfg, ofport) : NULL;
+    xport = (ofport ? xport_lookup(CONST_CAST(struct xlate_cfg *, xcfg), ofport)
+             : NULL);
     if (!xport) {
         return false;
     }
     port->ofproto = xport->xbridge->ofproto->uuid;
     port->ofp_port = xport->ofp_port;
     return true;
+}
+
+bool
+zoo_xlate_find_tunnel(const struct zoo_rx *rx, struct zoo_tunnel_port *port)
+{
+    struct xlate_cfg *xcfg = ovsrcu_get(struct xlate_cfg *, &xcfgp);
+
+    if (!xcfg) {
+        return false;
+    } else if (zoo_find_same_key(xcfg, rx, port)) {
+        return true;
+    }
+    zoo_update_remotes(xcfg);
+    return (zoo_find_other_key(rx, &rx->src, port)
+            || zoo_find_other_key(rx, &in6addr_any, port));
 }
 
 /* Returns the tunnel_push action in the 'len' bytes of datapath actions at
@@ -193,6 +336,31 @@ zoo_find_push(const struct nlattr *actions, size_t len)
         }
     }
     return NULL;
+}
+
+/* Returns true if 'push' pushes the outer addresses of 'dst'.  A port whose
+ * configuration has changed may lead elsewhere by now. */
+static bool
+zoo_push_leads_to(const struct ovs_action_push_tnl *push,
+                  const struct zoo_tunnel_dst *dst)
+{
+    const struct eth_header *eth = (const struct eth_header *) push->header;
+    struct in6_addr local, remote;
+
+    if (eth->eth_type == htons(ETH_TYPE_IP)) {
+        const struct ip_header *ip = (const struct ip_header *) (eth + 1);
+
+        in6_addr_set_mapped_ipv4(&local, get_16aligned_be32(&ip->ip_src));
+        in6_addr_set_mapped_ipv4(&remote, get_16aligned_be32(&ip->ip_dst));
+    } else {
+        const struct ovs_16aligned_ip6_hdr *ip6
+            = (const struct ovs_16aligned_ip6_hdr *) (eth + 1);
+
+        memcpy(&local, &ip6->ip6_src, sizeof local);
+        memcpy(&remote, &ip6->ip6_dst, sizeof remote);
+    }
+    return (ipv6_addr_equals(&local, &dst->local)
+            && ipv6_addr_equals(&remote, &dst->remote));
 }
 
 /* What was last learned of a device's link. */
@@ -414,8 +582,9 @@ zoo_xlate_probe(const struct xbridge *xbridge,
     } else if (!(push = zoo_find_push(odp_actions->data,
                                       odp_actions->size))) {
         error = EHOSTUNREACH;
-    } else if (zoo_push_get_choice(push) != sport) {
-        /* Not a tunnel any more that can carry a marked probe. */
+    } else if (zoo_push_get_choice(push) != sport
+               || !zoo_push_leads_to(push, dst)) {
+        /* Not a tunnel any more that can carry a marked probe there. */
         error = ENODEV;
     } else {
         error = 0;

@@ -20,9 +20,9 @@
 /* What ZooRoute asks of flow translation: finding the tunnel port of a probe
  * that was received, and sending probes as the tunnel's own packets.
  *
- * Any thread that is not quiescent (see ovs-rcu.h) may call
- * zoo_xlate_find_tunnel(), but only one thread at a time zoo_xlate_send(), and
- * with no lock held that flow translation or ZooRoute takes. */
+ * Only one thread, which is not quiescent (see ovs-rcu.h), may call these, and
+ * zoo_xlate_send() only with no lock held that flow translation or ZooRoute
+ * takes. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -48,15 +48,23 @@ struct zoo_tunnel_dst {
     uint32_t pkt_mark;
 };
 
-/* Stores into '*port' the tunnel port that 'rx' belongs to.  Returns false if
- * no port here points to its sender. */
+/* Stores into '*port' the tunnel port that 'rx' belongs to, or where none has
+ * its key, another one to its sender: to know the path no key is needed.
+ * Returns false if no port here points to its sender. */
 bool zoo_xlate_find_tunnel(const struct zoo_rx *rx,
                            struct zoo_tunnel_port *port);
+
+/* Returns true if all tunnel ports here take a color that comes from 'dst' to
+ * UDP port 'dst_port': none has options:exts=gbp, unless it has
+ * other_config:vtrace=true too. */
+bool zoo_xlate_takes_colors(const struct zoo_tunnel_dst *dst,
+                            ovs_be16 dst_port);
 
 /* Sends 'packet', an Ethernet frame, as a probe to 'dst', once from each of
  * the 'n' outer source ports 'sports', in one execution of the datapath.
  * Returns 0, or a positive errno value if nothing was sent because of
- * something on this machine: ENODEV (no such port), EHOSTUNREACH (no route or
+ * something on this machine: ENODEV (no such port, or it leads elsewhere, or
+ * from another address), EHOSTUNREACH (no route or
  * neighbor yet), ENETDOWN (the link is down). */
 int zoo_xlate_send(const struct zoo_tunnel_dst *dst, struct dp_packet *packet,
                    const uint16_t sports[], unsigned int n);

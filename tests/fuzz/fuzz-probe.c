@@ -108,13 +108,15 @@ receive_request(struct state *s, const struct zoo_probe *probe,
     enum zoo_probe_error error;
     uint16_t sport = (from & 0x80 ? 60000
                       : probe->entries[from % probe->n_entries].sport);
+    bool newest;
 
     memset(&key, 0, sizeof key);
     in6_addr_set_mapped_ipv4(&key.remote, htonl(from & 3));
     key.instance = zoo_session_instance(probe->session);
     error = zoo_responder_receive(s->responder, &key, sport, probe, s->now,
-                                  s->now, get_random(s), &tunnel);
+                                  s->now, get_random(s), &tunnel, &newest);
     ovs_assert(!error == (tunnel != NULL));
+    ovs_assert(!newest || !error);
     s->n_requests += !error;
     return error;
 }

@@ -226,6 +226,7 @@ send_probe(struct sim *sim, int from, uint16_t sport, struct zoo_probe *probe)
     struct sim_packet *p = xzalloc(sizeof *p);
 
     probe->tx_time = sim->now;
+    probe->caps = sim->side[from].caps;
     p->sent = sim->now;
     p->from = from;
     p->candidate = c;
@@ -271,6 +272,7 @@ receive_request(struct sim *sim, int i, const struct sim_packet *p,
     struct sim_side *s = &sim->side[i];
     struct zoo_sender_tunnel *tunnel;
     struct zoo_sender_key key;
+    bool newest;
 
     memset(&key, 0, sizeof key);
     in6_addr_set_mapped_ipv4(&key.remote, htonl(p->from + 1));
@@ -278,7 +280,7 @@ receive_request(struct sim *sim, int i, const struct sim_packet *p,
     zoo_peer_hint(&s->peer, &s->params, sim->now);
     return zoo_responder_receive(s->responder[instance_of(s, p)], &key,
                                  p->sport, probe, p->arrival, sim->now,
-                                 random_uint64(), &tunnel);
+                                 random_uint64(), &tunnel, &newest);
 }
 
 static void

@@ -67,6 +67,7 @@ struct sim_side {
     struct zoo_peer peer;
     bool active;                    /* Runs 'peer'. */
     bool patched;                   /* Answers probes. */
+    uint16_t caps;                  /* In its probes. */
     bool can_send;
     bool link_down;                 /* It is because of this that it cannot. */
     bool in_use[ZOO_N_BUCKETS];     /* By tenants. */

@@ -33,6 +33,7 @@
 static struct zoo_responder *r;
 static long long int now;
 static struct zoo_sender_tunnel *tunnel;    /* From the last request. */
+static bool newest;                         /* The same. */
 
 static void
 setup(void)
@@ -83,7 +84,7 @@ receive_from(uint32_t from, const struct zoo_probe *probe, uint16_t sport)
     struct zoo_sender_key key = sender(from);
 
     return zoo_responder_receive(r, &key, sport, probe, now, now,
-                                 random_uint64(), &tunnel);
+                                 random_uint64(), &tunnel, &newest);
 }
 
 static enum zoo_probe_error
@@ -289,7 +290,7 @@ START_TEST(history_of_random_rounds)
 
     for (uint32_t seed = 0; seed < 300; seed++) {
         bool arrived[N][MAX_ROUND + 1];
-        uint32_t newest = 0;
+        uint32_t newest_round = 0;
         struct zoo_report report;
 
         unit_seed(seed);
@@ -302,24 +303,24 @@ START_TEST(history_of_random_rounds)
                 if (unit_chance(.8)) {
                     unit_assert(!receive(&probe, 40000 + i), "seed %u", seed);
                     arrived[i][round] = true;
-                    newest = round;
+                    newest_round = round;
                 }
-                if (unit_chance(.3) && newest) {
+                if (unit_chance(.3) && newest_round) {
                     /* Something older, perhaps for the second time. */
                     uint32_t age = random_range(30);
-                    uint32_t old = newest - MIN(newest - 1, age);
+                    uint32_t old = newest_round - MIN(newest_round - 1, age);
                     struct zoo_probe again = request(seed + 1, old, N);
                     uint32_t last = 0;
 
                     for (uint32_t k = 1; k <= MAX_ROUND; k++) {
                         last = arrived[i][k] ? k : last;
                     }
-                    bool good = (old + 16 >= newest && old + 16 >= last
+                    bool good = (old + 16 >= newest_round && old + 16 >= last
                                  && !arrived[i][old]);
                     unit_assert(receive(&again, 40000 + i)
                                 == (good ? ZOO_PROBE_OK : ZOO_PROBE_REPLAYED),
                                 "seed %u: round %u after %u", seed, old,
-                                newest);
+                                newest_round);
                     arrived[i][old] |= good;
                 }
             }
@@ -330,7 +331,7 @@ START_TEST(history_of_random_rounds)
                     uint16_t history = 0;
                     uint32_t last = 0;
 
-                    for (uint32_t k = 1; k <= newest; k++) {
+                    for (uint32_t k = 1; k <= newest_round; k++) {
                         last = arrived[i][k] ? k : last;
                     }
                     for (uint32_t k = 0; k < 16 && k + 1 < last; k++) {
@@ -547,7 +548,8 @@ START_TEST(middleboxes_with_one_address)
         for (unsigned int i = 0; i < 2; i++) {
             ck_assert_int_eq(zoo_responder_receive(r, &key, 40000 + i, &probe,
                                                    now, now, random_uint64(),
-                                                   &tunnel), ZOO_PROBE_OK);
+                                                   &tunnel, &newest),
+                             ZOO_PROBE_OK);
         }
         ck_assert(zoo_responder_next_report(r, now, &report));
         ck_assert_uint_eq(report.probe.session, 100 + b);
@@ -556,6 +558,41 @@ START_TEST(middleboxes_with_one_address)
         ck_assert(eth_addr_equals(report.key.backend, key.backend));
     }
     ck_assert_uint_eq(zoo_responder_count(r), 3);
+}
+END_TEST
+
+/* What a session says that is not the adopted one, or has said before, does not
+ * count, although it may be answered. */
+START_TEST(only_the_newest_counts)
+{
+    struct zoo_probe old = request(7, 1, 2), current = request(8, 1, 2);
+    struct zoo_report report;
+
+    ck_assert_int_eq(receive(&current, 40000), ZOO_PROBE_OK);
+    ck_assert(newest);
+    ck_assert_int_eq(receive(&current, 40001), ZOO_PROBE_OK);
+    ck_assert(newest);
+    ck_assert(zoo_responder_next_report(r, now, &report));
+
+    /* Recorded before the sender was restarted: challenged only. */
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(receive(&old, 40000), ZOO_PROBE_OK);
+        ck_assert(!newest);
+        now += HOLD;
+        ck_assert(zoo_responder_next_report(r, now, &report));
+        ck_assert_uint_eq(report.probe.flags, ZOO_PROBE_F_CHALLENGE);
+    }
+
+    /* A straggler, and what is rejected. */
+    current = request(8, 3, 1);
+    ck_assert_int_eq(receive(&current, 40000), ZOO_PROBE_OK);
+    ck_assert(newest);
+    current = request(8, 2, 1);
+    ck_assert_int_eq(receive(&current, 40000), ZOO_PROBE_OK);
+    ck_assert(!newest);
+    current = request(8, 3, 1);
+    ck_assert_int_eq(receive(&current, 40000), ZOO_PROBE_REPLAYED);
+    ck_assert(!newest);
 }
 END_TEST
 
@@ -693,6 +730,7 @@ main(void)
     tcase_add_test(tc, unproven_session_does_not_displace_a_report);
     tcase_add_test(tc, rounds_are_not_replayed);
     tcase_add_test(tc, highest_rounds);
+    tcase_add_test(tc, only_the_newest_counts);
 
     tc = unit_case(s, "bounds", 60);
     tcase_add_checked_fixture(tc, setup, teardown);

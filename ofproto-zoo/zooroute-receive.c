@@ -1,0 +1,205 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#include <config.h>
+#include "zooroute-private.h"
+
+#include "entropy.h"
+#include "hash.h"
+#include "ovs-ext/zoo-quarantine.h"
+#include "util.h"
+
+/* Requests and reports of others. */
+
+#define SEC (1000 * 1000 * 1000LL)
+
+/* How long a sender's tunnel port is taken to be the same. */
+#define TUNNEL_CHECK_INTERVAL SEC
+
+/* Stores an unpredictable number into '*challenge'.  Returns false if there is
+ * none to be had. */
+static bool
+random_challenge(uint64_t *challenge)
+{
+    static uint64_t pool[512];
+    static size_t left;
+
+    if (!left) {
+        if (get_entropy(pool, sizeof pool)) {
+            return false;
+        }
+        left = ARRAY_SIZE(pool);
+    }
+    *challenge = pool[--left];
+    return true;
+}
+
+/* Returns this side's peer whose requests have 'session', or NULL. */
+static struct zooroute_peer *
+find_by_session(uint64_t session) OVS_REQUIRES(zooroute_mutex)
+{
+    struct zooroute_peer *peer;
+
+    HMAP_FOR_EACH_WITH_HASH (peer, session_node, hash_uint64(session),
+                             &zooroute_sessions) {
+        if (peer->peer.session == session) {
+            return peer;
+        }
+    }
+    return NULL;
+}
+
+/* The sender with 'key' has said, in a request that is surely new, what it is
+ * capable of.  'peer' is this side's own peer there, or NULL: it may say on that
+ * occasion that it does not take colors any more, but not that it does, which
+ * only an answer proves. */
+static void
+learn_capabilities(const struct zoo_sender_key *key,
+                   struct zooroute_peer *peer, uint16_t caps,
+                   long long int now) OVS_REQUIRES(zooroute_mutex)
+{
+    zoo_consents_note(zooroute_consents, key, caps & ZOO_PROBE_CAP_GBP, now);
+    if (peer) {
+        peer->peer.peer_caps &= caps;
+        zooroute_update_consent(peer, now);
+    }
+}
+
+static enum zoo_probe_error
+receive_request(const struct zoo_rx *rx, const struct zoo_probe *probe,
+                long long int now) OVS_REQUIRES(zooroute_mutex)
+{
+    struct zoo_sender_key key = {
+        .remote = rx->src,
+        .local = rx->dst,
+        .dst_port = rx->tp_dst,
+        .encap = rx->encap,
+        .instance = zoo_session_instance(probe->session),
+        .backend = probe->backend_id,
+    };
+    struct zoo_sender_tunnel *tunnel;
+    struct zooroute_peer *sent;
+    struct zoo_tunnel_port port;
+    enum zoo_probe_error error;
+    uint64_t challenge;
+    bool look_up, newest;
+
+    sent = find_by_session(probe->session);
+    if (sent && ipv6_addr_equals(&sent->key.remote, &rx->src)) {
+        /* A request of this very switch, sent back to it.  (It might also be
+         * one to another tunnel address of its own.) */
+        return ZOO_PROBE_UNEXPECTED;
+    } else if (!random_challenge(&challenge)) {
+        return ZOO_PROBE_NO_TUNNEL;
+    }
+
+    /* Nothing is remembered of a sender that no tunnel points to. */
+    look_up = !zoo_responder_knows(zooroute_responder, &key, rx->tun_id,
+                                   now - TUNNEL_CHECK_INTERVAL);
+    if (look_up && !zoo_xlate_find_tunnel(rx, &port)) {
+        return ZOO_PROBE_NO_TUNNEL;
+    }
+    error = zoo_responder_receive(zooroute_responder, &key,
+                                  ntohs(rx->tp_src), probe, rx->when, now,
+                                  challenge, &tunnel, &newest);
+    if (look_up && tunnel) {
+        tunnel->port = port;
+        tunnel->tun_id = rx->tun_id;
+        tunnel->checked = now;
+    }
+    if (!error) {
+        struct zooroute_peer *peer = zooroute_find_by_sender(&key);
+
+        zooroute_stats.rx_requests++;
+        if (newest) {
+            learn_capabilities(&key, peer, probe->caps, now);
+        }
+        if (peer && zoo_peer_hint(&peer->peer, &zooroute_params, now)) {
+            zooroute_schedule(peer, now);
+        }
+    }
+    return error;
+}
+
+static enum zoo_probe_error
+receive_report(const struct zoo_rx *rx, const struct zoo_probe *probe)
+    OVS_REQUIRES(zooroute_mutex)
+{
+    struct zooroute_peer *peer = find_by_session(probe->session);
+    enum zoo_probe_error error;
+
+    if (!peer || !ipv6_addr_equals(&peer->key.remote, &rx->src)) {
+        return ZOO_PROBE_UNEXPECTED;
+    }
+
+    enum zoo_peer_state before = peer->peer.state;
+    error = zoo_peer_report(&peer->peer, &zooroute_params, probe, rx->when);
+    if (!error) {
+        peer->n_reports++;
+        zooroute_stats.rx_reports++;
+        peer->n_rotations = 0;
+        zooroute_update_consent(peer, rx->when);
+        zooroute_publish(peer);
+        zooroute_log_events(peer, before);
+        zooroute_schedule(peer, zoo_now());
+    }
+    return error;
+}
+
+/* Decodes and verifies 'rx' into '*probe', which takes most of the time that a
+ * probe takes, without the mutex. */
+static enum zoo_probe_error
+decode(const struct zoo_rx *rx, const struct zoo_auth *auth,
+       struct zoo_probe *probe)
+{
+    const struct zoo_auth_addrs addrs = {
+        .src = rx->src,
+        .dst = rx->dst,
+        .dst_port = rx->tp_dst,
+    };
+    enum zoo_probe_error error;
+    size_t len;
+
+    error = zoo_probe_decode(rx->body, rx->len, probe, &len);
+    return (error ? error
+            : zoo_auth_verify(auth, probe->key_id, &addrs, rx->body, len));
+}
+
+/* Processes up to 'max' probes.  Returns their number. */
+unsigned int
+zooroute_receive(unsigned int max, const struct zoo_auth *auth)
+{
+    enum zoo_probe_error error;
+    struct zoo_probe probe;
+    struct zoo_rx rx;
+    unsigned int n;
+
+    for (n = 0; n < max && zoo_rx_recv(&rx); n++) {
+        error = decode(&rx, auth, &probe);
+        ovs_mutex_lock(&zooroute_mutex);
+        if (!error) {
+            error = (probe.type == ZOO_PROBE_REQUEST
+                     ? receive_request(&rx, &probe, zoo_now())
+                     : receive_report(&rx, &probe));
+        }
+        if (error) {
+            zooroute_stats.rx_errors[error]++;
+        }
+        ovs_mutex_unlock(&zooroute_mutex);
+    }
+    return n;
+}
+
