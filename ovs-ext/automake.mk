@@ -37,6 +37,10 @@ lib_libopenvswitch_la_SOURCES += \
 ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zoo-auth.c \
 	ofproto-zoo/zoo-auth.h \
+	ofproto-zoo/zoo-gateway-counts.h \
+	ofproto-zoo/zoo-gateway-limits.h \
+	ofproto-zoo/zoo-gateway-path.c \
+	ofproto-zoo/zoo-gateway-path.h \
 	ofproto-zoo/zoo-health.c \
 	ofproto-zoo/zoo-health.h \
 	ofproto-zoo/zoo-path-table.c \
