@@ -226,6 +226,11 @@ START_TEST(index_takes_different_candidates)
         ever |= used;
     }
     ck_assert_uint_eq(ever, healthy);
+
+    /* Where two are left, both are taken. */
+    uint32_t cell = zoo_gateway_index_update(0, bit(30) | bit(31), 0);
+    ck_assert_uint_ne(zoo_gateway_index_pick(cell, 0),
+                      zoo_gateway_index_pick(cell, M));
 }
 END_TEST
 
