@@ -35,8 +35,6 @@
                       "sent as the CPU port asked")                         \
     ZOO_GATEWAY_COUNT(2, WRITTEN, "updates_written",                        \
                       "one update of a negotiation packet, written")        \
-    ZOO_GATEWAY_COUNT(3, ACKNOWLEDGED, "negotiations_acknowledged",         \
-                      "negotiation packet that reached its EndFlag")        \
     /* What the CPU port got. */                                            \
     ZOO_GATEWAY_COUNT(8, LOCAL, "local",                                    \
                       "not VXLAN, such as ARP, or in fragments")             \
@@ -46,6 +44,8 @@
                       "inner TTL or hop limit of 1 or 0")                   \
     ZOO_GATEWAY_COUNT(11, TOO_BIG, "too_big",                               \
                       "longer than the MTU on the way to the next VTEP")    \
+    ZOO_GATEWAY_COUNT(12, ACKNOWLEDGED, "negotiations_acknowledged",        \
+                      "negotiation packet that reached its EndFlag")        \
     /* What was dropped. */                                                 \
     ZOO_GATEWAY_COUNT(16, TRUNCATED, "truncated",                           \
                       "shorter than its headers say")                       \

@@ -30,7 +30,8 @@ control Negotiation(inout headers_t hdr, inout metadata_t meta,
     bit<8> fits;
 
     apply {
-        /* p4c-dpdk 1.2.4.16 forgets half of an && within an ||. */
+        /* One condition at a time: p4c-dpdk 1.2.4.16 forgets some of those
+         * that && and || combine. */
         fits = 0;
         if (hdr.update.path_table == ZOO_GATEWAY_BITMAP) {
             fits = 1;

@@ -160,6 +160,9 @@ control GatewayMain(inout headers_t hdr, inout metadata_t meta,
             } else {
                 negotiation.apply(hdr, meta, refused);
             }
+            if (!hdr.update.isValid()) {
+                hdr.shim.length = hdr.shim.length - 12;
+            }
             if (meta.write == 1) {
                 if (meta.path_table == ZOO_GATEWAY_BITMAP) {
                     bitmaps.write(meta.destination, meta.bitmap);
@@ -183,7 +186,14 @@ control GatewayMain(inout headers_t hdr, inout metadata_t meta,
                 route.apply(hdr, meta);
             }
             if (meta.count == COUNT_FORWARDED) {
+                /* The frame grows or shrinks with its outer header. */
+                if (hdr.ipv6.isValid()) {
+                    hdr.shim.length = hdr.shim.length - 20;
+                }
                 next_vtep.apply(hdr, meta);
+                if (hdr.ipv6.isValid()) {
+                    hdr.shim.length = hdr.shim.length + 20;
+                }
             }
             if (meta.count == COUNT_FORWARDED) {
                 meta.hash = flow_hash.get_hash({
@@ -218,13 +228,11 @@ control GatewayMain(inout headers_t hdr, inout metadata_t meta,
         counts.count(meta.count);
         if (meta.count >= ZOO_GATEWAY_FIRST_DROP) {
             drop_packet();
-        } else if (meta.count == COUNT_ACKNOWLEDGED
-                   || meta.count >= ZOO_GATEWAY_FIRST_PUNT) {
+        } else if (meta.count >= ZOO_GATEWAY_FIRST_PUNT) {
             hdr.shim.port = (bit<32>) istd.input_port;
             hdr.shim.reason = meta.count;
             send_to_port((PortId_t) ZOO_GATEWAY_CPU_PORT);
         } else if (meta.count == COUNT_WRITTEN) {
-            hdr.shim.length = hdr.shim.length - 12;
             recirculate();
         } else {
             hdr.shim.setInvalid();

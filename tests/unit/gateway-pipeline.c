@@ -23,6 +23,8 @@
 #include <string.h>
 
 #include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_mbuf.h>
 #include <rte_swx_ctl.h>
 #include <rte_swx_pipeline.h>
 #include <rte_swx_port.h>
@@ -34,29 +36,32 @@
 #include "unit.h"
 #include "util.h"
 
-/* What the gateway's ports leave in front of a packet for headers that grow,
- * and after it, for a parser that goes beyond the end. */
-#define HEADROOM 128
+/* Room in front of a packet, for headers that grow, and after it, for a parser
+ * that goes beyond the end. */
+#define HEADROOM RTE_PKTMBUF_HEADROOM
 #define TAILROOM 256
 #define SHIM 12
 
 /* More instructions than any packet takes, with all of its passes. */
 #define MAX_INSTRUCTIONS 200000
 
+/* A packet in the pipeline has two references, one of which is this
+ * module's: SWX's own sink, which frees what is dropped, tells nobody. */
 struct in_flight {
     struct gw_frame *frame;
-    bool done;
-    uint8_t buffer[HEADROOM + GW_MAX_FRAME + TAILROOM];
+    struct rte_mbuf *mbuf;
+    bool sent;
 };
 
 static struct {
     struct rte_swx_pipeline *pipeline;
     struct rte_swx_ctl_pipeline *ctl;
+    struct rte_mempool *pool;
     unsigned int n_ports;
-    struct in_flight *packets;  /* Of gw_run(). */
+    struct in_flight packets[GW_MAX_FRAMES]; /* Of gw_run(). */
     size_t n_packets;
     size_t next;                /* First one not taken in. */
-    size_t n_done;
+    size_t n_sent;
 } gw;
 
 /* Ports. */
@@ -102,45 +107,50 @@ port_rx(void *port, struct rte_swx_pkt *pkt)
     }
 
     struct in_flight *f = &gw.packets[gw.next++];
-    uint8_t *p = f->buffer + HEADROOM - SHIM;
+    uint8_t *buffer = f->mbuf->buf_addr;
+    uint8_t *p = buffer + HEADROOM - SHIM;
 
     /* What follows the frame must not matter. */
-    random_bytes(f->buffer, sizeof f->buffer);
-    memcpy(f->buffer + HEADROOM, f->frame->data, f->frame->len);
+    random_bytes(buffer, f->mbuf->buf_len);
+    memcpy(buffer + HEADROOM, f->frame->data, f->frame->len);
     p = put(p, f->frame->len, 4);
     /* The CPU port says where to. */
     p = put(p, f->frame->port ? f->frame->port : f->frame->reason, 4);
     put(p, 0, 4);
-    f->done = false;
-    pkt->handle = f;
-    pkt->pkt = f->buffer;
+    pkt->handle = f->mbuf;
+    pkt->pkt = buffer;
     pkt->offset = HEADROOM - SHIM;
     pkt->length = f->frame->len + SHIM;
     return 1;
 }
 
+static struct in_flight *
+find_packet(const struct rte_mbuf *mbuf)
+{
+    for (size_t i = 0; i < gw.n_packets; i++) {
+        if (gw.packets[i].mbuf == mbuf) {
+            return &gw.packets[i];
+        }
+    }
+    OVS_NOT_REACHED();
+}
+
 static void
 port_tx(void *port, struct rte_swx_pkt *pkt)
 {
-    struct in_flight *f = pkt->handle;
-    unsigned int id = (uintptr_t) port - 1;
+    struct in_flight *f = find_packet(pkt->handle);
     const uint8_t *p = pkt->pkt + pkt->offset;
     size_t len = pkt->length;
 
-    ovs_assert(!f->done);
-    f->done = true;
-    gw.n_done++;
-    f->frame->port = id;
-    f->frame->dropped = id == gw.n_ports;
-    if (f->frame->dropped) {
-        f->frame->len = 0;
-        return;
-    }
+    ovs_assert(!f->sent);
+    f->sent = true;
+    gw.n_sent++;
 
     /* Nothing out of range leaves. */
-    ovs_assert(pkt->pkt == f->buffer && pkt->offset < HEADROOM + TAILROOM
+    ovs_assert(pkt->pkt == f->mbuf->buf_addr
                && pkt->offset + len <= HEADROOM + GW_MAX_FRAME);
-    if (!id) {
+    f->frame->port = (uintptr_t) port - 1;
+    if (!f->frame->port) {
         ovs_assert(len >= SHIM && get(p, 4) == len - SHIM);
         f->frame->reason = get(p + 8, 4);
         p += SHIM;
@@ -148,6 +158,7 @@ port_tx(void *port, struct rte_swx_pkt *pkt)
     }
     f->frame->len = len;
     memcpy(f->frame->data, p, len);
+    rte_pktmbuf_free(f->mbuf);
 }
 
 static void
@@ -212,6 +223,11 @@ gw_init(const char *spec, unsigned int n_ports)
     if (rte_eal_init(ARRAY_SIZE(argv) - 1, argv) < 0) {
         ovs_fatal(0, "DPDK does not start");
     }
+    gw.pool = rte_pktmbuf_pool_create("test", 2 * GW_MAX_FRAMES - 1, 0, 0,
+                                      HEADROOM + GW_MAX_FRAME + TAILROOM, 0);
+    if (!gw.pool) {
+        ovs_fatal(rte_errno, "no packet buffers");
+    }
     gw.n_ports = n_ports;
     must(rte_swx_pipeline_config(&gw.pipeline, "gateway", 0), "pipeline");
     must(rte_swx_pipeline_port_in_type_register(gw.pipeline, "test", &in_ops),
@@ -220,14 +236,11 @@ gw_init(const char *spec, unsigned int n_ports)
                                                  &out_ops),
          "port out type");
 
-    /* The last output port gets what is dropped. */
-    for (uintptr_t i = 0; i <= n_ports; i++) {
+    for (uintptr_t i = 0; i < n_ports; i++) {
         void *port = (void *) (i + 1);
 
-        if (i < n_ports) {
-            must(rte_swx_pipeline_port_in_config(gw.pipeline, i, "test",
-                                                 port), "port in");
-        }
+        must(rte_swx_pipeline_port_in_config(gw.pipeline, i, "test", port),
+             "port in");
         must(rte_swx_pipeline_port_out_config(gw.pipeline, i, "test", port),
              "port out");
     }
@@ -292,29 +305,54 @@ gw_write(const char *array, uint32_t index, uint64_t value)
                                              value), array);
 }
 
+/* Returns how many packets were ever dropped: SWX adds a port for them. */
+static uint64_t
+n_dropped(void)
+{
+    struct rte_swx_port_out_stats stats;
+
+    must(rte_swx_ctl_pipeline_port_out_stats_read(gw.pipeline, gw.n_ports,
+                                                  &stats), "statistics");
+    return stats.n_pkts_drop;
+}
+
 void
 gw_run(struct gw_frame *frames, size_t n)
 {
-    gw.packets = xcalloc(n, sizeof *gw.packets);
-    gw.n_packets = n;
-    gw.next = gw.n_done = 0;
-    for (size_t i = 0; i < n; i++) {
-        ovs_assert(frames[i].port < gw.n_ports);
-        gw.packets[i].frame = &frames[i];
-    }
-    for (size_t i = 0; i < n + 1 && gw.n_done < n; i++) {
-        size_t before = gw.n_done;
+    uint64_t dropped = n_dropped();
 
-        for (int k = 0; k < MAX_INSTRUCTIONS && gw.n_done == before; k += 64) {
-            rte_swx_pipeline_run(gw.pipeline, 64);
+    ovs_assert(n <= GW_MAX_FRAMES);
+    gw.n_packets = n;
+    gw.next = gw.n_sent = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct in_flight *f = &gw.packets[i];
+
+        ovs_assert(frames[i].port < gw.n_ports);
+        f->frame = &frames[i];
+        f->sent = false;
+        f->mbuf = rte_pktmbuf_alloc(gw.pool);
+        ovs_assert(f->mbuf && f->mbuf->data_off == HEADROOM);
+        rte_mbuf_refcnt_set(f->mbuf, 2);
+    }
+    for (size_t k = 0; k < n * (MAX_INSTRUCTIONS / 64); k++) {
+        if (gw.n_sent + n_dropped() - dropped >= n) {
+            break;
         }
+        rte_swx_pipeline_run(gw.pipeline, 64);
     }
-    if (gw.n_done < n) {
-        ovs_fatal(0, "%"PRIuSIZE" of %"PRIuSIZE" packets do not come out",
-                  n - gw.n_done, n);
+    for (size_t i = 0; i < n; i++) {
+        struct in_flight *f = &gw.packets[i];
+
+        if (rte_mbuf_refcnt_read(f->mbuf) != 1) {
+            ovs_fatal(0, "packet %"PRIuSIZE" of %"PRIuSIZE" does not come out",
+                      i, n);
+        }
+        f->frame->dropped = !f->sent;
+        if (f->frame->dropped) {
+            f->frame->len = 0;
+        }
+        rte_pktmbuf_free(f->mbuf);
     }
-    free(gw.packets);
-    gw.packets = NULL;
     gw.n_packets = 0;
 }
 

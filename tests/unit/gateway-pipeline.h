@@ -32,12 +32,13 @@
 #define GW_ADDRESS6_LO 1
 #define GW_MAC 0x020000000001   /* Its MAC inside of tunnels. */
 
-#define GW_MAX_FRAME 2048
+#define GW_MAX_FRAME 2048         /* Bytes. */
+#define GW_MAX_FRAMES 256       /* In the pipeline. */
 
 /* A frame as it is on the wire, with what a test wants to know of it. */
 struct gw_frame {
     unsigned int port;          /* Where it comes from, or went. */
-    bool dropped;               /* Out only. */
+    bool dropped;               /* Out only; 'len' is 0 then. */
     unsigned int reason;        /* Out of the CPU port; into it: where to. */
     size_t len;
     uint8_t data[GW_MAX_FRAME];
@@ -85,8 +86,8 @@ void gw_commit(void);
 uint64_t gw_read(const char *array, uint32_t index);
 void gw_write(const char *array, uint32_t index, uint64_t value);
 
-/* Runs the 'n' frames through the pipeline: each is replaced by what became of
- * it.  Each must lead to one frame or be dropped. */
+/* Runs the 'n' frames, at most GW_MAX_FRAMES, through the pipeline: each is
+ * replaced by what became of it.  Each must lead to one frame or be dropped. */
 void gw_run(struct gw_frame *frames, size_t n);
 
 #endif /* gateway-pipeline.h */

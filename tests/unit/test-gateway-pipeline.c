@@ -275,7 +275,7 @@ check_counts(const uint64_t before[ZOO_GATEWAY_N_COUNTS],
 
 /* Whole packets. */
 
-#define BATCH 256
+#define BATCH GW_MAX_FRAMES
 
 static struct gw_frame frames[BATCH], wanted[BATCH];
 
@@ -448,8 +448,9 @@ check_count(struct gw_frame *frame, int count)
     check_counts(before, more);
     ck_assert_int_eq(frame->dropped, count >= ZOO_GATEWAY_FIRST_DROP);
     if (count >= ZOO_GATEWAY_FIRST_PUNT && count < ZOO_GATEWAY_FIRST_DROP) {
-        ck_assert_uint_eq(frame->port, ZOO_GATEWAY_CPU_PORT);
-        ck_assert_uint_eq(frame->reason, count);
+        unit_assert(frame->port == ZOO_GATEWAY_CPU_PORT
+                    && frame->reason == count, "%s: to port %u, reason %u",
+                    count_names[count], frame->port, frame->reason);
     }
 }
 
