@@ -111,8 +111,8 @@ port_rx(void *port, struct rte_swx_pkt *pkt)
     uint8_t *p = buffer + HEADROOM - SHIM;
 
     /* What follows the frame must not matter. */
-    random_bytes(buffer, f->mbuf->buf_len);
     memcpy(buffer + HEADROOM, f->frame->data, f->frame->len);
+    random_bytes(buffer + HEADROOM + f->frame->len, TAILROOM);
     p = put(p, f->frame->len, 4);
     /* The CPU port says where to. */
     p = put(p, f->frame->port ? f->frame->port : f->frame->reason, 4);

@@ -304,7 +304,9 @@ START_TEST(random_packets)
 
     unit_seed(_i);
     read_counts(before);
-    for (unsigned int done = 0; done < 3 * n_cases; done += BATCH) {
+    while (more[COUNT_BITMAP_KEPT] + more[COUNT_BITMAP_MOVED]
+           + more[COUNT_BITMAP_ALL_BAD] < n_cases
+           || more[COUNT_INDEX_KEPT] + more[COUNT_INDEX_MOVED] < n_cases) {
         uint32_t cells[N_VMS];
 
         for (unsigned int i = 0; i < N_VMS; i++) {
@@ -430,6 +432,35 @@ START_TEST(index_corners)
         n++;
     }
     printf("%d cells x 32 own candidates as in the model\n", n);
+}
+END_TEST
+
+/* Inner checksums around the carry of the update for the TTL. */
+START_TEST(checksum_corners)
+{
+    static const uint16_t checksums[] = {
+        0x0000, 0x0001, 0xfdff, 0xfefd, 0xfefe, 0xfeff, 0xff00, 0xfffe,
+    };
+    const unsigned int vm = 3;
+
+    gw_write(array_of(vtep_path_table(vm)), vtep_destination(vm), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(checksums); i++) {
+        struct gw_packet pk;
+        int choice;
+
+        gw_packet_init(&pk, false, false);
+        pk.flow.dst[1] = VM_ADDRESS + vm;
+        pk.flow.src[1] = 0x0a640000;
+        do {
+            ck_assert_uint_ne(++pk.flow.src[1] & 0xffff, 0xffff);
+            gw_packet_encode(&pk, &frames[i]);
+        } while (frames[i].data[64 + 10] != checksums[i] >> 8
+                 || frames[i].data[64 + 11] != (checksums[i] & 0xff));
+        frames[i].port = 1;
+        expected_packet(&pk, vm, expected_port(&pk, vm, 0, &choice));
+        gw_packet_encode(&pk, &wanted[i]);
+    }
+    run_and_compare(ARRAY_SIZE(checksums));
 }
 END_TEST
 
@@ -851,7 +882,10 @@ START_TEST(negotiation_refused)
         case 6: u->reserved = random_uint32(); break;
         case 7: u->destination = unit_range(65500, 66000); break;
         case 8: u->destination = random_uint32(); break;
-        case 9: u->value = random_uint32(); break;
+        case 9:
+            u->table = ZOO_GATEWAY_INDEX;
+            u->value = (1u << ZOO_GATEWAY_CELL_BITS) - random_range(2);
+            break;
         }
         check_negotiation(&ng, unit_chance(.5) ? random_range(160) + 14
                                : SIZE_MAX, ZOO_GATEWAY_CPU_PORT);
@@ -877,6 +911,7 @@ main(int argc, char *argv[])
     tcase_add_loop_test(tc, random_packets, 0, 1);
     tcase_add_loop_test(tc, bitmap_corners, 0, 1);
     tcase_add_loop_test(tc, index_corners, 0, 1);
+    tcase_add_test(tc, checksum_corners);
     tcase_add_test(tc, reasons);
     tcase_add_loop_test(tc, mangled_packets, 0, 1);
     tcase_add_loop_test(tc, negotiation_writes, 0, 1);
