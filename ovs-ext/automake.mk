@@ -42,6 +42,10 @@ ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zoo-auth.h \
 	ofproto-zoo/zoo-consent.c \
 	ofproto-zoo/zoo-consent.h \
+	ofproto-zoo/zoo-gateway-counts.h \
+	ofproto-zoo/zoo-gateway-limits.h \
+	ofproto-zoo/zoo-gateway-path.c \
+	ofproto-zoo/zoo-gateway-path.h \
 	ofproto-zoo/zoo-health.c \
 	ofproto-zoo/zoo-health.h \
 	ofproto-zoo/zoo-path-table.c \
