@@ -240,6 +240,10 @@ zooroute_set_config(const struct zooroute_config *config)
             zooroute_retire(peer);
         }
     }
+    if (!config->enabled) {
+        /* Nobody would hear of it if it ended. */
+        zoo_consents_expire(zooroute_consents, LLONG_MAX);
+    }
     if (!same_candidates(&old, config)
         || old.tunnels_all != config->tunnels_all) {
         update_view(config);

@@ -258,46 +258,55 @@ START_TEST(waiting_takes_no_time)
 }
 END_TEST
 
-/* A loss is confirmed at once, although others wait. */
+/* A loss is confirmed at once, although others wait: it takes the turn that
+ * shows it, after half the time between two on average, and little more. */
 START_TEST(losses_go_first)
 {
-    long long int begin;
+    long long int sum = 0, gap = 0;
+    unsigned int n = 20;
 
     start(200, 20000, ZOO_N_BUCKETS);
     run(10 * SEC, ZOO_N_BUCKETS);
-    members[7].path_fails = true;
-    begin = now;
-    run(5 * SEC, ZOO_N_BUCKETS);
-    long long int took = members[7].failed_over - begin;
-    printf("200 peers, room for 57: one moves %.2f s after the loss, rounds "
-           "are up to %.2f s apart\n", took / (double) SEC,
-           members[6].longest_gap / (double) SEC);
-    ck_assert(members[7].failed_over);
-    /* The first loss shows when its turn comes; the second follows. */
-    ck_assert_int_le(took, members[6].longest_gap + 100 * MSEC);
+    for (unsigned int i = 0; i < n_members; i++) {
+        members[i].longest_gap = 0;
+    }
+    for (unsigned int i = 0; i < n; i++) {
+        struct member *m = &members[7 * i];
+        long long int begin = now;
+
+        m->path_fails = true;
+        run(2 * SEC + 17 * MSEC, ZOO_N_BUCKETS);
+        unit_assert(m->failed_over, "peer %u", 7 * i);
+        sum += m->failed_over - begin;
+        gap = MAX(gap, members[6].longest_gap);
+    }
+    printf("200 peers, room for 57: one moves %.2f s after the loss on "
+           "average, rounds are up to %.2f s apart\n", sum / n / (double) SEC,
+           gap / (double) SEC);
+    ck_assert_int_le(sum / n, gap);
     stop();
 }
 END_TEST
 
-/* Many that fall silent leave others their turns. */
+/* Many that fall silent at once leave others their turns. */
 START_TEST(silence_does_not_starve_others)
 {
-    unsigned int before[300];
+    long long int gap = 0;
 
-    start(300, 20000, ZOO_N_BUCKETS);
-    run(5 * SEC, ZOO_N_BUCKETS);
+    start(800, 20000, ZOO_N_BUCKETS);
+    run(10 * SEC, ZOO_N_BUCKETS);
     for (unsigned int i = 0; i < n_members; i++) {
-        members[i].silent = i % 4;
-        before[i] = members[i].n_rounds;
+        members[i].silent = i % 16;
+        members[i].longest_gap = 0;
     }
     run(10 * SEC, ZOO_N_BUCKETS);
-    for (unsigned int i = 0; i < n_members; i += 4) {
-        unsigned int n = members[i].n_rounds - before[i];
-
-        /* 20000 requests/s among 300. */
-        unit_assert(n >= 10, "peer %u: %u rounds", i, n);
+    for (unsigned int i = 0; i < n_members; i += 16) {
+        gap = MAX(gap, members[i].longest_gap);
         unit_assert(!members[i].peer.failovers, "peer %u", i);
     }
+    printf("750 of 800 peers fall silent: rounds of others are up to %.2f s "
+           "apart\n", gap / (double) SEC);
+    ck_assert_int_le(gap, 3 * SEC);
     stop();
 }
 END_TEST
