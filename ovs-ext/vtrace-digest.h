@@ -43,8 +43,8 @@
  *
  * The digest is the first half of SipHash-2-4 with 128 bits of output
  * (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012), the same
- * on every CPU.  All switches of a domain need the same key.  Which packets are sampled
- * is decided by another hash, see vtrace-sample.h.
+ * on every CPU.  All switches of a domain need the same key.  Which packets
+ * are sampled is decided by another hash, see vtrace-sample.h.
  *
  * Pure and thread-safe. */
 
