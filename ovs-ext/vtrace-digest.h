@@ -41,10 +41,10 @@
  * What changes it: segmentation and reassembly, application level gateways
  * that rewrite the payload.
  *
- * The digest is the first half of SipHash-2-4 with 128 bits of output (Aumasson
- * and Bernstein, "SipHash: a fast short-input PRF", 2012), the same on every
- * CPU.  All switches of a domain need the same key.  Which packets are sampled
- * is decided by another hash, see vtrace-sample.h.
+ * The digest is the first half of SipHash-2-4 with 128 bits of output
+ * (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012), the same
+ * on every CPU.  All switches of a domain need the same key.  Which packets
+ * are sampled is decided by another hash, see vtrace-sample.h.
  *
  * Pure and thread-safe. */
 

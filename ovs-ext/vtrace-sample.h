@@ -28,8 +28,8 @@
  * What is hashed is, as of the digest, unchanged by NAT, routing and
  * encapsulation.  It is 32 bytes, with zeros for what the packet has not:
  *
- *   TCP    sequence and acknowledgement numbers, flags in two bytes, six zeros,
- *          the network part, eight zeros;
+ *   TCP    sequence and acknowledgement numbers, flags in two bytes, six
+ *          zeros, the network part, eight zeros;
  *   UDP    length, the lower 16 bits of the identification, the first 28 bytes
  *          of the payload;
  *   other  the first 24 bytes of the digest's input behind the network part:
@@ -41,7 +41,8 @@
  * endian, as on the wire, and taken as little endian words w[0] to w[3]:
  *
  *     M(a, b) = the two halves of the product of a and b, XORed
- *     M(M(w[0] ^ k[0], w[1] ^ k[1]) ^ M(w[2] ^ k[2], w[3] ^ k[3]) ^ k[4], k[5])
+ *     M(M(w[0] ^ k[0], w[1] ^ k[1]) ^ M(w[2] ^ k[2], w[3] ^ k[3]) ^ k[4],
+ *       k[5])
  *
  * of which the lower 32 bits are the packet's sample.
  *
@@ -150,10 +151,10 @@ vtrace_sample_hash(const struct vtrace_sample_key *key, uint64_t w0,
     return vtrace_multiply_fold(x ^ y ^ k[4], k[5]);
 }
 
-/* Does as vtrace_sample(), for most TCP and UDP packets, where it is known that
- * the header at 'ip' and the extension headers of IPv6 take 'header_len' bytes,
- * behind which are 'l4_size' bytes that belong to the IP packet.  Returns
- * false if vtrace_sample() has to see the packet. */
+/* Does as vtrace_sample(), for most TCP and UDP packets, where it is known
+ * that the header at 'ip' and the extension headers of IPv6 take 'header_len'
+ * bytes, behind which are 'l4_size' bytes that belong to the IP packet.
+ * Returns false if vtrace_sample() has to see the packet. */
 static inline bool
 vtrace_sample_fast(const struct vtrace_sample_key *key, const uint8_t *ip,
                    size_t header_len, size_t l4_size, uint32_t *sample)

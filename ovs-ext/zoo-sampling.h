@@ -127,9 +127,10 @@ void zoo_run_first(struct zoo_run *, const struct zoo_sampling *,
                    struct dp_packet_batch *, uint64_t sampled);
 bool zoo_run_next(struct zoo_run *);
 
-/* Has the packets of BATCH, of which zoo_sampling_find() found SAMPLED, executed
- * in their order, in as few runs as that takes.  RUN->batch, RUN->actions and
- * RUN->size say what to execute; that is to steal the packets. */
+/* Has the packets of BATCH, of which zoo_sampling_find() found SAMPLED,
+ * executed in their order, in as few runs as that takes.  RUN->batch,
+ * RUN->actions and RUN->size say what to execute; that is to steal the
+ * packets. */
 #define ZOO_RUN_FOR_EACH(RUN, SAMPLING, BATCH, SAMPLED)                       \
     for (bool more__ = (zoo_run_first(RUN, SAMPLING, BATCH, SAMPLED), true);  \
          more__; more__ = zoo_run_next(RUN))
