@@ -324,8 +324,8 @@ END_TEST
 /* Connections. */
 
 /* The connection of h2 breaks for a while.  Records of the first round of the
- * next one come before its first watermark, and some are lost.  In the last case
- * its clock is set back an hour at the same time. */
+ * next one come before its first watermark, and some are lost.  In the last
+ * case its clock is set back an hour at the same time. */
 START_TEST(test_broken_connection)
 {
     int64_t down = _i & 1 || _i == 4 ? 500 * MSEC : 2 * SEC;
@@ -568,8 +568,8 @@ END_TEST
 
 /* Clocks. */
 
-/* The clock of h2 was an hour ahead, and is set; then h2 falls silent.  Nothing
- * was lost, or all. */
+/* The clock of h2 was an hour ahead, and is set; then h2 falls silent.
+ * Nothing was lost, or all. */
 START_TEST(test_set_back)
 {
     bool arrives = _i < 2;
