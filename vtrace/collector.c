@@ -232,8 +232,8 @@ peer_ip(const struct stream *stream)
     return xmemdup0(start, end - start);
 }
 
-/* Has the oldest connections of the node closed if 'conn' is one too many: they
- * are left from a switch that went away without a word. */
+/* Has the oldest connections of the node closed if 'conn' is one too many:
+ * they are left from a switch that went away without a word. */
 static void
 close_others(struct connection *conn)
 {

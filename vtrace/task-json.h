@@ -28,8 +28,8 @@ struct vtrace_analysis;
 
 /* Returns what is stored as the result of a task: the analysis for operators
  * and that for tenants, who do not see underlay and rules, behind a line with
- * what a list of tasks has of them.  The caller must free it.  'unwatched' is why replies were not traced though they should have
- * been, or NULL. */
+ * what a list of tasks has of them.  'unwatched' is why replies were not traced
+ * though they should have been, or NULL.  The caller must free it. */
 char *vtrace_task_result(const struct vtrace_analysis *,
                          const char *unwatched);
 

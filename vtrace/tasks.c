@@ -660,8 +660,8 @@ vtrace_tasks_run(struct vtrace_tasks *tasks)
     for (size_t i = 0; i < n; i++) {
         run_id(tasks, ids[i]);
     }
-    /* Tasks that the store itself ended, as expired, and rules that it knows to
-     * be gone because their time is over. */
+    /* Tasks that the store itself ended, as expired, and rules that it knows
+     * to be gone because their time is over. */
     unsettled = (struct unsettled) { ids, n };
     struct live *live;
     HMAP_FOR_EACH_SAFE (live, node, &tasks->live) {

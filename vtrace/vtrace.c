@@ -284,8 +284,8 @@ parse_id(const char *s)
     long long int id;
 
     if (!str_to_llong(s, 10, &id) || id < 1 || id > INT32_MAX) {
-        ovs_fatal(0, "%s: not the number of a task; \"vtrace list\" lists them",
-                  s);
+        ovs_fatal(0, "%s: not the number of a task; \"vtrace list\" lists "
+                  "them", s);
     }
     return id;
 }

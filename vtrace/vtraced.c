@@ -56,7 +56,8 @@ VLOG_DEFINE_THIS_MODULE(vtraced);
 #define daemonize_start(DATAPATH, HARDWARE) daemonize_start(DATAPATH)
 #endif
 
-/* Files that may be open: records from and OpenFlow to many switches, users. */
+/* Files that may be open: records from and OpenFlow to many switches, and
+ * users. */
 #define MAX_FILES 8192
 
 static char *store_file;

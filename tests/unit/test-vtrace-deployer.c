@@ -28,6 +28,10 @@
 #include "byte-order.h"
 #include "openflow/openflow.h"
 #include "openvswitch/json.h"
+#include "openvswitch/list.h"
+#include "openvswitch/ofp-msgs.h"
+#include "openvswitch/ofp-port.h"
+#include "openvswitch/ofpbuf.h"
 #include "openvswitch/poll-loop.h"
 #include "socket-util.h"
 #include "timeval.h"
@@ -42,6 +46,7 @@
 /* Message types, of any version of OpenFlow. */
 #define HELLO 0
 #define ECHO_REQUEST 2
+#define FLOW_MOD 14
 
 /* Bytes of an echo request, and how many of them fit no socket. */
 #define ECHO_LEN 60000
@@ -115,33 +120,153 @@ accept_deployer(int listener)
     ck_abort_msg("nobody connects");
 }
 
-/* A switch asks for echoes for ever and reads none. */
-START_TEST(echoes)
+/* A switch that listens at 'target', until fake_close(). */
+struct fake {
+    char *path, *target;
+    int listener, fd;
+};
+
+static void
+fake_listen(struct fake *fake)
+{
+    fake->path = xasprintf("%s.sock", store_file);
+    fake->target = xasprintf("unix:%s", fake->path);
+    fake->listener = make_unix_socket(SOCK_STREAM, true, fake->path, NULL);
+    ck_assert_int_ge(fake->listener, 0);
+    ck_assert_int_eq(listen(fake->listener, 1), 0);
+}
+
+static void
+fake_accept(struct fake *fake)
 {
     const struct ofp_header hello = {
         OFP13_VERSION, HELLO, CONSTANT_HTONS(sizeof hello), 0,
     };
+
+    fake->fd = accept_deployer(fake->listener);
+    send_all(fake->fd, &hello, sizeof hello);
+}
+
+static void
+fake_close(struct fake *fake)
+{
+    close(fake->fd);
+    close(fake->listener);
+    unlink(fake->path);
+    free(fake->path);
+    free(fake->target);
+}
+
+/* Answers 'oh' as a switch with port "vm1" and no rules does. */
+static void
+fake_answer(struct fake *fake, const struct ofp_header *oh)
+{
+    struct ofputil_phy_port port = { .port_no = 1, .name = "vm1" };
+    struct ovs_list replies = OVS_LIST_INITIALIZER(&replies);
+    struct ofpbuf *msg;
+    enum ofptype type;
+
+    if (ofptype_decode(&type, oh)) {
+        return;
+    } else if (type == OFPTYPE_BARRIER_REQUEST) {
+        msg = ofpraw_alloc_reply(OFPRAW_OFPT11_BARRIER_REPLY, oh, 0);
+    } else if (type == OFPTYPE_FLOW_STATS_REQUEST) {
+        msg = ofpraw_alloc_stats_reply(oh, 0);
+    } else if (type == OFPTYPE_PORT_DESC_STATS_REQUEST) {
+        ofpmp_init(&replies, oh);
+        ofputil_append_port_desc_stats_reply(&port, &replies);
+        msg = ofpbuf_from_list(ovs_list_pop_front(&replies));
+    } else {
+        return;
+    }
+    ofpmsg_update_length(msg);
+    send_all(fake->fd, msg->data, msg->size);
+    ofpbuf_delete(msg);
+}
+
+/* Answers until a rule comes and returns its timeout. */
+static int
+fake_get_rule(struct fake *fake)
+{
+    union {
+        uint64_t align;
+        char data[65536];
+    } in;
+    size_t len = 0;
+
+    for (int i = 0; i < 1000; i++) {
+        const struct ofp_header *oh = (const void *) in.data;
+        ssize_t n = read(fake->fd, in.data + len, sizeof in.data - len);
+
+        len += MAX(n, 0);
+        while (len >= sizeof *oh && len >= ntohs(oh->length)) {
+            size_t done = ntohs(oh->length);
+
+            if (oh->type == FLOW_MOD) {
+                const struct ofp11_flow_mod *fm = (const void *) (oh + 1);
+
+                return ntohs(fm->hard_timeout);
+            }
+            fake_answer(fake, oh);
+            len -= done;
+            memmove(in.data, in.data + done, len);
+        }
+        vtrace_deployer_run(deployer);
+        block(fake->fd);
+    }
+    ck_abort_msg("no rule comes");
+}
+
+/* A rule that is sent late has what is left of its time. */
+START_TEST(late_rules)
+{
+    struct vtrace_request request = store_request("red", "h1", 80);
+    struct vtrace_flow flow = {
+        .match = request.match,
+        .color = 1,
+        .hard_timeout = 60,
+    };
+    long long int now = time_msec();
+    struct fake fake;
+    uint64_t mask;
+    int timeout;
+
+    flow.cookie = vtrace_store_cookies(store, &mask) | 2;
+    fake_listen(&fake);
+    vtrace_deployer_install(deployer, fake.target, "br0", "vm1", &flow,
+                            now + 30000);
+    fake_accept(&fake);
+    timeout = fake_get_rule(&fake);
+    ck_assert_int_le(timeout, 30);
+    ck_assert_int_ge(timeout, 1);
+
+    flow.cookie += 2;
+    vtrace_deployer_install(deployer, fake.target, "br0", "vm1", &flow,
+                            now + 300000);
+    ck_assert_int_eq(fake_get_rule(&fake), 60);
+    fake_close(&fake);
+}
+END_TEST
+
+/* A switch asks for echoes for ever and reads none. */
+START_TEST(echoes)
+{
     const struct ofp_header echo = {
         OFP13_VERSION, ECHO_REQUEST, CONSTANT_HTONS(ECHO_LEN), 0,
     };
-    char *path = xasprintf("%s.sock", store_file);
-    char *target = xasprintf("unix:%s", path);
-    int listener = make_unix_socket(SOCK_STREAM, true, path, NULL);
     char *request = xzalloc(ECHO_LEN);
     bool closed = false;
-    int fd;
+    struct fake fake;
 
-    ck_assert_int_ge(listener, 0);
-    ck_assert_int_eq(listen(listener, 1), 0);
-    vtrace_deployer_sweep(deployer, target, "br0");
-    fd = accept_deployer(listener);
-    send_all(fd, &hello, sizeof hello);
+    fake_listen(&fake);
+    vtrace_deployer_sweep(deployer, fake.target, "br0");
+    fake_accept(&fake);
     memcpy(request, &echo, sizeof echo);
     for (int i = 0; i < N_ECHOES && !closed; i++) {
         size_t sent = 0;
 
         while (sent < ECHO_LEN && !closed) {
-            ssize_t n = send(fd, request + sent, ECHO_LEN - sent,
+            ssize_t n = send(fake.fd, request + sent, ECHO_LEN - sent,
                              MSG_NOSIGNAL);
 
             if (n > 0) {
@@ -154,12 +279,8 @@ START_TEST(echoes)
     }
     ck_assert_msg(closed, "%d echo requests of %d bytes are queued", N_ECHOES,
                   ECHO_LEN);
-    close(fd);
-    close(listener);
-    unlink(path);
+    fake_close(&fake);
     free(request);
-    free(target);
-    free(path);
 }
 END_TEST
 
@@ -246,6 +367,7 @@ main(void)
     TCase *tc = unit_case(suite, "deployer", 60);
 
     tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, late_rules);
     tcase_add_test(tc, echoes);
     tcase_add_test(tc, expired_rules);
     tcase_add_test(tc, brief_results);
