@@ -96,7 +96,8 @@ check_peer(struct state *s)
     ovs_assert(zoo_peer_timeout(peer, &s->params) <= 1000 * MSEC);
     ovs_assert(zoo_peer_timeout(peer, &s->params) > 0);
     ovs_assert(zoo_peer_state_to_string(peer->state));
-    ovs_assert(zoo_peer_report_ports(peer, get_random(s), sports, 8) >= 1);
+    ovs_assert(zoo_peer_report_ports(peer, eth_addr_zero, get_random(s),
+                                     sports, 8) >= 1);
 }
 
 static enum zoo_probe_error
