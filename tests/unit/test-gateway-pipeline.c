@@ -51,10 +51,10 @@ static const char *const count_names[ZOO_GATEWAY_N_COUNTS] = {
 
 #define N_PORTS 4
 #define UPLINK 2                /* The port of all next VTEPs. */
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#if defined __SANITIZE_ADDRESS__
 #define SANITIZER
 #elif defined __has_feature
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#if __has_feature(address_sanitizer)
 #define SANITIZER
 #endif
 #endif
@@ -99,7 +99,8 @@ vtep_is_ipv6(unsigned int vtep)
 static const char *
 array_of(int path_table)
 {
-    return path_table == ZOO_GATEWAY_BITMAP ? GATEWAY_BITMAPS : GATEWAY_INDICES;
+    return (path_table == ZOO_GATEWAY_BITMAP ? GATEWAY_BITMAPS
+            : GATEWAY_INDICES);
 }
 
 static void
@@ -156,7 +157,8 @@ set_up(void)
     gw_add(GATEWAY_ADDRESSES, "match 0x0 0x%x action " GATEWAY_ACCEPT_AS
            " mac 0x%"PRIx64"\n", GW_ADDRESS, (uint64_t) GW_MAC);
     gw_add(GATEWAY_ADDRESSES, "match 0x%"PRIx64" 0x%x action "
-           GATEWAY_ACCEPT_AS " mac 0x%"PRIx64"\n", (uint64_t) GW_ADDRESS6_HI, GW_ADDRESS6_LO,
+           GATEWAY_ACCEPT_AS " mac 0x%"PRIx64"\n",
+           (uint64_t) GW_ADDRESS6_HI, GW_ADDRESS6_LO,
            (uint64_t) GW_MAC);
     for (unsigned int i = 1; i < N_PORTS; i++) {
         gw_add(GATEWAY_PORTS, "match 0x%x action " GATEWAY_TRANSMIT
