@@ -117,8 +117,8 @@ header update_t {
 
 /* Never on the wire: keys of tables, and what is hashed (the fields of the
  * inner flow), IPv4 addresses of it as IPv4-mapped ones (RFC 4291, section
- * 2.5.5.2).  It is a header since SWX wants keys of one table side by side and has
- * little room for metadata. */
+ * 2.5.5.2).  It is a header since SWX wants the keys of a table side by side
+ * and has little room for metadata. */
 header keys_t {
     bit<64> src_hi;
     bit<64> src_lo;

@@ -14,10 +14,10 @@
  * limitations under the License.
  */
 
-/* States of the parser, the same for all architectures, from the outer Ethernet
- * header to the inner ports: to be included in a parser, which goes on to
- * parse_ethernet from its start.  It refuses nothing: what it does not know
- * stays payload, and the controls see by the headers that are missing. */
+/* States of the parser, the same for all architectures, from the outer
+ * Ethernet header to the inner ports: to be included in a parser, which goes
+ * on to parse_ethernet from its start.  It refuses nothing: what it does not
+ * know stays payload, and the controls see by the headers that are missing. */
 
     state parse_ethernet {
         packet.extract(hdr.ethernet);

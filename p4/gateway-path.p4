@@ -19,8 +19,8 @@
  * A destination has N_p = 32 candidate ports.  The flow's hash gives it one of
  * its own, which it keeps as long as the path table lets it.  The cells are
  * read by the architecture's own control, since registers differ most between
- * architectures; here is what is made of them.  ofproto-zoo/zoo-gateway-path.h is
- * the same in C. */
+ * architectures; here is what is made of them.
+ * ofproto-zoo/zoo-gateway-path.h is the same in C. */
 
 /* Priority-based bitmap matching.  "first_healthy" holds, for each group, one
  * entry for each bit of the bitmap: that bit must be 1, the others do not

@@ -18,7 +18,7 @@
 #define GATEWAY_PIPELINE_H 1
 
 /* The gateway's real pipeline, p4/gateway.spec in DPDK's SWX, in a process:
- * packets in, packets and counters out.  One thread, no port of the machine. */
+ * packets in, packets and counters out, without any port of the machine. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -87,7 +87,7 @@ uint64_t gw_read(const char *array, uint32_t index);
 void gw_write(const char *array, uint32_t index, uint64_t value);
 
 /* Runs the 'n' frames, at most GW_MAX_FRAMES, through the pipeline: each is
- * replaced by what became of it.  Each must lead to one frame or be dropped. */
+ * replaced by what became of it.  Each must become one frame or be dropped. */
 void gw_run(struct gw_frame *frames, size_t n);
 
 #endif /* gateway-pipeline.h */

@@ -51,7 +51,18 @@ static const char *const count_names[ZOO_GATEWAY_N_COUNTS] = {
 
 #define N_PORTS 4
 #define UPLINK 2                /* The port of all next VTEPs. */
+#if defined __SANITIZE_ADDRESS__
+#define SANITIZER
+#elif defined __has_feature
+#if __has_feature(address_sanitizer)
+#define SANITIZER
+#endif
+#endif
+#ifdef SANITIZER
+#define N_CASES 50000
+#else
 #define N_CASES 1000000
+#endif
 
 /* VM i, 10.1.0.i or fd02::i in VNI 100, is behind VTEP i.  VTEPs' path tables
  * go PLAIN, BITMAP, INDEX, PLAIN...; the destination of VTEP i is scattered
@@ -88,14 +99,15 @@ vtep_is_ipv6(unsigned int vtep)
 static const char *
 array_of(int path_table)
 {
-    return path_table == ZOO_GATEWAY_BITMAP ? GATEWAY_BITMAPS : GATEWAY_INDICES;
+    return (path_table == ZOO_GATEWAY_BITMAP ? GATEWAY_BITMAPS
+            : GATEWAY_INDICES);
 }
 
 static void
 add_vm(unsigned int vm)
 {
-    static const char deliver[] = "action " GATEWAY_VMS_DELIVER " vtep 0x%x vni 0x%x "
-                                  "mac 0x02000000%04x\n";
+    static const char deliver[] = "action " GATEWAY_VMS_DELIVER " vtep 0x%x "
+                                  "vni 0x%x mac 0x02000000%04x\n";
     struct ds s = DS_EMPTY_INITIALIZER;
 
     ds_put_format(&s, deliver, vm, 200 << 8, vm);
@@ -137,17 +149,20 @@ set_up(void)
     for (unsigned int i = 0; i < ZOO_GATEWAY_N_FIRST; i++) {
         struct zoo_gateway_first first = zoo_gateway_first(i);
 
-        gw_add(GATEWAY_FIRST_HEALTHY, "match 0x%x/0xffffffff 0x%x/0x%x priority %u "
-               "action " GATEWAY_PICK " candidate 0x%x\n", first.own, first.mask,
-               first.mask, first.priority, first.candidate);
+        gw_add(GATEWAY_FIRST_HEALTHY, "match 0x%x/0xffffffff 0x%x/0x%x "
+               "priority %u action " GATEWAY_PICK " candidate 0x%x\n",
+               first.own, first.mask, first.mask, first.priority,
+               first.candidate);
     }
-    gw_add(GATEWAY_ADDRESSES, "match 0x0 0x%x action " GATEWAY_ACCEPT_AS " mac 0x%"PRIx64"\n",
-           GW_ADDRESS, (uint64_t) GW_MAC);
-    gw_add(GATEWAY_ADDRESSES, "match 0x%"PRIx64" 0x%x action " GATEWAY_ACCEPT_AS " mac "
-           "0x%"PRIx64"\n", (uint64_t) GW_ADDRESS6_HI, GW_ADDRESS6_LO,
+    gw_add(GATEWAY_ADDRESSES, "match 0x0 0x%x action " GATEWAY_ACCEPT_AS
+           " mac 0x%"PRIx64"\n", GW_ADDRESS, (uint64_t) GW_MAC);
+    gw_add(GATEWAY_ADDRESSES, "match 0x%"PRIx64" 0x%x action "
+           GATEWAY_ACCEPT_AS " mac 0x%"PRIx64"\n",
+           (uint64_t) GW_ADDRESS6_HI, GW_ADDRESS6_LO,
            (uint64_t) GW_MAC);
     for (unsigned int i = 1; i < N_PORTS; i++) {
-        gw_add(GATEWAY_PORTS, "match 0x%x action " GATEWAY_TRANSMIT " port 0x%x\n", i, i);
+        gw_add(GATEWAY_PORTS, "match 0x%x action " GATEWAY_TRANSMIT
+               " port 0x%x\n", i, i);
     }
     for (unsigned int i = 0; i < N_VMS; i++) {
         add_vm(i);
@@ -158,10 +173,12 @@ set_up(void)
      * knows how to reach. */
     gw_add(GATEWAY_ROUTES, "match 0x0/0xffffffffffffffff "
            "0xffff0a030000/0xffffffffffff0000 0x64/0xffffffff priority 2 "
-           "action " GATEWAY_ROUTES_DELIVER " vtep 0x1 vni 0x6400 mac 0x02000000bbbb\n");
+           "action " GATEWAY_ROUTES_DELIVER
+           " vtep 0x1 vni 0x6400 mac 0x02000000bbbb\n");
     gw_add(GATEWAY_ROUTES, "match 0x0/0xffffffffffffffff "
            "0xffff0a030100/0xffffffffffffff00 0x64/0xffffffff priority 1 "
-           "action " GATEWAY_ROUTES_DELIVER " vtep 0x%x vni 0x6400 mac 0x02000000bbbb\n",
+           "action " GATEWAY_ROUTES_DELIVER
+           " vtep 0x%x vni 0x6400 mac 0x02000000bbbb\n",
            NO_VTEP);
     gw_commit();
 

@@ -122,7 +122,6 @@ START_TEST(test_packets)
         struct vtrace_record record;
         struct dp_packet packet;
         struct flow flow;
-        uint32_t sample;
 
         dp_packet_init(&packet, 0);
         vtrace_injector_compose(in, &packet);
@@ -155,8 +154,7 @@ START_TEST(test_packets)
 
         memset(&record, 0, sizeof record);
         ck_assert(vtrace_record_set_packet(&record, dp_packet_l3(&packet),
-                                           dp_packet_l3_size(&packet), &key,
-                                           &sample));
+                                           dp_packet_l3_size(&packet), &key));
         digests[i] = record.digest;
         for (int j = 0; j < i; j++) {
             ck_assert(digests[j] != digests[i]);
