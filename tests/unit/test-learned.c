@@ -104,7 +104,7 @@ START_TEST(no_room)
 END_TEST
 
 /* The status has all of them once. */
-START_TEST(status_has_all)
+START_TEST(status_of_all)
 {
     struct smap status = SMAP_INITIALIZER(&status);
     struct smap statistics = SMAP_INITIALIZER(&statistics);
@@ -146,6 +146,6 @@ main(void)
     tc = unit_case(s, "learned peers", 30);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, no_room);
-    tcase_add_test(tc, status_has_all);
+    tcase_add_test(tc, status_of_all);
     return unit_run(s);
 }
