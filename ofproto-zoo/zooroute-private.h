@@ -38,8 +38,9 @@ struct zooroute_port {
     ovs_be64 tun_id;
 };
 
-/* Most of those that are remembered of a peer. */
-#define ZOOROUTE_MAX_PORTS 4
+/* Most of those that are remembered of a peer, which takes 4 kB with all that
+ * it has. */
+#define ZOOROUTE_MAX_PORTS 2
 
 struct zooroute_peer {
     /* Constant once the peer is in 'zooroute_peers'. */
@@ -68,8 +69,8 @@ struct zooroute_peer {
                                      * pkt_mark. */
     struct zoo_tunnel_dst dst;      /* With ports[port_index]. */
     struct zooroute_port ports[ZOOROUTE_MAX_PORTS];
-    unsigned int n_ports, port_index;
-    unsigned int n_rotations;       /* Since the last report. */
+    uint8_t n_ports, port_index;
+    uint8_t n_rotations;            /* Since the last report. */
     struct zoo_peer peer;
     int send_error;                 /* Of the last round, 0 if sent. */
     unsigned int key_attempts;      /* See zoo_auth_choose(). */
