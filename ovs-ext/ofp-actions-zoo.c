@@ -168,6 +168,11 @@ check_ZOOROUTE(const struct ofpact_zooroute *a OVS_UNUSED,
  * groups, are OFPBAC_MATCH_INCONSISTENT.  It must be in table 0, so that
  * nothing is done to the packet twice: OFPBAC_UNSUPPORTED_ORDER.
  *
+ * The other flows that may have it match tun_gbp_flags=2 (ZOO_GBP_F_ARRIVING)
+ * and bit 15 of tun_gbp_id: a color that comes out of a tunnel and matches
+ * becomes 'color' before anything else is done.  There a 'color' and 'exp' of
+ * 0 take the color away.
+ *
  * With ZOO_VTRACE_F_INJECT the packet was made for the task: no machine, no
  * other network, no controller and no collector ever gets it, it is consumed
  * where it would go there.  If its Ethernet addresses are zero, it gets those
@@ -197,8 +202,9 @@ decode_ZOOACT_RAW_VTRACE(const struct zoo_action_vtrace *zav,
     if (!is_all_zeros(zav->zero, sizeof zav->zero)) {
         return OFPERR_NXBRC_MUST_BE_ZERO;
     }
-    if (color < VTRACE_COLOR_MIN || color > VTRACE_COLOR_MAX
-        || zav->exp > VTRACE_EXP_MAX || zav->flags & ~ZOO_VTRACE_F_INJECT) {
+    if (color > VTRACE_COLOR_MAX || zav->exp > VTRACE_EXP_MAX
+        || zav->flags & ~ZOO_VTRACE_F_INJECT
+        || (!color && (zav->exp || zav->flags))) {
         return OFPERR_OFPBAC_BAD_ARGUMENT;
     }
 
@@ -227,6 +233,10 @@ parse_VTRACE(char *arg, const struct ofpact_parse_params *pp)
     bool inject = false;
     char *key, *value;
 
+    if (!strcmp(arg, "off")) {
+        ofpact_put_VTRACE(pp->ofpacts);
+        return NULL;
+    }
     while (ofputil_parse_key_value(&arg, &key, &value)) {
         bool is_color = !strcmp(key, "color");
         long long int min = is_color ? VTRACE_COLOR_MIN : 0;
@@ -267,6 +277,11 @@ static void
 format_VTRACE(const struct ofpact_vtrace *vt,
               const struct ofpact_format_params *fp)
 {
+    if (!vt->color) {
+        ds_put_format(fp->s, "%svtrace(%soff%s)%s",
+                      colors.paren, colors.end, colors.paren, colors.end);
+        return;
+    }
     ds_put_format(fp->s, "%svtrace(%s%scolor=%s%"PRIu16",%sexp=%s%"PRIu8
                   "",
                   colors.paren, colors.end, colors.param, colors.end,
@@ -277,18 +292,32 @@ format_VTRACE(const struct ofpact_vtrace *vt,
     ds_put_format(fp->s, "%s)%s", colors.paren, colors.end);
 }
 
+/* Returns true if a flow with 'match' says what becomes of a color that comes
+ * out of a tunnel. */
+static bool
+vtrace_match_is_arrival(const struct match *match)
+{
+    const struct flow_tnl *tnl = &match->flow.tunnel;
+
+    /* Bits that are not matched are 0. */
+    return (tnl->gbp_flags & ZOO_GBP_F_ARRIVING
+            && tnl->gbp_id & htons(ZOO_COLOR_TRACED));
+}
+
 static enum ofperr
 check_VTRACE(const struct ofpact_vtrace *a,
              const struct ofpact_check_params *cp)
 {
+    bool uncolored = (cp->match->wc.masks.tunnel.gbp_id == OVS_BE16_MAX
+                      && !cp->match->flow.tunnel.gbp_id);
+
     if (a->inject) {
         /* Of all that is checked only a packet-out's flow, made from a packet,
          * has this field: no OpenFlow match can. */
         return (cp->match->wc.masks.recirc_id ? 0
                 : OFPERR_OFPBAC_BAD_ARGUMENT);
     }
-    if (cp->match->wc.masks.tunnel.gbp_id != OVS_BE16_MAX
-        || cp->match->flow.tunnel.gbp_id) {
+    if (!(a->color && uncolored) && !vtrace_match_is_arrival(cp->match)) {
         return OFPERR_OFPBAC_MATCH_INCONSISTENT;
     }
     if (cp->table_id != 0 && cp->table_id != OFPTT_ALL) {

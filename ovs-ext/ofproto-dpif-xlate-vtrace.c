@@ -608,6 +608,73 @@ zoo_xlate_consents(const struct xport *xport, const struct in6_addr *local,
             : zooroute_takes_colors(&key));
 }
 
+/* Returns the flow in table 0 of the bridge of 'ctx' that says what becomes of
+ * the color in its packet, which has just come out of a tunnel, or NULL. */
+static struct rule_dpif *
+zoo_find_arrival(struct xlate_ctx *ctx)
+{
+    struct flow_tnl *tnl = &ctx->xin->flow.tunnel;
+    struct flow_tnl *mask = &ctx->wc->masks.tunnel;
+    uint8_t gbp_flags = tnl->gbp_flags;
+    uint8_t gbp_flags_mask = mask->gbp_flags;
+    const struct rule_actions *actions;
+    struct rule_dpif *rule;
+    uint8_t table_id = 0;
+
+    tnl->gbp_flags = ZOO_GBP_F_ARRIVING;
+    rule = zoo_lookup_from_table(ctx->xbridge->ofproto,
+                                 ctx->xin->tables_version, &ctx->xin->flow,
+                                 ctx->wc, NULL, &table_id,
+                                 ctx->xin->flow.in_port.ofp_port, false,
+                                 false, NULL);
+    tnl->gbp_flags = gbp_flags;
+    mask->gbp_flags = gbp_flags_mask;   /* It did not look at the packet's. */
+
+    actions = rule_get_actions(&rule->up);
+    return (actions->ofpacts_len && actions->ofpacts->type == OFPACT_VTRACE
+            ? rule : NULL);
+}
+
+/* Returns what 'color', which the packet of 'ctx' has just brought out of a
+ * tunnel, is here: 'color' itself, unless a flow says that it is another
+ * domain's, and maps it to one of this domain or takes it away (0).
+ *
+ * This comes ahead of everything: no record has a color of another domain,
+ * which may be that of another task here, and no flow of the pipeline sees
+ * it.  The lookup is with a flag that packets never have, so that the color it
+ * becomes is not looked up again, and is not taken for a color of the other
+ * domain with the same number. */
+static uint16_t
+zoo_xlate_arrive(struct xlate_ctx *ctx, uint16_t color)
+{
+    struct rule_dpif *rule = zoo_find_arrival(ctx);
+    const struct ofpact_vtrace *vt;
+
+    if (!rule) {
+        return color;
+    }
+    if (ctx->xin->resubmit_stats) {
+        rule_dpif_credit_stats(rule, ctx->xin->resubmit_stats, false);
+    }
+    if (ctx->xin->xcache) {
+        struct xc_entry *entry = xlate_cache_add_entry(ctx->xin->xcache,
+                                                       XC_RULE);
+
+        entry->rule = rule;
+        ofproto_rule_ref(&rule->up);
+    }
+
+    vt = ofpact_get_VTRACE(rule_get_actions(&rule->up)->ofpacts);
+    if (!vt->color) {
+        xlate_report(ctx, OFT_DETAIL, "vtrace: color %d is another domain's "
+                     "and ends here", color & ZOO_COLOR_MASK);
+        return 0;
+    }
+    xlate_report(ctx, OFT_DETAIL, "vtrace: color %d is another domain's and "
+                 "becomes %d", color & ZOO_COLOR_MASK, vt->color);
+    return ZOO_COLOR_TRACED | vt->exp << ZOO_COLOR_EXP_SHIFT | vt->color;
+}
+
 /* Has the packet of 'ctx', which came in by 'in_port', or NULL, its color, if
  * it came from the other end of a tunnel that takes colors.
  *
@@ -621,6 +688,7 @@ zoo_xlate_input(struct xlate_ctx *ctx, const struct xport *in_port)
     bool enabled = zoo_vtrace_is_enabled();
     struct in6_addr local, remote;
     bool geneve, injected;
+    uint16_t color;
 
     ctx->fate.port = in_port;
     if (ctx->xin->frozen_state) {
@@ -658,14 +726,17 @@ zoo_xlate_input(struct xlate_ctx *ctx, const struct xport *in_port)
         && zoo_xlate_consents(in_port, &local, &remote, true)) {
         mask->gbp_id = OVS_BE16_MAX;
         if (tnl->gbp_id & htons(ZOO_COLOR_MASK)) {
-            zoo_flow_set_color(tnl, ntohs(tnl->gbp_id));
+            color = zoo_xlate_arrive(ctx, ntohs(tnl->gbp_id));
+            zoo_flow_set_color(tnl, color);
             mask->gbp_flags |= ZOO_GBP_F_INJECTED;
             if (injected) {
                 zoo_inject_continue(ctx);
             }
-            xlate_report(ctx, OFT_DETAIL, "vtrace: color %d",
-                         ntohs(tnl->gbp_id) & ZOO_COLOR_MASK);
-            zoo_record_in(ctx, ntohs(tnl->gbp_id), in_port, 0);
+            if (color) {
+                xlate_report(ctx, OFT_DETAIL, "vtrace: color %d",
+                             color & ZOO_COLOR_MASK);
+                zoo_record_in(ctx, color, in_port, 0);
+            }
             return;
         }
     }
@@ -698,7 +769,9 @@ zoo_xlate_vtrace(struct xlate_ctx *ctx, const struct ofpact_vtrace *vt,
 
     /* The flow matches this; a packet-out's actions have no match. */
     ctx->wc->masks.tunnel.gbp_id = OVS_BE16_MAX;
-    if (flow->tunnel.gbp_id) {
+    if (!vt->color) {
+        return;                 /* What this is for has come before. */
+    } else if (flow->tunnel.gbp_id) {
         xlate_report(ctx, OFT_WARN, "vtrace: the packet has group policy %d, "
                      "which is not overwritten", ntohs(flow->tunnel.gbp_id));
         return;

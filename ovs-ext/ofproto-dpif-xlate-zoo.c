@@ -38,6 +38,15 @@
 #define zoo_neigh_lookup tnl_neigh_lookup
 #endif
 
+/* From 3.5 on a lookup can also tell which conjunctive flows it took part in.
+ * That version brought the header. */
+#if __has_include("cooperative-multitasking.h")
+#define zoo_lookup_from_table(...) \
+    rule_dpif_lookup_from_table(__VA_ARGS__, NULL)
+#else
+#define zoo_lookup_from_table rule_dpif_lookup_from_table
+#endif
+
 static const struct xport *
 zoo_get_xport(const struct xlate_cfg *xcfg, struct dpif_backer *backer,
               odp_port_t odp_port)

@@ -83,6 +83,11 @@ BUILD_ASSERT_DECL(MEMBER_SIZEOF(struct flow_tnl, pad1) == 4);
 #define ZOO_COLOR_EXP_MASK (7 << ZOO_COLOR_EXP_SHIFT)
 #define ZOO_COLOR_MASK 0x0fff
 
+/* Flags of a group policy that no packet has, whoever sent it: flows
+ * that match these flags say what becomes of a color that comes out of a
+ * tunnel, see zoo_xlate_arrive(), and no other lookup finds them. */
+#define ZOO_GBP_F_ARRIVING 0x02
+
 /* Returns true if 'sport' may be given as a literal outer source port. */
 static inline bool
 zoo_sport_is_valid(long long int sport)

@@ -49,19 +49,22 @@ Scenario = collections.namedtuple("Scenario", (
     "device",           # Address of the last device, with prefix length.
     "gateway",          # Of the client's subnet, or None if there is one only.
     "far_gateway",      # Of the last device's.
-    "nat"))             # The client's address behind the guard, or None.
+    "nat",              # The client's address behind the guard, or None.
+    "domains"))         # Of the switches.
 
 SCENARIOS = {
     "vpc": Scenario(("h1", "h2"), 2, "192.168.1.2/24", "192.168.1.3",
-                    "192.168.1.3/24", None, None, None),
+                    "192.168.1.3/24", None, None, None, ("", "")),
     "internet": Scenario(("h1", "gw1"), 2, "192.168.1.2/24", "203.0.113.10",
                          "203.0.113.10/24", "192.168.1.1", "203.0.113.1",
-                         "203.0.113.1"),
+                         "203.0.113.1", ("", "")),
     "onprem": Scenario(("h1", "gw1"), 2, "192.168.1.2/24", "172.20.0.1",
-                       "172.16.0.2/24", "192.168.1.1", "172.16.0.1", None),
+                       "172.16.0.2/24", "192.168.1.1", "172.16.0.1", None,
+                       ("", "")),
     "peering": Scenario(("h1", "gw1", "gw2", "h2"), 3, "192.168.1.2/24",
                         "192.168.2.2", "192.168.2.2/24", "192.168.1.1",
-                        "192.168.2.1", None)}
+                        "192.168.2.1", None,
+                        ("west", "west", "east", "east"))}
 
 GATEWAY_MAC = "0a:00:00:00:fe:01"
 TENANT_MTU = 1428               # Just enough for echo.SIZES.
@@ -105,6 +108,20 @@ class Stage(fabric.Fabric):
 
     def external(self):
         return self.name in ("internet", "onprem")
+
+    def tunnel_bridge(self, i, j):
+        """The bridge of switch i with the tunnel to its neighbor j."""
+        return "br-tun" if i == self.guard > j else "br-int"
+
+    def borders(self):
+        """(node, bridge, port, domain) for each port that leads to another
+        domain."""
+        s = self.scenario
+        for i, j in ((i, j) for i in self.switches for j in (i - 1, i + 1)
+                     if j in self.switches):
+            if s.domains[i - 1] != s.domains[j - 1]:
+                yield (s.names[i - 1], self.tunnel_bridge(i, j), "tun%d" % j,
+                       s.domains[j - 1])
 
     # Life.
 
@@ -205,8 +222,7 @@ class Stage(fabric.Fabric):
                            "options:peer=" + peer)
         for j in (i - 1, i + 1):
             if 1 <= j <= self.last:
-                yield ("br-tun" if i == self.guard > j else "br-int",
-                       "tun%d" % j, "type=vxlan",
+                yield (self.tunnel_bridge(i, j), "tun%d" % j, "type=vxlan",
                        "options:remote_ip=" + self.vtep(j),
                        "options:in_key=%d" % self.vni(i, j),
                        "options:out_key=%d" % self.vni(i, j),

@@ -16,9 +16,11 @@
 
 """vtraced over a stage of scenarios.py, and the tasks that it is asked for."""
 
+import contextlib
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import time
 
@@ -27,6 +29,13 @@ import faults
 from netns import netns_path, sh, until
 
 NODE_DEADLINE = 10              # Seconds for switches to connect.
+
+# The first task's colors in the two domains of a stage that has two, if there
+# are to be decoys; later ones have higher ones.  The decoy has them the other
+# way round.  Colors that vtraced chooses itself are above FORCED, since no color
+# may be used twice within a minute.
+COLORS = (7, 8)
+FORCED = 500
 
 
 def programs(tree):
@@ -41,15 +50,21 @@ def programs(tree):
 
 class Vtraced:
     """vtraced, to which all switches of a stage send their records, as a
-    context manager."""
+    context manager.  'decoys': in a stage with two domains, each task has
+    another tenant's beside it that has its colors in the other domain."""
 
-    def __init__(self, stage, place):
+    def __init__(self, stage, place, decoys=False):
         self.stage = stage
+        domains = list(dict.fromkeys(stage.scenario.domains))
+        self.domains = domains if decoys and len(domains) > 1 else []
         self.place = place
         self.env = dict(os.environ, OVS_RUNDIR=stage.rundir,
                         OVS_LOGDIR=stage.rundir, OVS_DBDIR=stage.rundir,
                         OVS_SYSCONFDIR=stage.rundir)
         self.child = None
+        self.ping = None
+        self.decoy = None       # Its task, or None.
+        self.numbers = COLORS   # The next task's.
 
     def path(self, name):
         return os.path.join(self.stage.rundir, name)
@@ -63,23 +78,39 @@ class Vtraced:
         return self
 
     def __exit__(self, *_):
+        if self.ping:
+            self.ping.terminate()
+            self.ping.wait()
+            self.ping = None
         if self.child:
             self.child.terminate()
             self.child.wait()
             self.child = None
 
+    def kill(self):
+        self.child.kill()
+        self.child.wait()
+        self.child = None
+
+    def restart(self):
+        os.unlink(self.path("vtraced.sock"))
+        self._start()
+
     def _start(self):
         names = self.stage.scenario.names
         with open(self.path("nodes"), "w") as file:
-            for name in names:
-                file.write("%s unix:%s/%%b.mgmt\n"
-                           % (name, self.stage.switch(name).rundir))
+            for name, domain in zip(names, self.stage.scenario.domains):
+                file.write("%s unix:%s/%%b.mgmt %s\n"
+                           % (name, self.stage.switch(name).rundir, domain))
+            for *place, domain in self.stage.borders():
+                file.write("border %s %s\n" % ("/".join(place), domain))
         # In a namespace of the stage, which the janitor empties in any case.
         self.child = subprocess.Popen(
             ["nsenter", "--net=" + netns_path(self.stage.ns("s1")),
              os.path.join(self.place, "vtraced"),
              "--unixctl=" + self.path("vtraced.ctl"),
-             "--nodes=" + self.path("nodes"), "-vconsole:off",
+             "--nodes=" + self.path("nodes"),
+             "--record-file=" + self.path("record-file"), "-vconsole:off",
              "-vsyslog:off", "--log-file",
              *("--collector=%s=punix:%s" % (name, self._collector(name))
                for name in names)],
@@ -93,6 +124,53 @@ class Vtraced:
         until(lambda: all(node["records"] == "connected"
                           for node in self.call("nodes")),
               NODE_DEADLINE, "switches to send records to vtraced")
+
+    @contextlib.contextmanager
+    def colors(self, *numbers):
+        """Leaves vtraced, for a moment, no color but one of 'numbers' in each
+        domain."""
+        store = sqlite3.connect(self.path("vtrace.db"), timeout=10)
+        rests_until = int((time.time() + 50) * 1000)
+
+        def change(sql, rows):
+            with store:
+                store.executemany(sql, rows)
+
+        rows = [(domain, color, rests_until)
+                for domain, number in zip(self.domains, numbers)
+                for color in range(1, 4096) if color != number]
+        try:
+            change("INSERT INTO colors VALUES (?, ?, NULL, NULL, ?) "
+                   "ON CONFLICT DO UPDATE SET free_at = excluded.free_at "
+                   "WHERE free_at IS NOT NULL", rows)
+            change("DELETE FROM colors WHERE domain = ? AND color = ? "
+                   "AND free_at IS NOT NULL", zip(self.domains, numbers))
+            yield
+        finally:
+            change("DELETE FROM colors WHERE domain = ? AND color = ? "
+                   "AND free_at = ?",
+                   [row for row in rows if row[1] > FORCED])
+            store.close()
+
+    def _start_decoy(self, duration):
+        """Starts a task of another tenant's, with traffic of its own."""
+        s = self.stage.scenario
+        if not self.ping:
+            self.ping = subprocess.Popen(
+                ["nsenter", "--net=" + netns_path(self.stage.ns(
+                    self.stage.near())), "ping", "-q", "-i", "0.2", s.target],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        if self.decoy:
+            until(lambda: all(rule["state"] == "gone" for rule in
+                              self.call("show", self.decoy)["rules"]),
+                  2 * NODE_DEADLINE, "the last decoy to be over")
+        with self.colors(*reversed(self.numbers)):
+            self.decoy = self.call(
+                "start", "--tenant", "decoy", "--proto", "icmp",
+                "--src", s.client.split("/")[0], "--dst", s.target,
+                "--at", "h1/br-int/va", "--duration", duration)["id"]
+        until(lambda: self.call("show", self.decoy)["state"] == "running",
+              NODE_DEADLINE, "the decoy to run")
 
     def _collector(self, name):
         return self.path(name + ".records")
@@ -111,21 +189,34 @@ class Vtraced:
     def start(self, proto, duration, *options):
         """Starts a task for the traffic of a client of the stage and returns
         its number once its rule works."""
-        s = self.stage.scenario
-        answer = self.call(
-            "start", "--tenant", "demo", "--proto", proto,
-            "--src", s.client.split("/")[0],
-            "--dst", "%s:%d" % (s.target, echo.PORT), "--at", "h1/br-int/va",
-            "--duration", duration, "--both", *options)
-        task = answer["id"]
+        if self.domains:
+            self._start_decoy(duration)
+            with self.colors(*self.numbers):
+                task = self._call_start(proto, duration, *options)
+            self.numbers = tuple(number + 2 for number in self.numbers)
+        else:
+            task = self._call_start(proto, duration, *options)
         until(lambda: self.call("show", task)["state"] not in
               ("new", "ready", "deployed"), NODE_DEADLINE,
               "task %d to run" % task)
         return task
 
+    def _call_start(self, proto, duration, *options):
+        s = self.stage.scenario
+        return self.call(
+            "start", "--tenant", "demo", "--proto", proto,
+            "--src", s.client.split("/")[0],
+            "--dst", "%s:%d" % (s.target, echo.PORT), "--at", "h1/br-int/va",
+            "--duration", duration, "--both", *options)["id"]
+
     def wait(self, task):
         """Returns a task, from JSON, once it has ended."""
         return self.call("--wait", "show", task)
+
+    def replay(self):
+        """{number of a task: what the record file says of it}."""
+        return {task["id"]: task for task in
+                self.call("replay", self.path("record-file"))}
 
     def log(self):
         with open(self.path("vtraced.log"), errors="replace") as file:

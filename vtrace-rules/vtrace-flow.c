@@ -25,6 +25,7 @@
 #include "openvswitch/match.h"
 #include "openvswitch/ofp-actions.h"
 #include "openvswitch/ofp-errors.h"
+#include "ovs-ext/zoo-flow.h"
 #include "packets.h"
 #include "util.h"
 
@@ -37,8 +38,10 @@ put_action(const struct vtrace_flow *flow, struct ofpbuf *ofpacts)
         .ofpacts = ofpacts,
         .usable_protocols = &usable_protocols,
     };
-    char *s = xasprintf("vtrace(color=%"PRIu16",exp=%d)",
-                        flow->color, flow->exp);
+    char *s = (flow->kind == VTRACE_FLOW_BORDER
+               ? xstrdup("vtrace(off)")
+               : xasprintf("vtrace(color=%"PRIu16",exp=%d)",
+                           flow->color, flow->exp));
     char *error = ofpacts_parse_actions(s, &pp);
 
     free(s);
@@ -52,27 +55,18 @@ is_any(const struct in6_addr *addr)
 }
 
 static char *
-check(const struct vtrace_flow *flow)
+check_color(const char *name, uint16_t color)
 {
-    const struct vtrace_match *m = &flow->match;
+    if (color < 1 || color > VTRACE_STORE_MAX_COLOR) {
+        return xasprintf("%s: %"PRIu16" is out of range 1..%d",
+                         name, color, VTRACE_STORE_MAX_COLOR);
+    }
+    return NULL;
+}
 
-    if (flow->color < 1 || flow->color > VTRACE_STORE_MAX_COLOR) {
-        return xasprintf("color: %"PRIu16" is out of range 1..%d",
-                         flow->color, VTRACE_STORE_MAX_COLOR);
-    }
-    if (flow->exp < 0 || flow->exp > VTRACE_STORE_MAX_EXP) {
-        return xasprintf("exp: %d is out of range 0..%d",
-                         flow->exp, VTRACE_STORE_MAX_EXP);
-    }
-    if (flow->hard_timeout < 1
-        || flow->hard_timeout > VTRACE_FLOW_MAX_TIMEOUT) {
-        return xasprintf("hard_timeout: %d s is out of range 1..%d",
-                         flow->hard_timeout, VTRACE_FLOW_MAX_TIMEOUT);
-    }
-    if (flow->cookie == UINT64_MAX) {
-        return xasprintf("cookie: %#"PRIx64" is reserved by OpenFlow, use "
-                         "another", flow->cookie);
-    }
+static char *
+check_match(const struct vtrace_match *m)
+{
     if (is_any(&m->src) && is_any(&m->dst)) {
         return xstrdup("source and destination are both unknown, give one "
                        "address at least");
@@ -94,18 +88,46 @@ check(const struct vtrace_flow *flow)
     return NULL;
 }
 
-static void
-init_match(const struct vtrace_flow *flow, struct match *match)
+static char *
+check(const struct vtrace_flow *flow)
 {
-    const struct vtrace_match *m = &flow->match;
+    bool border = flow->kind == VTRACE_FLOW_BORDER;
+    int min_timeout = border ? 0 : 1;
+    char *error = border ? NULL : check_color("color", flow->color);
+
+    if (!error && flow->kind == VTRACE_FLOW_MAP) {
+        error = check_color("the other domain's color", flow->theirs);
+    }
+    if (error) {
+        return error;
+    }
+    if (flow->exp < 0 || flow->exp > VTRACE_STORE_MAX_EXP) {
+        return xasprintf("exp: %d is out of range 0..%d",
+                         flow->exp, VTRACE_STORE_MAX_EXP);
+    }
+    if (flow->hard_timeout < min_timeout
+        || flow->hard_timeout > VTRACE_FLOW_MAX_TIMEOUT) {
+        return xasprintf("hard_timeout: %d s is out of range %d..%d",
+                         flow->hard_timeout, min_timeout,
+                         VTRACE_FLOW_MAX_TIMEOUT);
+    }
+    if (flow->cookie == UINT64_MAX) {
+        return xasprintf("cookie: %#"PRIx64" is reserved by OpenFlow, use "
+                         "another", flow->cookie);
+    }
+    if (flow->kind == VTRACE_FLOW_ENTRY) {
+        return check_match(&flow->match);
+    }
+    return (flow->in_port == OFPP_NONE
+            ? xstrdup("a border is a port, give one") : NULL);
+}
+
+static void
+init_entry_match(const struct vtrace_match *m, struct match *match)
+{
     bool v4 = IN6_IS_ADDR_V4MAPPED(is_any(&m->src) ? &m->dst : &m->src);
 
-    match_init_catchall(match);
-    match_set_default_packet_type(match);
     match_set_tun_gbp_id(match, htons(0));
-    if (flow->in_port != OFPP_NONE) {
-        match_set_in_port(match, flow->in_port);
-    }
     if (m->vlan) {
         match_set_dl_vlan(match, htons(m->vlan), 0);
     }
@@ -139,6 +161,36 @@ init_match(const struct vtrace_flow *flow, struct match *match)
     }
 }
 
+static void
+init_match(const struct vtrace_flow *flow, struct match *match)
+{
+    match_init_catchall(match);
+    match_set_default_packet_type(match);
+    if (flow->in_port != OFPP_NONE) {
+        match_set_in_port(match, flow->in_port);
+    }
+    switch (flow->kind) {
+    case VTRACE_FLOW_ENTRY:
+        init_entry_match(&flow->match, match);
+        return;
+
+    case VTRACE_FLOW_MAP:
+        match_set_tun_gbp_id(match, htons(ZOO_COLOR_TRACED
+                                          | (flow->exp
+                                             << ZOO_COLOR_EXP_SHIFT)
+                                          | flow->theirs));
+        match_set_tun_gbp_flags(match, ZOO_GBP_F_ARRIVING);
+        return;
+
+    case VTRACE_FLOW_BORDER:
+        match_set_tun_gbp_id_masked(match, htons(ZOO_COLOR_TRACED),
+                                    htons(ZOO_COLOR_TRACED));
+        match_set_tun_gbp_flags(match, ZOO_GBP_F_ARRIVING);
+        return;
+    }
+    OVS_NOT_REACHED();
+}
+
 char *
 vtrace_flow_mod_init(const struct vtrace_flow *flow,
                      struct ofputil_flow_mod *fm)
@@ -159,7 +211,7 @@ vtrace_flow_mod_init(const struct vtrace_flow *flow,
     struct match match;
     init_match(flow, &match);
     *fm = (struct ofputil_flow_mod) {
-        .priority = VTRACE_FLOW_PRIORITY,
+        .priority = vtrace_flow_priority(flow),
         .new_cookie = htonll(flow->cookie),
         .command = OFPFC_ADD,
         .hard_timeout = flow->hard_timeout,
@@ -172,6 +224,20 @@ vtrace_flow_mod_init(const struct vtrace_flow *flow,
     };
     minimatch_init(&fm->match, &match);
     return NULL;
+}
+
+bool
+vtrace_flow_is(const struct vtrace_flow *flow, const struct match *match)
+{
+    const struct flow_tnl *tnl = &match->flow.tunnel;
+
+    if (flow->kind == VTRACE_FLOW_ENTRY) {
+        return !tnl->gbp_id;
+    }
+    return (tnl->gbp_id
+            && match->flow.in_port.ofp_port == flow->in_port
+            && ((ntohs(tnl->gbp_id) & ZOO_COLOR_MASK)
+                == (flow->kind == VTRACE_FLOW_MAP ? flow->theirs : 0)));
 }
 
 void

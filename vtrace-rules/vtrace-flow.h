@@ -17,8 +17,8 @@
 #ifndef VTRACE_FLOW_H
 #define VTRACE_FLOW_H 1
 
-/* The OpenFlow rule of a task
- * ===========================
+/* The OpenFlow rules of a task
+ * ============================
  *
  * One rule at the entry colors the packets of a task:
  *
@@ -28,6 +28,20 @@
  * pipeline looks like, and the action goes on in table 0 as if the rule were
  * not there.  A packet that has a color already does not match.  The rule goes
  * away by itself after its hard timeout.
+ *
+ * At a port that leads to another domain, two more kinds say what becomes of
+ * the colors of that domain.  One, for each task that may come that way, maps
+ * its color there to its color here; one for all takes the others away:
+ *
+ *     priority=65535,tun_gbp_id=0x8000|E<<12|THEIRS,tun_gbp_flags=2,in_port=P
+ *         actions=vtrace(color=C,exp=E)
+ *     priority=65534,tun_gbp_id=0x8000/0x8000,tun_gbp_flags=2,in_port=P
+ *         actions=vtrace(off)
+ *
+ * No packet has those flags: the switch looks such rules up when it takes a
+ * packet with a color out of a tunnel, before it does anything else, so that a
+ * color is mapped once and nothing is recorded under one of the other domain's
+ * (see ovs-ext/ofproto-dpif-xlate-vtrace.c).
  *
  * vtraced sends what vtrace_flow_mod_init() makes, vtrace-rules prints it. */
 
@@ -40,20 +54,39 @@
 #include "vtrace/store.h"
 
 struct ds;
+struct match;
 
 /* Hard timeouts are 16 bits, in seconds. */
 #define VTRACE_FLOW_MAX_TIMEOUT 65535
 
 #define VTRACE_FLOW_PRIORITY 65535
+#define VTRACE_FLOW_BORDER_PRIORITY 65534
+
+enum vtrace_flow_kind {
+    VTRACE_FLOW_ENTRY,          /* Colors the packets of 'match'. */
+    VTRACE_FLOW_MAP,            /* Makes 'theirs' 'color'. */
+    VTRACE_FLOW_BORDER,         /* Takes all other colors away. */
+};
 
 struct vtrace_flow {
-    struct vtrace_match match;
-    ofp_port_t in_port;         /* OFPP_NONE: any. */
-    uint16_t color;             /* 1...VTRACE_STORE_MAX_COLOR. */
-    int exp;                    /* 0...VTRACE_STORE_MAX_EXP. */
+    enum vtrace_flow_kind kind;
+    struct vtrace_match match;  /* ENTRY. */
+    ofp_port_t in_port;         /* OFPP_NONE: any; ENTRY only. */
+    uint16_t theirs;            /* MAP: 1...VTRACE_STORE_MAX_COLOR, of the
+                                 * domain that 'in_port' leads to. */
+    uint16_t color;             /* 1...VTRACE_STORE_MAX_COLOR; not BORDER. */
+    int exp;                    /* 0...VTRACE_STORE_MAX_EXP; not BORDER. */
     uint64_t cookie;            /* Not UINT64_MAX. */
-    int hard_timeout;           /* s, 1...VTRACE_FLOW_MAX_TIMEOUT. */
+    int hard_timeout;           /* s, 1...VTRACE_FLOW_MAX_TIMEOUT; BORDER also
+                                 * 0, for none. */
 };
+
+static inline int
+vtrace_flow_priority(const struct vtrace_flow *flow)
+{
+    return (flow->kind == VTRACE_FLOW_BORDER
+            ? VTRACE_FLOW_BORDER_PRIORITY : VTRACE_FLOW_PRIORITY);
+}
 
 /* Makes '*fm' the flow modification that installs 'flow'.  It refuses to
  * overlap with another rule of that priority, and the switch tells when the
@@ -65,6 +98,10 @@ struct vtrace_flow {
 char *vtrace_flow_mod_init(const struct vtrace_flow *flow,
                            struct ofputil_flow_mod *fm)
     OVS_WARN_UNUSED_RESULT;
+
+/* Returns true if 'match' may be that of 'flow' among the rules with its
+ * cookie. */
+bool vtrace_flow_is(const struct vtrace_flow *flow, const struct match *match);
 
 /* Makes '*fm' the flow modification that deletes the rules whose cookie is
  * 'cookie' in the bits of 'mask'. */

@@ -28,6 +28,7 @@
 #include "openvswitch/dynamic-string.h"
 #include "flow.h"
 #include "openvswitch/ofp-port.h"
+#include "svec.h"
 #include "util.h"
 #include "vtrace-rules/task-options.h"
 #include "vtrace-rules/vtrace-flow.h"
@@ -43,6 +44,9 @@ struct options {
     struct in6_addr reverse_src, reverse_dst;
     uint16_t reverse_sport, reverse_dport;
     bool have_reverse_src, have_reverse_dst;
+
+    struct svec borders;        /* "NODE/BRIDGE/PORT". */
+    struct svec maps;           /* "NODE/BRIDGE/PORT=THEIRS:COLOR". */
 };
 
 OVS_NO_RETURN static void
@@ -78,6 +82,14 @@ usage(void)
            "there, if\n"
            "  --reverse-dst IP[:PORT]       address translation makes them "
            "differ\n"
+           "  --map NODE/BRIDGE/PORT=THEIRS:C\n"
+           "                                color THEIRS of the domain that "
+           "the port\n"
+           "                                leads to is C in the node's\n"
+           "  --border NODE/BRIDGE/PORT     the port leads to another "
+           "domain, whose\n"
+           "                                colors end there unless they are "
+           "mapped\n"
            "\nOther options:\n"
            "  -h, --help                    display this help message\n"
            "  -V, --version                 display version information\n",
@@ -110,6 +122,8 @@ parse_options(int argc, char *argv[], struct options *o)
         OPT_REVERSE_AT,
         OPT_REVERSE_SRC,
         OPT_REVERSE_DST,
+        OPT_MAP,
+        OPT_BORDER,
     };
     static const struct option long_options[] = {
         VTRACE_TASK_LONG_OPTIONS,
@@ -118,6 +132,8 @@ parse_options(int argc, char *argv[], struct options *o)
         {"reverse-at", required_argument, NULL, OPT_REVERSE_AT},
         {"reverse-src", required_argument, NULL, OPT_REVERSE_SRC},
         {"reverse-dst", required_argument, NULL, OPT_REVERSE_DST},
+        {"map", required_argument, NULL, OPT_MAP},
+        {"border", required_argument, NULL, OPT_BORDER},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {NULL, 0, NULL, 0},
@@ -162,6 +178,14 @@ parse_options(int argc, char *argv[], struct options *o)
                                               &o->reverse_dst,
                                               &o->reverse_dport);
             o->have_reverse_dst = true;
+            break;
+
+        case OPT_MAP:
+            svec_add(&o->maps, optarg);
+            break;
+
+        case OPT_BORDER:
+            svec_add(&o->borders, optarg);
             break;
 
         case 'h':
@@ -251,6 +275,95 @@ reverse_match(const struct options *o, struct vtrace_match *match)
     }
 }
 
+/* Parses 's', "THEIRS:COLOR", into '*flow'. */
+static char *
+parse_map_colors(const char *s, struct vtrace_flow *flow)
+{
+    long long int theirs, color;
+    char *copy = xstrdup(s);
+    char *save = NULL;
+    const char *first = strtok_r(copy, ":", &save);
+    const char *second = strtok_r(NULL, "", &save);
+    char *error;
+
+    error = vtrace_task_parse_number("map", first ? first : "", 1,
+                                     VTRACE_STORE_MAX_COLOR, "", &theirs);
+    if (!error) {
+        error = vtrace_task_parse_number("map", second ? second : "", 1,
+                                         VTRACE_STORE_MAX_COLOR, "", &color);
+    }
+    if (!error) {
+        flow->theirs = theirs;
+        flow->color = color;
+    }
+    free(copy);
+    return error;
+}
+
+/* Prints 'flow' for border 's', "NODE/BRIDGE/PORT". */
+static char *
+print_border_flow(const char *name, const char *s, struct vtrace_flow *flow)
+{
+    struct vtrace_entry at;
+    char *error = vtrace_task_parse_entry(name, s, &at);
+
+    if (!error) {
+        printf("# Border: bridge %s of %s.\n", at.bridge, at.node);
+        error = print_flow(flow, at.port);
+    }
+    return error;
+}
+
+static char *
+print_map(const struct options *o, const char *s)
+{
+    const char *colors = strrchr(s, '=');
+    struct vtrace_flow flow = {
+        .kind = VTRACE_FLOW_MAP,
+        .exp = o->request.exp,
+        .cookie = o->have_cookie ? o->cookie : o->color,
+        .hard_timeout = o->request.duration / 1000,
+    };
+    char *at, *error;
+
+    if (!colors) {
+        return xasprintf("--map: \"%s\" is not NODE/BRIDGE/PORT=THEIRS:COLOR",
+                         s);
+    }
+    error = parse_map_colors(colors + 1, &flow);
+    if (!error) {
+        at = xmemdup0(s, colors - s);
+        error = print_border_flow("map", at, &flow);
+        free(at);
+    }
+    return error;
+}
+
+static char *
+print_border(const struct options *o, const char *s)
+{
+    struct vtrace_flow flow = {
+        .kind = VTRACE_FLOW_BORDER,
+        .cookie = o->have_cookie ? o->cookie : o->color,
+    };
+
+    return print_border_flow("border", s, &flow);
+}
+
+static char *
+print_borders(const struct options *o)
+{
+    char *error = NULL;
+
+    for (size_t i = 0; i < o->maps.n && !error; i++) {
+        error = print_map(o, o->maps.names[i]);
+    }
+    for (size_t i = 0; i < o->borders.n && !error; i++) {
+        error = print_border(o, o->borders.names[i]);
+    }
+    return error;
+}
+
 static char *
 print_flows(const struct options *o)
 {
@@ -264,13 +377,13 @@ print_flows(const struct options *o)
     const struct vtrace_entry *e = &o->request.entry;
     const struct vtrace_entry *r = &o->reverse_entry;
 
-    if (!o->request.both) {
+    if (!o->request.both && !o->maps.n && !o->borders.n) {
         return print_flow(&flow, e->port);
     }
 
     printf("# Packets: bridge %s of %s.\n", e->bridge, e->node);
     char *error = print_flow(&flow, e->port);
-    if (error) {
+    if (error || !o->request.both) {
         return error;
     }
     if (r->node[0]) {
@@ -291,6 +404,8 @@ main(int argc, char *argv[])
     set_program_name(argv[0]);
     memset(&o, 0, sizeof o);
     o.color = 1;
+    svec_init(&o.borders);
+    svec_init(&o.maps);
     vtrace_task_options_init(&o.request);
 
     char *error = parse_options(argc, argv, &o);
@@ -302,6 +417,11 @@ main(int argc, char *argv[])
     if (!error) {
         error = print_flows(&o);
     }
+    if (!error) {
+        error = print_borders(&o);
+    }
+    svec_destroy(&o.borders);
+    svec_destroy(&o.maps);
     if (error) {
         fprintf(stderr, "%s: %s\n", program_name, error);
         free(error);

@@ -165,6 +165,7 @@ void
 vtrace_analyzer_connected(struct vtrace_analyzer *az,
                           struct vtrace_exporter *node)
 {
+    VTRACE_TAP(az, .type = VTRACE_EVENT_CONNECTED, .node = node->index);
     end_session(az, node);
     node->announced = true;
 }
@@ -210,6 +211,8 @@ vtrace_analyzer_watermark(struct vtrace_analyzer *az,
                           struct vtrace_exporter *node,
                           const struct vtrace_watermark *w, uint64_t now)
 {
+    VTRACE_TAP(az, .type = VTRACE_EVENT_WATERMARK, .node = node->index,
+               .number = now, .data = w);
     if (w->time > MAX_TIME || w->color > VTRACE_COLOR_MAX
         || (node->has_last_session && w->session == node->last_session)) {
         return;                 /* Garbage, or a connection long gone. */

@@ -180,6 +180,7 @@ find_path(struct vtrace_analyzer *az, struct flow_state *flow,
             vtrace_edge_delayed(az, edge, in->time - out->time);
             put_visit(p, v);
         } else if (was_received(flow, p, out)) {
+            edge->blind++;
             vtrace_edge_received(edge, out);
         } else if (out->flags & OBS_TOO_LONG) {
             /* It was not sent. */

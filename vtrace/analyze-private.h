@@ -22,6 +22,7 @@
  *   analyze.c          who listens for what; packets until they are judged
  *   analyze-heard.c    how far, and since when, nodes have been heard
  *   analyze-group.c    which observations are one packet
+ *   analyze-clock.c    how far clocks are apart
  *   analyze-packet.c   what became of one packet
  *   analyze-edge.c     what became of packets between two switches
  *   analyze-verdict.c  what the packets together say
@@ -141,6 +142,8 @@ struct sport_stats {
 struct edge {
     struct vtrace_exporter *to;     /* NULL if not known. */
     uint64_t sent, received;
+    uint64_t blind;             /* Received, by records in the switch beyond
+                                 * but for that of the reception. */
     uint64_t since_lost;        /* Received since the last lost packet. */
     uint64_t first_lost, last_lost, last_received;      /* Times. */
     uint64_t lost_payload;      /* Bytes. */
@@ -294,6 +297,8 @@ struct clock_offset {
 
 struct vtrace_analyzer {
     struct vtrace_analyzer_config config;
+    vtrace_tap_func *tap;       /* Or NULL. */
+    void *tap_aux;
     struct hmap domains, nodes, endpoints, offsets;
     struct ovs_list analyses;
     struct vtrace_exporter **by_index;
@@ -309,12 +314,23 @@ struct vtrace_analyzer {
     struct match *matches;              /* MAX_GROUP. */
 };
 
-/* analyze.c */
-struct vtrace_exporter *vtrace_edge_target(const struct flow_state *,
-                                       const struct point *);
+/* Shows an event to the tap, if there is one. */
+#define VTRACE_TAP(AZ, ...)                                             \
+    do {                                                                \
+        if (OVS_UNLIKELY((AZ)->tap)) {                                  \
+            (AZ)->tap((AZ)->tap_aux,                                    \
+                      &(struct vtrace_event) { __VA_ARGS__ });          \
+        }                                                               \
+    } while (0)
+
+/* analyze-clock.c */
 bool vtrace_clock_offset(const struct vtrace_analyzer *,
                          const struct vtrace_exporter *a,
                          const struct vtrace_exporter *b, int64_t *offset);
+
+/* analyze.c */
+struct vtrace_exporter *vtrace_edge_target(const struct flow_state *,
+                                       const struct point *);
 struct flow_node *vtrace_flow_node(const struct flow_state *,
                                    const struct vtrace_exporter *);
 struct flow_node *vtrace_flow_node_get(struct flow_state *,

@@ -89,6 +89,27 @@ share_of_ends(const struct flow_state *flow, const struct flow_node *fn)
     return fn->packets ? MIN((double) n / fn->packets, 1.0) : 1.0;
 }
 
+/* Returns how many packets that 'point' sent to 'fn' are to be expected to have
+ * left no record there, although they arrived.
+ *
+ * Of all that arrived a share of the records of their reception is missing that
+ * is the same as that of all records.  The switch has other records of some of
+ * these, which is known of those that could be followed up to there; the rest
+ * left none.  So it shows whether messages have all records of a packet, or
+ * some. */
+static double
+count_hidden(const struct flow_node *fn, const struct point *point)
+{
+    const struct edge *edge = point->edge;
+    double missing = (double) fn->missing / (fn->missing + fn->total);
+    double blind = edge->received ? (double) edge->blind / edge->received : 0;
+    double arrived = point->packets - MIN(point->packets, point->vanished);
+
+    return (missing < 1
+            ? MAX(0, (missing - blind) * arrived / (1 - missing))
+            : HUGE_VAL);
+}
+
 static struct excuse
 get_excuse(const struct flow_state *flow, const struct point *point)
 {
@@ -103,7 +124,9 @@ get_excuse(const struct flow_state *flow, const struct point *point)
 
         e.most = vtrace_missing(fn) / MAX(per_packet, 1.0);
         e.expected = e.most * share_of_ends(flow, fn);
-        if (!point->edge) {
+        if (point->edge) {
+            e.expected = MIN(e.expected, count_hidden(fn, point));
+        } else {
             /* What came next is missing as often as any record. */
             e.expected = MIN(e.expected,
                              (double) point->packets * vtrace_missing(fn)
@@ -432,13 +455,13 @@ summarize_vanished(const struct flow_state *flow, const struct point *point,
         && is_more_than(flow, point, MIN_EVIDENCE)) {
         s->failover = point;
     } else if (!is_significant(flow, point)) {
-        double expected = get_excuse(flow, point).expected;
+        struct excuse e = get_excuse(flow, point);
 
-        if (exceeds(n, expected)) {
-            s->doubtful += n - expected;
+        if (exceeds(n, e.expected)) {
+            s->doubtful += n - e.expected;
             s->doubtful_point = point;
         }
-        if (expected > 0) {
+        if (e.most > 0) {
             s->records_lost = true;
         }
     } else if (!point->edge) {

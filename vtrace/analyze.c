@@ -47,6 +47,14 @@ vtrace_analyzer_create(const struct vtrace_analyzer_config *config)
 }
 
 void
+vtrace_analyzer_set_tap(struct vtrace_analyzer *az, vtrace_tap_func *tap,
+                        void *aux)
+{
+    az->tap = tap;
+    az->tap_aux = aux;
+}
+
+void
 vtrace_analyzer_destroy(struct vtrace_analyzer *az)
 {
     if (!az) {
@@ -120,6 +128,7 @@ vtrace_analyzer_exporter(struct vtrace_analyzer *az, const char *name,
             return node;
         }
     }
+    VTRACE_TAP(az, .type = VTRACE_EVENT_NODE, .name = name, .domain = domain);
     node = xzalloc(sizeof *node);
     node->domain = get_domain(az, domain);
     node->name = xstrdup(name);
@@ -154,6 +163,8 @@ vtrace_analyzer_endpoint(struct vtrace_analyzer *az,
     uint32_t hash = hash_bytes(&record->address, sizeof record->address, 0);
     struct endpoint *endpoint;
 
+    VTRACE_TAP(az, .type = VTRACE_EVENT_ENDPOINT, .node = node->index,
+               .data = record);
     HMAP_FOR_EACH_WITH_HASH (endpoint, node, hash, &az->endpoints) {
         if (ipv6_addr_equals(&endpoint->address, &record->address)) {
             endpoint->owner->n_endpoints--;
@@ -187,53 +198,6 @@ endpoint_owner(const struct vtrace_analyzer *az,
         }
     }
     return NULL;
-}
-
-void
-vtrace_analyzer_clock_offset(struct vtrace_analyzer *az,
-                             struct vtrace_exporter *a,
-                             struct vtrace_exporter *b,
-                             int64_t offset)
-{
-    uint32_t hash = hash_2words(a->index, b->index);
-    struct clock_offset *co;
-
-    HMAP_FOR_EACH_WITH_HASH (co, node, hash, &az->offsets) {
-        if (co->a == a && co->b == b) {
-            co->offset = offset;
-            return;
-        }
-    }
-    co = xmalloc(sizeof *co);
-    *co = (struct clock_offset) { .a = a, .b = b, .offset = offset };
-    hmap_insert(&az->offsets, &co->node, hash);
-}
-
-/* Sets '*offset' to how far the clock of 'b' is ahead of that of 'a', if
- * somebody measured it. */
-bool
-vtrace_clock_offset(const struct vtrace_analyzer *az,
-                    const struct vtrace_exporter *a,
-                    const struct vtrace_exporter *b,
-                    int64_t *offset)
-{
-    struct clock_offset *co;
-
-    HMAP_FOR_EACH_WITH_HASH (co, node, hash_2words(a->index, b->index),
-                             &az->offsets) {
-        if (co->a == a && co->b == b) {
-            *offset = co->offset;
-            return true;
-        }
-    }
-    HMAP_FOR_EACH_WITH_HASH (co, node, hash_2words(b->index, a->index),
-                             &az->offsets) {
-        if (co->a == b && co->b == a) {
-            *offset = -co->offset;
-            return true;
-        }
-    }
-    return false;
 }
 
 /* Returns the node at the other end of the tunnel to which 'point' sends, or
@@ -401,6 +365,7 @@ vtrace_analysis_create(struct vtrace_analyzer *az, int64_t id)
 {
     struct vtrace_analysis *an = xzalloc(sizeof *an);
 
+    VTRACE_TAP(az, .type = VTRACE_EVENT_TASK, .task = id);
     an->analyzer = az;
     an->id = id;
     an->stopped = UINT64_MAX;
@@ -417,6 +382,7 @@ vtrace_analysis_destroy(struct vtrace_analysis *an)
     if (!an) {
         return;
     }
+    VTRACE_TAP(an->analyzer, .type = VTRACE_EVENT_END, .task = an->id);
 
     struct vtrace_domain *domain;
     HMAP_FOR_EACH (domain, node, &an->analyzer->domains) {
@@ -441,6 +407,9 @@ vtrace_analysis_listen(struct vtrace_analysis *an, const char *domain_name,
     struct vtrace_domain *domain = get_domain(an->analyzer, domain_name);
     struct flow_state *flow = &an->flows[direction];
 
+    VTRACE_TAP(an->analyzer, .type = VTRACE_EVENT_LISTEN, .task = an->id,
+               .direction = direction, .color = color, .domain = domain_name,
+               .name = entry);
     if (color < VTRACE_COLOR_MIN || color > VTRACE_COLOR_MAX
         || (domain->flows[color] && domain->flows[color] != flow)) {
         return false;
@@ -461,6 +430,11 @@ vtrace_analysis_set_rule_count(struct vtrace_analysis *an,
                                enum vtrace_direction direction,
                                uint64_t packets)
 {
+    if (packets == an->flows[direction].rule_count) {
+        return;
+    }
+    VTRACE_TAP(an->analyzer, .type = VTRACE_EVENT_RULE_COUNT, .task = an->id,
+               .direction = direction, .number = packets);
     an->flows[direction].rule_count = packets;
 }
 
@@ -468,6 +442,8 @@ void
 vtrace_analysis_start(struct vtrace_analysis *an,
                       enum vtrace_direction direction)
 {
+    VTRACE_TAP(an->analyzer, .type = VTRACE_EVENT_START, .task = an->id,
+               .direction = direction);
     an->flows[direction].started = true;
 }
 
@@ -475,12 +451,16 @@ void
 vtrace_analysis_abandon(struct vtrace_analysis *an,
                         enum vtrace_direction direction)
 {
+    VTRACE_TAP(an->analyzer, .type = VTRACE_EVENT_ABANDON, .task = an->id,
+               .direction = direction);
     an->flows[direction].abandoned = true;
 }
 
 void
 vtrace_analysis_stop(struct vtrace_analysis *an, uint64_t time)
 {
+    VTRACE_TAP(an->analyzer, .type = VTRACE_EVENT_STOP, .task = an->id,
+               .number = time);
     an->stopped = time;
 }
 
@@ -682,17 +662,60 @@ get_group(struct flow_state *flow, const struct vtrace_record *r)
     return group;
 }
 
+/* Returns the domain of which 'r', from 'node', has its color: that of the
+ * node, where borders map what comes in.  But no border has seen a packet that
+ * came out of a tunnel and is no port's: its color is its sender's. */
+static const struct vtrace_domain *
+record_domain(const struct vtrace_analyzer *az,
+              const struct vtrace_exporter *node,
+              const struct vtrace_record *r)
+{
+    const struct vtrace_exporter *sender;
+
+    if (OVS_LIKELY(r->reason != VTRACE_REASON_TUNNEL_NO_PORT)
+        || r->role != VTRACE_ROLE_DROP) {
+        return node->domain;
+    }
+    sender = endpoint_owner(az, &r->tun_src);
+    return sender ? sender->domain : node->domain;
+}
+
+/* Returns the direction of a task that 'r' belongs to, or NULL. */
+static struct flow_state *
+find_flow(const struct vtrace_analyzer *az,
+          const struct vtrace_exporter *node, const struct vtrace_record *r)
+{
+    const struct vtrace_domain *domain;
+    struct flow_state *own;
+
+    if (r->color > VTRACE_COLOR_MAX) {
+        return NULL;
+    }
+    domain = record_domain(az, node, r);
+    own = node->domain->flows[r->color];
+    if (OVS_UNLIKELY(domain != node->domain) && own) {
+        /* The node counts its records by color, whosever it is. */
+        vtrace_flow_node_get(own, CONST_CAST(struct vtrace_exporter *,
+                                             node))->received++;
+    }
+    return domain->flows[r->color];
+}
+
 bool
 vtrace_analyzer_record(struct vtrace_analyzer *az,
                        struct vtrace_exporter *node,
                        const struct vtrace_record *r)
 {
-    if (r->color > VTRACE_COLOR_MAX || !node->domain->flows[r->color]) {
+    struct flow_state *flow;
+    struct flow_node *fn;
+
+    VTRACE_TAP(az, .type = VTRACE_EVENT_RECORD, .node = node->index,
+               .data = r);
+    flow = find_flow(az, node, r);
+    if (!flow) {
         return false;
     }
-
-    struct flow_state *flow = node->domain->flows[r->color];
-    struct flow_node *fn = vtrace_flow_node_get(flow, node);
+    fn = vtrace_flow_node_get(flow, node);
     vtrace_heard_record(fn, r->time);
 
     make_room(az);
@@ -750,6 +773,7 @@ vtrace_analyzer_run(struct vtrace_analyzer *az, uint64_t now)
 {
     struct vtrace_analysis *an;
 
+    VTRACE_TAP(az, .type = VTRACE_EVENT_RUN, .number = now);
     LIST_FOR_EACH (an, node, &az->analyses) {
         for (int i = 0; i < VTRACE_N_DIRECTIONS; i++) {
             flow_run(az, &an->flows[i], now);

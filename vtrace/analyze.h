@@ -93,10 +93,47 @@ struct vtrace_exit {
     uint64_t packets;
 };
 
+/* What an analyzer is told, one for each of the functions below, to write it
+ * down and tell another one later.  Members that a type does not need are 0. */
+enum vtrace_event_type {
+    VTRACE_EVENT_NODE = 1,      /* A new exporter: 'name' of 'domain'.  They
+                                 * are numbered from 0 on. */
+    VTRACE_EVENT_CONNECTED,     /* The exporter 'node' has connected. */
+    VTRACE_EVENT_RECORD,        /* 'data' is what the exporter 'node' sent. */
+    VTRACE_EVENT_WATERMARK,     /* The same, and 'number' is 'now'. */
+    VTRACE_EVENT_ENDPOINT,
+    VTRACE_EVENT_OFFSET,        /* 'node' is a, 'task' b, 'number' offset. */
+    VTRACE_EVENT_RUN,           /* 'number' is 'now'. */
+    VTRACE_EVENT_TASK,          /* A new analysis, of 'task'. */
+    VTRACE_EVENT_LISTEN,        /* 'domain', 'color'; 'name' is the entry. */
+    VTRACE_EVENT_RULE_COUNT,    /* 'number' packets. */
+    VTRACE_EVENT_START,
+    VTRACE_EVENT_ABANDON,
+    VTRACE_EVENT_STOP,          /* 'number' is 'time'. */
+    VTRACE_EVENT_END,           /* The analysis of 'task' is destroyed. */
+    VTRACE_N_EVENTS
+};
+
+struct vtrace_event {
+    enum vtrace_event_type type;
+    enum vtrace_direction direction;
+    uint32_t node;
+    uint16_t color;
+    int64_t task;
+    uint64_t number;
+    const char *name, *domain;  /* NULL: none. */
+    const void *data;           /* RECORD, WATERMARK, ENDPOINT. */
+};
+
 /* Returns a new analyzer.  'config' is copied. */
 struct vtrace_analyzer *vtrace_analyzer_create(
     const struct vtrace_analyzer_config *config);
 void vtrace_analyzer_destroy(struct vtrace_analyzer *);
+
+/* Has 'tap' called with each event, before it takes effect. */
+typedef void vtrace_tap_func(void *aux, const struct vtrace_event *);
+void vtrace_analyzer_set_tap(struct vtrace_analyzer *, vtrace_tap_func *tap,
+                             void *aux);
 
 /* Returns the exporter of the node 'name' of 'domain' ("" if there is but one
  * domain).  It lives as long as the analyzer. */

@@ -37,9 +37,12 @@
 #include "stream.h"
 #include "timeval.h"
 #include "util.h"
+#include "vtrace-rules/task-options.h"
+#include "vtrace/borders.h"
 #include "vtrace/collector.h"
 #include "vtrace/deployer.h"
 #include "vtrace/inject.h"
+#include "vtrace/ports.h"
 #include "vtrace/store.h"
 #include "vtrace/task-json.h"
 #include "vtrace/tasks.h"
@@ -52,14 +55,28 @@ VLOG_DEFINE_THIS_MODULE(vtrace_control);
  * descriptors for example. */
 #define ACCEPT_RETRY_MS 1000
 
+/* Connections that may be in their TLS handshake, and how long, in ms. */
+#define MAX_HANDSHAKES 32
+#define HANDSHAKE_MS 10000
+
 struct client {
     struct ovs_list node;       /* In struct vtrace_control's 'clients'. */
-    struct jsonrpc *rpc;
-    uid_t uid;
-    char *user;
+    struct jsonrpc *rpc;        /* NULL during the TLS handshake. */
+    struct stream *stream;      /* NULL after it. */
+    uid_t uid;                  /* UID_REMOTE if it came by TLS. */
+    char *user;                 /* As struct vtrace_tenants knows it, NULL
+                                 * during the handshake. */
     bool broken;                /* Broke the rules: to be closed. */
     unsigned int received;      /* Bytes, at the last request. */
     long long int last_request;
+};
+
+#define UID_REMOTE ((uid_t) -1)
+
+/* Where clients come by TLS. */
+struct listener {
+    struct ovs_list node;       /* In struct vtrace_control's 'listeners'. */
+    struct pstream *pstream;
 };
 
 struct vtrace_control {
@@ -67,6 +84,7 @@ struct vtrace_control {
     char *path;
     int fd;
     long long int next_accept;  /* No connection is taken before. */
+    struct ovs_list listeners;
     struct ovs_list clients;
     size_t n_clients;
 };
@@ -112,7 +130,29 @@ vtrace_control_create(const char *path, struct vtrace_context *context,
     control->next_accept = 0;
     control->n_clients = 0;
     ovs_list_init(&control->clients);
+    ovs_list_init(&control->listeners);
     *controlp = control;
+    return NULL;
+}
+
+char *
+vtrace_control_listen(struct vtrace_control *control, const char *method)
+{
+    struct listener *listener;
+    struct pstream *pstream;
+    int error;
+
+    if (strncmp(method, "pssl:", 5)) {
+        return xasprintf("listen: %s: only pssl:PORT[:IP] tells who asks",
+                         method);
+    }
+    error = pstream_open(method, &pstream, 0);
+    if (error) {
+        return xasprintf("listen: %s: %s", method, ovs_strerror(error));
+    }
+    listener = xmalloc(sizeof *listener);
+    listener->pstream = pstream;
+    ovs_list_push_back(&control->listeners, &listener->node);
     return NULL;
 }
 
@@ -122,6 +162,7 @@ client_destroy(struct vtrace_control *control, struct client *client)
     ovs_list_remove(&client->node);
     control->n_clients--;
     jsonrpc_close(client->rpc);
+    stream_close(client->stream);
     free(client->user);
     free(client);
 }
@@ -134,6 +175,12 @@ vtrace_control_destroy(struct vtrace_control *control)
     if (control) {
         LIST_FOR_EACH_SAFE (client, node, &control->clients) {
             client_destroy(control, client);
+        }
+        struct listener *listener;
+        LIST_FOR_EACH_SAFE (listener, node, &control->listeners) {
+            pstream_close(listener->pstream);
+            ovs_list_remove(&listener->node);
+            free(listener);
         }
         close(control->fd);
         fatal_signal_unlink_file_now(control->path);
@@ -176,7 +223,7 @@ method_start(const struct vtrace_context *c, const struct client *client,
     }
     if (!error) {
         ovs_strlcpy(request.tenant, tenant, sizeof request.tenant);
-        error = vtrace_tenants_check(c->tenants, &request, &quota);
+        error = vtrace_tenants_check(c->tenants, c->ports, &request, &quota);
     }
     if (!error && request.inject) {
         error = vtrace_inject_check(&request);
@@ -186,8 +233,8 @@ method_start(const struct vtrace_context *c, const struct client *client,
                                     time_wall_msec(), random_uint32(), &id);
     }
     if (!error) {
-        VLOG_INFO("task %"PRId64": new, for user %s of tenant %s", id,
-                  client->user, tenant);
+        VLOG_INFO("task %"PRId64": new, for %s%s of tenant %s", id,
+                  vtrace_tenants_kind(client->user), client->user, tenant);
         vtrace_tasks_kick(c->tasks);
         *reply = json_object_create();
         json_object_put(*reply, "id", json_integer_create(id));
@@ -280,6 +327,7 @@ method_nodes(const struct vtrace_context *c, const struct client *client,
 
             json_object_put_string(json, "target", nodes[i].target);
             json_object_put_string(json, "domain", nodes[i].domain);
+            json_object_put_string(json, "database", nodes[i].database);
             json_object_put_string(json, "openflow", status);
             json_object_put_string(
                 json, "records",
@@ -306,9 +354,15 @@ method_add_node(const struct vtrace_context *c,
                                   vtrace_json_string(params, "domain", ""),
                                   false);
     if (!error) {
+        error = vtrace_store_set_database(
+            c->store, name, vtrace_json_string(params, "database", ""));
+        vtrace_ports_refresh(c->ports);
+    }
+    if (!error) {
         if (!strstr(target, "%b")) {
             vtrace_deployer_sweep(c->deployer, target, "");
         }
+        vtrace_borders_refresh(c->borders);
         *reply = json_object_create();
     }
     return error;
@@ -323,9 +377,79 @@ method_remove_node(const struct vtrace_context *c,
         c->store, vtrace_json_string(params, "name", ""));
 
     if (!error) {
+        vtrace_ports_refresh(c->ports);
         *reply = json_object_create();
     }
     return error;
+}
+
+static char *
+method_borders(const struct vtrace_context *c,
+               const struct client *client OVS_UNUSED,
+               const struct json *params OVS_UNUSED, struct json **reply)
+{
+    struct vtrace_store_border *borders;
+    char *error;
+    size_t n;
+
+    error = vtrace_store_borders(c->store, &borders, &n);
+    if (error) {
+        return error;
+    }
+    *reply = json_array_create_empty();
+    for (size_t i = 0; i < n; i++) {
+        const struct vtrace_entry *at = &borders[i].at;
+        struct json *json = json_object_create();
+        char *name = xasprintf("%s/%s/%s", at->node, at->bridge, at->port);
+        char *status = vtrace_borders_status(c->borders, at);
+
+        json_object_put_string(json, "at", name);
+        json_object_put_string(json, "domain", borders[i].domain);
+        json_object_put_string(json, "status", status);
+        json_array_add(*reply, json);
+        free(name);
+        free(status);
+    }
+    vtrace_store_borders_destroy(borders, n);
+    return NULL;
+}
+
+/* Adds, or else removes, the border that 'params' name. */
+static char *
+change_border(const struct vtrace_context *c, const struct json *params,
+              bool add, struct json **reply)
+{
+    struct vtrace_entry at;
+    char *error = vtrace_task_parse_entry(
+        "border", vtrace_json_string(params, "at", ""), &at);
+
+    if (!error) {
+        error = (add ? vtrace_store_add_border(
+                           c->store, &at,
+                           vtrace_json_string(params, "domain", ""), false)
+                 : vtrace_store_remove_border(c->store, &at));
+    }
+    if (!error) {
+        vtrace_borders_refresh(c->borders);
+        *reply = json_object_create();
+    }
+    return error;
+}
+
+static char *
+method_add_border(const struct vtrace_context *c,
+                  const struct client *client OVS_UNUSED,
+                  const struct json *params, struct json **reply)
+{
+    return change_border(c, params, true, reply);
+}
+
+static char *
+method_remove_border(const struct vtrace_context *c,
+                     const struct client *client OVS_UNUSED,
+                     const struct json *params, struct json **reply)
+{
+    return change_border(c, params, false, reply);
 }
 
 static const struct method {
@@ -341,6 +465,9 @@ static const struct method {
     { "nodes", false, method_nodes },
     { "add-node", true, method_add_node },
     { "remove-node", true, method_remove_node },
+    { "borders", true, method_borders },
+    { "add-border", true, method_add_border },
+    { "remove-border", true, method_remove_border },
 };
 
 static char *
@@ -349,6 +476,11 @@ call(struct vtrace_control *control, const struct client *client,
 {
     const struct json *params = request->params;
 
+    if (client->uid == UID_REMOTE
+        && !vtrace_tenants_knows(control->context->tenants, client->user)) {
+        return xasprintf("%s belongs to no tenant: an operator can add it to "
+                         "the tenants file", client->user);
+    }
     if (json_array_size(params) != 1
         || json_array_at(params, 0)->type != JSON_OBJECT) {
         return xasprintf("%s: one object is wanted", request->method);
@@ -361,8 +493,8 @@ call(struct vtrace_control *control, const struct client *client,
         }
         if (m->operator && !vtrace_tenants_is_operator(
                 control->context->tenants, client->user)) {
-            return xasprintf("%s: user %s is not an operator", m->name,
-                             client->user);
+            return xasprintf("%s: %s%s is not an operator", m->name,
+                             vtrace_tenants_kind(client->user), client->user);
         }
         return m->run(control->context, client, json_array_at(params, 0),
                       reply);
@@ -432,11 +564,108 @@ accept_client(struct vtrace_control *control, int fd)
     client->rpc = jsonrpc_open(stream);
     client->uid = cred.uid;
     pw = getpwuid(cred.uid);
-    client->user = pw ? xstrdup(pw->pw_name)
+    client->user = pw && *vtrace_tenants_kind(pw->pw_name)
+                   ? xstrdup(pw->pw_name)
                       : xasprintf("%lu", (unsigned long) cred.uid);
     client->last_request = time_msec();
     ovs_list_push_back(&control->clients, &client->node);
     control->n_clients++;
+}
+
+/* Takes connections of TLS from 'listener'. */
+static void
+accept_remote(struct vtrace_control *control, const struct listener *listener)
+{
+    static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(1, 5);
+
+    for (int i = 0; i < 10; i++) {
+        size_t n_handshakes = 0;
+        struct client *client;
+        struct stream *stream;
+        int error;
+
+        if (time_msec() < control->next_accept) {
+            return;
+        }
+        error = pstream_accept(listener->pstream, &stream);
+        if (error) {
+            if (error != EAGAIN) {
+                VLOG_WARN_RL(&rl, "%s: %s",
+                             pstream_get_name(listener->pstream),
+                             ovs_strerror(error));
+            }
+            if (vtrace_is_shortage(error)) {
+                control->next_accept = time_msec() + ACCEPT_RETRY_MS;
+            }
+            return;
+        }
+        LIST_FOR_EACH (client, node, &control->clients) {
+            n_handshakes += client->stream != NULL;
+        }
+        if (control->n_clients >= VTRACE_CONTROL_MAX_CLIENTS
+            || n_handshakes >= MAX_HANDSHAKES) {
+            VLOG_WARN_RL(&rl, "%s: refused, there are %"PRIuSIZE
+                         " connections, of which %"PRIuSIZE" have not said "
+                         "who they are", stream_get_name(stream),
+                         control->n_clients, n_handshakes);
+            stream_close(stream);
+            continue;
+        }
+        client = xzalloc(sizeof *client);
+        client->stream = stream;
+        client->uid = UID_REMOTE;
+        client->last_request = time_msec();
+        ovs_list_push_back(&control->clients, &client->node);
+        control->n_clients++;
+    }
+}
+
+/* Sets the user of 'client', whose handshake is over, to what its certificate
+ * says.  Returns false if that will not do. */
+static bool
+identify(const struct vtrace_control *control, struct client *client)
+{
+    const char *name = stream_get_peer_id(client->stream);
+    const struct client *other;
+    size_t n = 0;
+
+    client->user = vtrace_tenants_certificate(name);
+    if (!client->user) {
+        VLOG_WARN("%s: a certificate with a common name of 1...%d printable "
+                  "characters is wanted", stream_get_name(client->stream),
+                  VTRACE_STORE_MAX_NAME);
+        return false;
+    }
+    LIST_FOR_EACH (other, node, &control->clients) {
+        n += other->user && !strcmp(other->user, client->user);
+    }
+    if (n > VTRACE_CONTROL_MAX_USER_CLIENTS) {
+        VLOG_WARN("%s: refused, %s has %d connections already",
+                  stream_get_name(client->stream), client->user,
+                  VTRACE_CONTROL_MAX_USER_CLIENTS);
+        return false;
+    }
+    return true;
+}
+
+/* Goes on with the handshake of 'client'. */
+static void
+run_handshake(struct vtrace_control *control, struct client *client)
+{
+    int error;
+
+    stream_run(client->stream);
+    error = stream_connect(client->stream);
+    if (error == EAGAIN
+        && time_msec() - client->last_request <= HANDSHAKE_MS) {
+        return;
+    } else if (error || !identify(control, client)) {
+        client_destroy(control, client);
+        return;
+    }
+    client->rpc = jsonrpc_open(client->stream);
+    client->stream = NULL;
+    client->last_request = time_msec();
 }
 
 static void
@@ -444,6 +673,10 @@ run_client(struct vtrace_control *control, struct client *client)
 {
     struct jsonrpc_msg *msg;
 
+    if (client->stream) {
+        run_handshake(control, client);
+        return;
+    }
     jsonrpc_run(client->rpc);
     if (!jsonrpc_get_backlog(client->rpc)) {
         if (!jsonrpc_recv(client->rpc, &msg)) {
@@ -453,8 +686,9 @@ run_client(struct vtrace_control *control, struct client *client)
             jsonrpc_msg_destroy(msg);
         } else if (jsonrpc_get_received_bytes(client->rpc) - client->received
                    > VTRACE_CONTROL_MAX_REQUEST) {
-            VLOG_WARN("user %s: a request of more than %d bytes",
-                      client->user, VTRACE_CONTROL_MAX_REQUEST);
+            VLOG_WARN("%s%s: a request of more than %d bytes",
+                      vtrace_tenants_kind(client->user), client->user,
+                      VTRACE_CONTROL_MAX_REQUEST);
             client->broken = true;
         }
     }
@@ -492,6 +726,10 @@ vtrace_control_run(struct vtrace_control *control)
         }
         accept_client(control, fd);
     }
+    struct listener *listener;
+    LIST_FOR_EACH (listener, node, &control->listeners) {
+        accept_remote(control, listener);
+    }
     LIST_FOR_EACH_SAFE (client, node, &control->clients) {
         run_client(control, client);
     }
@@ -505,9 +743,20 @@ vtrace_control_wait(struct vtrace_control *control)
     if (time_msec() < control->next_accept) {
         poll_timer_wait_until(control->next_accept);
     } else {
+        struct listener *listener;
+
         poll_fd_wait(control->fd, POLLIN);
+        LIST_FOR_EACH (listener, node, &control->listeners) {
+            pstream_wait(listener->pstream);
+        }
     }
     LIST_FOR_EACH (client, node, &control->clients) {
+        if (client->stream) {
+            stream_run_wait(client->stream);
+            stream_connect_wait(client->stream);
+            poll_timer_wait_until(client->last_request + HANDSHAKE_MS + 1);
+            continue;
+        }
         jsonrpc_wait(client->rpc);
         if (!jsonrpc_get_backlog(client->rpc)) {
             jsonrpc_recv_wait(client->rpc);

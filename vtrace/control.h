@@ -37,9 +37,11 @@
 #include <stddef.h>
 #include "compiler.h"
 
+struct vtrace_borders;
 struct vtrace_collector;
 struct vtrace_control;
 struct vtrace_deployer;
+struct vtrace_ports;
 struct vtrace_store;
 struct vtrace_tasks;
 struct vtrace_tenants;
@@ -50,6 +52,8 @@ struct vtrace_context {
     struct vtrace_store *store;
     struct vtrace_tasks *tasks;
     struct vtrace_deployer *deployer;
+    struct vtrace_borders *borders;
+    struct vtrace_ports *ports;
     struct vtrace_collector *collector;
     struct vtrace_tenants *tenants;
 };
@@ -65,6 +69,11 @@ struct vtrace_context {
 char *vtrace_control_create(const char *path, struct vtrace_context *,
                             struct vtrace_control **) OVS_WARN_UNUSED_RESULT;
 void vtrace_control_destroy(struct vtrace_control *);
+
+/* Listens on 'method', pssl:PORT[:IP], too.  There the common name of the
+ * certificate says who asks: see vtrace_tenants_certificate(). */
+char *vtrace_control_listen(struct vtrace_control *, const char *method)
+    OVS_WARN_UNUSED_RESULT;
 
 void vtrace_control_run(struct vtrace_control *);
 void vtrace_control_wait(struct vtrace_control *);

@@ -177,7 +177,7 @@ check_rule(const struct ofputil_flow_stats *fs, void *op_)
 {
     struct op *op = op_;
 
-    if (fs->priority == VTRACE_FLOW_PRIORITY
+    if (fs->priority == vtrace_flow_priority(&op->flow)
         && ntohll(fs->cookie) != op->cookie
         && op->status == VTRACE_OP_INSTALLING) {
         vtrace_deployer_refused(op, vtrace_deployer_explain(

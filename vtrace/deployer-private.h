@@ -31,6 +31,7 @@ struct ofp_header;
 struct op {
     struct hmap_node node;      /* In struct vtrace_deployer's 'ops'. */
     uint64_t cookie;
+    unsigned int part;
     struct bridge *bridge;
     enum vtrace_op_status status;
     struct vtrace_flow flow;    /* INSTALLING and later. */

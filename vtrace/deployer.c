@@ -166,12 +166,12 @@ vtrace_deployer_sweep(struct vtrace_deployer *d, const char *target,
 }
 
 static struct op *
-find_op(const struct vtrace_deployer *d, uint64_t cookie)
+find_op(const struct vtrace_deployer *d, uint64_t cookie, unsigned int part)
 {
     struct op *op;
 
     HMAP_FOR_EACH_WITH_HASH (op, node, hash_uint64(cookie), &d->ops) {
-        if (op->cookie == cookie) {
+        if (op->cookie == cookie && op->part == part) {
             return op;
         }
     }
@@ -180,9 +180,9 @@ find_op(const struct vtrace_deployer *d, uint64_t cookie)
 
 static struct op *
 new_op(struct vtrace_deployer *d, const char *target, const char *bridge,
-       uint64_t cookie, enum vtrace_op_status status)
+       uint64_t cookie, unsigned int part, enum vtrace_op_status status)
 {
-    struct op *op = find_op(d, cookie);
+    struct op *op = find_op(d, cookie, part);
     uint64_t packets = op ? op->packets : 0;
 
     if (op) {
@@ -190,6 +190,7 @@ new_op(struct vtrace_deployer *d, const char *target, const char *bridge,
     }
     op = xzalloc(sizeof *op);
     op->cookie = cookie;
+    op->part = part;
     op->bridge = get_bridge(d, target, bridge);
     op->status = status;
     op->packets = packets;
@@ -200,9 +201,10 @@ new_op(struct vtrace_deployer *d, const char *target, const char *bridge,
 void
 vtrace_deployer_install(struct vtrace_deployer *d, const char *target,
                         const char *bridge, const char *port,
-                        const struct vtrace_flow *flow, long long int latest)
+                        const struct vtrace_flow *flow, unsigned int part,
+                        long long int latest)
 {
-    struct op *op = new_op(d, target, bridge, flow->cookie,
+    struct op *op = new_op(d, target, bridge, flow->cookie, part,
                            VTRACE_OP_INSTALLING);
 
     ovs_assert((flow->cookie & d->mask) == d->cookies);
@@ -214,16 +216,16 @@ vtrace_deployer_install(struct vtrace_deployer *d, const char *target,
 
 void
 vtrace_deployer_remove(struct vtrace_deployer *d, const char *target,
-                       const char *bridge, uint64_t cookie)
+                       const char *bridge, uint64_t cookie, unsigned int part)
 {
-    new_op(d, target, bridge, cookie, VTRACE_OP_REMOVING);
+    new_op(d, target, bridge, cookie, part, VTRACE_OP_REMOVING);
 }
 
 enum vtrace_op_status
 vtrace_deployer_status(const struct vtrace_deployer *d, uint64_t cookie,
-                       const char **why)
+                       unsigned int part, const char **why)
 {
-    struct op *op = find_op(d, cookie);
+    struct op *op = find_op(d, cookie, part);
 
     if (why) {
         *why = NULL;
@@ -252,7 +254,7 @@ vtrace_deployer_status(const struct vtrace_deployer *d, uint64_t cookie,
 uint64_t
 vtrace_deployer_packets(const struct vtrace_deployer *d, uint64_t cookie)
 {
-    struct op *op = find_op(d, cookie);
+    struct op *op = find_op(d, cookie, 0);
 
     return op ? op->packets : 0;
 }
@@ -261,7 +263,7 @@ void
 vtrace_deployer_inject(struct vtrace_deployer *d, uint64_t cookie,
                        const struct vtrace_inject *inject)
 {
-    struct op *op = find_op(d, cookie);
+    struct op *op = find_op(d, cookie, 0);
 
     if (op && op->status == VTRACE_OP_INSTALLED && !op->injector) {
         op->injector = vtrace_injector_create(inject, random_uint32());
@@ -272,16 +274,17 @@ uint64_t
 vtrace_deployer_injected(const struct vtrace_deployer *d, uint64_t cookie,
                          const char **why)
 {
-    struct op *op = find_op(d, cookie);
+    struct op *op = find_op(d, cookie, 0);
 
     *why = NULL;
     return op && op->injector ? vtrace_injector_sent(op->injector, why) : 0;
 }
 
 void
-vtrace_deployer_forget(struct vtrace_deployer *d, uint64_t cookie)
+vtrace_deployer_forget(struct vtrace_deployer *d, uint64_t cookie,
+                       unsigned int part)
 {
-    struct op *op = find_op(d, cookie);
+    struct op *op = find_op(d, cookie, part);
 
     if (op) {
         op_destroy(d, op);
@@ -492,6 +495,24 @@ received_ports(struct bridge *b, const struct ofp_header *oh)
     }
 }
 
+/* Finds the operation whose rule 'fs' is about. */
+static struct op *
+find_op_of_stats(const struct vtrace_deployer *d, const struct bridge *b,
+                 const struct ofputil_flow_stats *fs)
+{
+    uint64_t cookie = ntohll(fs->cookie);
+    struct op *op;
+
+    HMAP_FOR_EACH_WITH_HASH (op, node, hash_uint64(cookie), &d->ops) {
+        if (op->cookie == cookie && op->bridge == b
+            && op->status == VTRACE_OP_INSTALLED
+            && vtrace_flow_is(&op->flow, &fs->match)) {
+            return op;
+        }
+    }
+    return NULL;
+}
+
 static void
 received_stats(struct vtrace_deployer *d, struct bridge *b,
                const struct ofp_header *oh)
@@ -505,8 +526,8 @@ received_stats(struct vtrace_deployer *d, struct bridge *b,
     ofpbuf_init(&ofpacts, 0);
     while (!(error = ofputil_decode_flow_stats_reply(&fs, &msg, true,
                                                      &ofpacts))) {
-        op = find_op(d, ntohll(fs.cookie));
-        if (op && op->bridge == b) {
+        op = find_op_of_stats(d, b, &fs);
+        if (op) {
             op->seen = true;
             op->packets = MAX(op->packets, fs.packet_count);
         }

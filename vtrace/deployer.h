@@ -25,8 +25,9 @@
  * in the deployer's range of cookies, which an earlier vtraced may have left,
  * but for those that it has installed itself by another way to that bridge.
  *
- * A rule is known by its cookie.  There is at most one operation on it, which
- * a later one replaces.  An operation survives the loss of the connection: it
+ * A rule is known by its cookie and the number of the part that it is: rules of
+ * a task share a cookie.  There is at most one operation on it, which a later
+ * one replaces.  An operation survives the loss of the connection: it
  * begins again.  Everything here belongs to one thread and does not block. */
 
 #include <stdbool.h>
@@ -54,16 +55,17 @@ void vtrace_deployer_sweep(struct vtrace_deployer *, const char *target,
                            const char *bridge);
 
 /* Begins to install 'flow', whose 'in_port' is replaced by the number of
- * 'port', or to remove the rule with 'cookie'.  However late the switch takes
- * the rule, its timeout is over at 'latest', a time_msec(), unless its
- * 'hard_timeout' is before.  It is refused if it would replace a rule of
- * anybody else. */
+ * 'port', or to remove the rules with 'cookie', all parts that are in 'bridge'
+ * at once.  However late the switch takes the rule, its timeout is over at
+ * 'latest', a time_msec(), unless its 'hard_timeout' is before.  It is refused
+ * if it would replace a rule of anybody else. */
 void vtrace_deployer_install(struct vtrace_deployer *, const char *target,
                              const char *bridge, const char *port,
                              const struct vtrace_flow *flow,
-                             long long int latest);
+                             unsigned int part, long long int latest);
 void vtrace_deployer_remove(struct vtrace_deployer *, const char *target,
-                            const char *bridge, uint64_t cookie);
+                            const char *bridge, uint64_t cookie,
+                            unsigned int part);
 
 enum vtrace_op_status {
     VTRACE_OP_NONE,             /* Nothing was begun for this cookie. */
@@ -75,13 +77,15 @@ enum vtrace_op_status {
     VTRACE_OP_GONE,             /* Was installed, and is not there any more. */
 };
 
-/* Returns how far the rule with 'cookie' is.  If 'why' is not NULL, sets it to
+/* Returns how far a part of 'cookie' is.  If 'why' is not NULL, sets it to
  * why it is no further, valid until the deployer runs again, or to NULL. */
 enum vtrace_op_status vtrace_deployer_status(const struct vtrace_deployer *,
                                              uint64_t cookie,
+                                             unsigned int part,
                                              const char **why);
 
-/* Returns the packets that the rule has counted when it was last seen. */
+/* Returns the packets that the rule, part 0, has counted when it was last
+ * seen. */
 uint64_t vtrace_deployer_packets(const struct vtrace_deployer *,
                                  uint64_t cookie);
 
@@ -97,8 +101,9 @@ void vtrace_deployer_inject(struct vtrace_deployer *, uint64_t cookie,
 uint64_t vtrace_deployer_injected(const struct vtrace_deployer *,
                                   uint64_t cookie, const char **why);
 
-/* Forgets about 'cookie', whose rule stays as it is. */
-void vtrace_deployer_forget(struct vtrace_deployer *, uint64_t cookie);
+/* Forgets about a part of 'cookie', whose rule stays as it is. */
+void vtrace_deployer_forget(struct vtrace_deployer *, uint64_t cookie,
+                            unsigned int part);
 
 /* Forgets about all rules but those that 'keep', with their cookie, is true
  * for. */

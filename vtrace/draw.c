@@ -251,10 +251,13 @@ vtrace_draw_task(const struct json *task, struct ds *s)
     if (vtrace_json_string(task, "reason", NULL)) {
         ds_put_format(s, ": %s", vtrace_json_string(task, "reason", ""));
     }
-    ds_put_cstr(s, "\npackets  ");
-    vtrace_draw_match(request, s);
-    ds_put_format(s, ", entering at %s\n",
-                  vtrace_json_string(request, "at", "?"));
+    ds_put_char(s, '\n');
+    if (request) {
+        ds_put_cstr(s, "packets  ");
+        vtrace_draw_match(request, s);
+        ds_put_format(s, ", entering at %s\n",
+                      vtrace_json_string(request, "at", "?"));
+    }
     if (vtrace_json_string(task, "reverse", NULL)) {
         ds_put_format(s, "replies  %s\n",
                       vtrace_json_string(task, "reverse", ""));
@@ -307,5 +310,20 @@ vtrace_draw_nodes(const struct json *nodes, struct ds *s)
                       *domain ? domain : "-",
                       vtrace_json_string(node, "records", "-"),
                       vtrace_json_string(node, "openflow", "-"));
+    }
+}
+
+void
+vtrace_draw_borders(const struct json *borders, struct ds *s)
+{
+    ds_put_format(s, "%-40s %-16s %s\n", "border", "leads to", "rule");
+    for (size_t i = 0; i < json_array_size(borders); i++) {
+        const struct json *border = json_array_at(borders, i);
+        const char *domain = vtrace_json_string(border, "domain", "");
+
+        ds_put_format(s, "%-40s %-16s %s\n",
+                      vtrace_json_string(border, "at", "?"),
+                      *domain ? domain : "-",
+                      vtrace_json_string(border, "status", "-"));
     }
 }

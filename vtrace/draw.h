@@ -32,6 +32,9 @@ void vtrace_draw_list(const struct json *json, struct ds *);
 /* Appends a table of nodes, the answer to "nodes". */
 void vtrace_draw_nodes(const struct json *json, struct ds *);
 
+/* Appends a table of borders, the answer to "borders". */
+void vtrace_draw_borders(const struct json *json, struct ds *);
+
 /* Appends the packets of a request: "tcp 10.0.0.1 -> 10.0.0.2:80". */
 void vtrace_draw_match(const struct json *request, struct ds *);
 

@@ -60,6 +60,9 @@ void
 vtrace_task_destroy(struct vtrace_task *task)
 {
     if (task) {
+        for (size_t i = 0; i < task->n_rules; i++) {
+            free(task->rules[i].maps);
+        }
         free(task->domain);
         free(task->reason);
         free(task->result);
@@ -127,6 +130,9 @@ load_rules(struct vtrace_store *store, struct vtrace_task *task)
         error = xasprintf("task %"PRId64": it has no rule", task->id);
     }
     sqlite3_finalize(stmt);
+    for (size_t i = 0; i < task->n_rules && !error; i++) {
+        error = vtrace_store_load_maps(store, task->id, &task->rules[i]);
+    }
     if (!error) {
         task->request.entry = task->rules[0].entry;
         task->request.match = task->rules[0].match;
@@ -246,6 +252,7 @@ vtrace_store_nodes_destroy(struct vtrace_store_node *nodes, size_t n)
         free(nodes[i].name);
         free(nodes[i].target);
         free(nodes[i].domain);
+        free(nodes[i].database);
     }
     free(nodes);
 }
@@ -272,8 +279,12 @@ check_node_name(const char *what, const char *name)
 static char *
 count_users(struct vtrace_store *store, const char *name, int64_t *n)
 {
-    return vtrace_sql_int(store, 0, n, "SELECT count(*) FROM rules "
-                          "WHERE node = ? AND state < 4", "s", name);
+    return vtrace_sql_int(store, 0, n, "SELECT count(DISTINCT rules.task) "
+                          "FROM rules LEFT JOIN maps "
+                          "ON maps.task = rules.task "
+                          "AND maps.direction = rules.direction "
+                          "WHERE (rules.node = ?1 OR maps.node = ?1) "
+                          "AND state < 4", "s", name);
 }
 
 bool
@@ -310,14 +321,20 @@ check_change(struct vtrace_store *store, const char *name, const char *target,
 }
 
 char *
+vtrace_store_check_domain(const char *domain)
+{
+    return *domain ? check_node_name("domain", domain) : NULL;
+}
+
+char *
 vtrace_store_add_node(struct vtrace_store *store, const char *name,
                       const char *target, const char *domain, bool from_file)
 {
     char *error = check_node_name("node", name);
     size_t len = strlen(target);
 
-    if (!error && *domain) {
-        error = check_node_name("domain", domain);
+    if (!error) {
+        error = vtrace_store_check_domain(domain);
     }
     /* ovs-ofctl takes the names of local bridges too. */
     if (!error && (!len || len > 255 || strcspn(target, " \t\r\n") != len
@@ -333,14 +350,38 @@ vtrace_store_add_node(struct vtrace_store *store, const char *name,
         error = check_change(store, name, target, domain);
         if (!error) {
             error = vtrace_sql_exec(
-                store, NULL, "INSERT INTO nodes VALUES (?, ?, ?, ?) "
+                store, NULL, "INSERT INTO nodes VALUES (?, ?, ?, ?, '') "
                 "ON CONFLICT (name) DO UPDATE SET target = excluded.target, "
-                "domain = excluded.domain, from_file = excluded.from_file",
+                "domain = excluded.domain, from_file = excluded.from_file, "
+                "database = ''",
                 "sssi", name, target, domain, (int64_t) from_file);
         }
         error = vtrace_sql_end(store, "node", error);
     }
     return error;
+}
+
+char *
+vtrace_store_set_database(struct vtrace_store *store, const char *name,
+                          const char *target)
+{
+    size_t len = strlen(target);
+    char *error;
+    int n;
+
+    if (len > 255 || strcspn(target, " \t\r\n") != len) {
+        return xasprintf("node %s: %s is not an OVSDB target", name, target);
+    }
+    error = vtrace_sql_begin(store, "node");
+    if (error) {
+        return error;
+    }
+    error = vtrace_sql_exec(store, &n, "UPDATE nodes SET database = ? "
+                            "WHERE name = ?", "ss", target, name);
+    if (!error && !n) {
+        error = xasprintf("node %s: no such node", name);
+    }
+    return vtrace_sql_end(store, "node", error);
 }
 
 static char *
@@ -354,6 +395,14 @@ remove_node__(struct vtrace_store *store, const char *name)
     if (!error && used) {
         error = xasprintf("node %s: %"PRId64" tasks use it: stop them first",
                           name, used);
+    }
+    if (!error) {
+        error = vtrace_sql_int(store, 0, &used, "SELECT count(*) FROM borders "
+                               "WHERE node = ?", "s", name);
+    }
+    if (!error && used) {
+        error = xasprintf("node %s: it has %"PRId64" borders: remove them "
+                          "first", name, used);
     }
     if (!error) {
         error = vtrace_sql_exec(store, &n, "DELETE FROM nodes WHERE name = ?",
@@ -388,8 +437,8 @@ vtrace_store_nodes(struct vtrace_store *store, const char *name,
 
     *nodesp = NULL;
     *n = 0;
-    stmt = vtrace_sql_query(store, "SELECT name, target, domain, from_file "
-                            "FROM nodes WHERE ?1 IS NULL OR name = ?1 "
+    stmt = vtrace_sql_query(store, "SELECT name, target, domain, from_file, "
+                            "database FROM nodes WHERE ?1 IS NULL OR name = ?1 "
                             "ORDER BY name", "s", name);
     while ((rc = stmt ? sqlite3_step(stmt) : SQLITE_ERROR) == SQLITE_ROW) {
         if (*n >= allocated) {
@@ -400,6 +449,7 @@ vtrace_store_nodes(struct vtrace_store *store, const char *name,
             .target = xstrdup(vtrace_sql_text(stmt, 1)),
             .domain = xstrdup(vtrace_sql_text(stmt, 2)),
             .from_file = sqlite3_column_int(stmt, 3),
+            .database = xstrdup(vtrace_sql_text(stmt, 4)),
         };
     }
     if (rc != SQLITE_DONE) {
@@ -449,6 +499,14 @@ vtrace_store_check(struct vtrace_store *store)
           "AND NOT EXISTS (SELECT 1 FROM rules "
           "WHERE rules.task = colors.task "
           "AND rules.direction = colors.direction AND state < 4)" },
+        { "a map of a color that its task does not have",
+          "SELECT maps.task FROM maps "
+          "JOIN rules ON rules.task = maps.task "
+          "AND rules.direction = maps.direction AND rules.state < 4 "
+          "WHERE 2 > (SELECT count(DISTINCT domain) FROM colors "
+          "WHERE colors.task = maps.task "
+          "AND colors.direction = maps.direction "
+          "AND color IN (theirs, maps.color))" },
         { "a task that lacks the time of a step",
           "SELECT id FROM tasks WHERE CASE state "
           "WHEN 'new' THEN ready WHEN 'ready' THEN deployed "

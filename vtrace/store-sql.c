@@ -109,9 +109,26 @@ static const char *const schema_steps[] = {
     "  PRIMARY KEY (domain, color),\n"
     "  CHECK ((task IS NULL) = (free_at IS NOT NULL))) WITHOUT ROWID;\n",
 
-    /* Ethernet addresses of injected packets, as numbers. */
+    /* 1 to 2: Ethernet addresses of injected packets, as numbers. */
     "ALTER TABLE tasks ADD COLUMN src_mac INTEGER NOT NULL DEFAULT 0;\n"
     "ALTER TABLE tasks ADD COLUMN dst_mac INTEGER NOT NULL DEFAULT 0;\n",
+
+    /* 2 to 3. */
+    "ALTER TABLE nodes ADD COLUMN database TEXT NOT NULL DEFAULT '';\n"
+
+    "CREATE TABLE borders (\n"
+    "  node TEXT NOT NULL, bridge TEXT NOT NULL, port TEXT NOT NULL,\n"
+    "  domain TEXT NOT NULL,\n"
+    "  from_file INTEGER NOT NULL,\n"
+    "  PRIMARY KEY (node, bridge, port)) WITHOUT ROWID;\n"
+
+    "CREATE TABLE maps (\n"
+    "  task INTEGER NOT NULL REFERENCES tasks (id) ON DELETE CASCADE,\n"
+    "  direction INTEGER NOT NULL,\n"
+    "  number INTEGER NOT NULL,\n"
+    "  node TEXT NOT NULL, bridge TEXT NOT NULL, port TEXT NOT NULL,\n"
+    "  theirs INTEGER NOT NULL, color INTEGER NOT NULL,\n"
+    "  PRIMARY KEY (task, direction, number)) WITHOUT ROWID;\n",
 };
 
 static char *
@@ -305,7 +322,7 @@ check_owner(struct vtrace_store *store, int64_t *version)
 char *
 vtrace_store_open_schema(struct vtrace_store *store, uint32_t random)
 {
-    int64_t version, cookies;
+    int64_t version, cookies, maps;
     char *error;
 
     sqlite3_busy_timeout(store->db, BUSY_MS);
@@ -344,11 +361,16 @@ vtrace_store_open_schema(struct vtrace_store *store, uint32_t random)
         error = vtrace_sql_int(store, 0, &cookies,
                                "SELECT cookies FROM store", "");
     }
+    if (!error) {
+        error = vtrace_sql_int(store, 0, &maps,
+                               "SELECT EXISTS (SELECT 1 FROM maps)", "");
+    }
     error = vtrace_sql_end(store, "open", error);
     if (!error) {
         /* "VT", the store, and the task and direction below. */
         store->cookies = UINT64_C(0x5654) << 48
                          | (uint64_t) (cookies & UINT16_MAX) << 32;
+        store->has_maps = maps;
     }
     return error;
 }

@@ -26,6 +26,7 @@ struct vtrace_store {
     sqlite3 *db;
     char *file;
     uint64_t cookies;           /* High half of our rules' cookies. */
+    bool has_maps;              /* There may be rows in "maps". */
 };
 
 /* Values for the '?' of a statement follow 'format', with one letter for each:
@@ -59,6 +60,28 @@ char *vtrace_sql_end(struct vtrace_store *, const char *step, char *error);
 const char *vtrace_sql_text(sqlite3_stmt *, int column);
 
 /* Parts that the files of the store share. */
+char *vtrace_store_check_entry(const struct vtrace_entry *);
+char *vtrace_store_check_domain(const char *);
+char *vtrace_store_node_domain(struct vtrace_store *, const char *name,
+                               char **domain);
+
+/* Gives 'direction' of task 'id' a color that nobody has in 'domain', in a
+ * transaction that is under way.  The first one to be tried follows from
+ * 'random'. */
+char *vtrace_store_take_color(struct vtrace_store *, const char *domain,
+                              int64_t id, enum vtrace_direction,
+                              int64_t now, uint32_t random, int64_t *colorp);
+
+/* Gives 'direction' of task 'id', which enters in 'domain', a color in each
+ * domain that borders lead to from there, and what maps them to each other, in
+ * a transaction that is under way. */
+char *vtrace_store_add_maps(struct vtrace_store *, int64_t id,
+                            enum vtrace_direction, const char *domain,
+                            int64_t now, uint32_t random);
+
+/* Adds its maps to a rule of task 'id'. */
+char *vtrace_store_load_maps(struct vtrace_store *, int64_t id,
+                             struct vtrace_rule *);
 char *vtrace_store_open_schema(struct vtrace_store *, uint32_t random);
 uint64_t vtrace_store_cookie(const struct vtrace_store *, int64_t id,
                              enum vtrace_direction);

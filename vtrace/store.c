@@ -138,8 +138,8 @@ check_match(const struct vtrace_match *match)
     return NULL;
 }
 
-static char *
-check_entry(const struct vtrace_entry *entry)
+char *
+vtrace_store_check_entry(const struct vtrace_entry *entry)
 {
     char *error = check_name("node", entry->node);
 
@@ -155,7 +155,7 @@ check_request(const struct vtrace_request *request)
     char *error = check_name("tenant", request->tenant);
 
     if (!error) {
-        error = check_entry(&request->entry);
+        error = vtrace_store_check_entry(&request->entry);
     }
     if (!error) {
         error = check_match(&request->match);
@@ -222,9 +222,9 @@ check_overlap(struct vtrace_store *store, const struct vtrace_entry *entry,
     return error;
 }
 
-/* Takes a color that nobody has in 'domain'. */
+/* Finds a color that nobody has in 'domain'. */
 static char *
-take_color(struct vtrace_store *store, const char *domain, int64_t now,
+find_color(struct vtrace_store *store, const char *domain, int64_t now,
            uint32_t random, int64_t *colorp)
 {
     unsigned long int taken[BITMAP_N_LONGS(VTRACE_STORE_MAX_COLOR + 1)];
@@ -267,6 +267,21 @@ take_color(struct vtrace_store *store, const char *domain, int64_t now,
                      VTRACE_STORE_REST_MS / 1000);
 }
 
+char *
+vtrace_store_take_color(struct vtrace_store *store, const char *domain,
+                        int64_t id, enum vtrace_direction direction,
+                        int64_t now, uint32_t random, int64_t *colorp)
+{
+    char *error = find_color(store, domain, now, random, colorp);
+
+    if (!error) {
+        error = vtrace_sql_exec(
+            store, NULL, "INSERT INTO colors VALUES (?, ?, ?, ?, NULL)",
+            "siii", domain, *colorp, id, (int64_t) direction);
+    }
+    return error;
+}
+
 static char *
 add_rule(struct vtrace_store *store, int64_t id,
          enum vtrace_direction direction, const char *domain,
@@ -282,12 +297,8 @@ add_rule(struct vtrace_store *store, int64_t id,
     inet_ntop(AF_INET6, &match->dst, dst, sizeof dst);
     error = check_overlap(store, entry, match, src, dst);
     if (!error) {
-        error = take_color(store, domain, now, random, &color);
-    }
-    if (!error) {
-        error = vtrace_sql_exec(
-            store, NULL, "INSERT INTO colors VALUES (?, ?, ?, ?, NULL)",
-            "siii", domain, color, id, (int64_t) direction);
+        error = vtrace_store_take_color(store, domain, id, direction, now,
+                                        random, &color);
     }
     if (!error) {
         error = vtrace_sql_exec(
@@ -296,6 +307,10 @@ add_rule(struct vtrace_store *store, int64_t id,
             id, (int64_t) direction, entry->node, entry->bridge, entry->port,
             (int64_t) match->proto, src, dst, (int64_t) match->sport,
             (int64_t) match->dport, (int64_t) match->vlan, color);
+    }
+    if (!error) {
+        error = vtrace_store_add_maps(store, id, direction, domain, now,
+                                      random);
     }
     return error;
 }
@@ -361,8 +376,9 @@ forget_old_tasks(struct vtrace_store *store, const char *tenant, int max_kept)
         (int64_t) max_kept);
 }
 
-static char *
-node_domain(struct vtrace_store *store, const char *name, char **domain)
+char *
+vtrace_store_node_domain(struct vtrace_store *store, const char *name,
+                         char **domain)
 {
     struct vtrace_store_node *nodes;
     char *error;
@@ -393,7 +409,8 @@ create__(struct vtrace_store *store, const struct vtrace_request *request,
 
     error = check_quota(store, request->tenant, quota);
     if (!error) {
-        error = node_domain(store, request->entry.node, &domain);
+        error = vtrace_store_node_domain(store, request->entry.node,
+                                         &domain);
     }
     if (!error) {
         error = forget_old_tasks(store, request->tenant, quota->max_kept);
@@ -598,7 +615,7 @@ add_reverse__(struct vtrace_store *store, int64_t id,
     if (error || n) {
         return error;
     }
-    error = node_domain(store, entry->node, &domain);
+    error = vtrace_store_node_domain(store, entry->node, &domain);
     if (!error) {
         error = add_rule(store, id, VTRACE_REVERSE, domain, entry, match, now,
                          random);
@@ -613,7 +630,7 @@ vtrace_store_add_reverse(struct vtrace_store *store, int64_t id,
                          const struct vtrace_match *match, int64_t now,
                          uint32_t random)
 {
-    char *error = check_entry(entry);
+    char *error = vtrace_store_check_entry(entry);
 
     if (!error) {
         error = check_match(match);

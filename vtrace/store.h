@@ -139,6 +139,14 @@ struct vtrace_quota {
     int max_kept;               /* Ended tasks; the oldest are forgotten. */
 };
 
+/* What takes the color of a rule over a border: packets that come into 'at'
+ * have color 'theirs' in the domain that it leads to, and get 'color' in its
+ * own. */
+struct vtrace_map {
+    struct vtrace_entry at;
+    uint16_t theirs, color;
+};
+
 struct vtrace_rule {
     enum vtrace_rule_state state;
     enum vtrace_direction direction;
@@ -147,6 +155,8 @@ struct vtrace_rule {
     uint16_t color;
     uint64_t cookie;
     int64_t expires;            /* Gone by then, or 0 if never sent. */
+    struct vtrace_map *maps;    /* These come and go with it. */
+    size_t n_maps;
 };
 
 struct vtrace_task {
@@ -263,13 +273,14 @@ struct vtrace_store_node {
     char *name;
     char *target;
     char *domain;
+    char *database;             /* OVSDB target, or "". */
     bool from_file;
 };
 
 void vtrace_store_nodes_destroy(struct vtrace_store_node *, size_t n);
 
-/* Adds a node, or changes one.  The target and domain of a node with rules do
- * not change. */
+/* Adds a node, or changes one, which has no database then.  The target and
+ * domain of a node with rules do not change. */
 char *vtrace_store_add_node(struct vtrace_store *, const char *name,
                             const char *target, const char *domain,
                             bool from_file) OVS_WARN_UNUSED_RESULT;
@@ -277,7 +288,12 @@ char *vtrace_store_add_node(struct vtrace_store *, const char *name,
 /* Returns true if node 'name' may have rules. */
 bool vtrace_store_node_is_used(struct vtrace_store *, const char *name);
 
-/* Removes a node that no task uses. */
+/* Says that the Open_vSwitch database of node 'name' is at 'target', "" if
+ * nobody is to ask it. */
+char *vtrace_store_set_database(struct vtrace_store *, const char *name,
+                                const char *target) OVS_WARN_UNUSED_RESULT;
+
+/* Removes a node that no task uses and that has no border. */
 char *vtrace_store_remove_node(struct vtrace_store *, const char *name)
     OVS_WARN_UNUSED_RESULT;
 
@@ -286,6 +302,49 @@ char *vtrace_store_remove_node(struct vtrace_store *, const char *name)
 char *vtrace_store_nodes(struct vtrace_store *, const char *name,
                          struct vtrace_store_node **nodesp, size_t *n)
     OVS_WARN_UNUSED_RESULT;
+
+/* Borders: ports that lead to another domain.  A task has a color in the domain
+ * where its packets enter and in each one that borders lead to from there, and
+ * at each of these borders a map for each direction.
+ *
+ * A border says what comes in: those that lead from a domain to another one are
+ * at the nodes of the latter. */
+
+struct vtrace_store_border {
+    struct vtrace_entry at;
+    char *domain;               /* Of the other end. */
+    bool from_file;
+};
+
+void vtrace_store_borders_destroy(struct vtrace_store_border *, size_t n);
+
+/* Adds or changes a border, for tasks that are created later. */
+char *vtrace_store_add_border(struct vtrace_store *,
+                              const struct vtrace_entry *at,
+                              const char *domain, bool from_file)
+    OVS_WARN_UNUSED_RESULT;
+
+char *vtrace_store_remove_border(struct vtrace_store *,
+                                 const struct vtrace_entry *at)
+    OVS_WARN_UNUSED_RESULT;
+
+/* Sets '*bordersp' to an array of all borders by node, bridge and port, for
+ * vtrace_store_borders_destroy(). */
+char *vtrace_store_borders(struct vtrace_store *,
+                           struct vtrace_store_border **bordersp, size_t *n)
+    OVS_WARN_UNUSED_RESULT;
+
+/* A color of a task. */
+struct vtrace_color {
+    char domain[VTRACE_STORE_MAX_NAME + 1];
+    uint16_t color;
+};
+
+/* Sets '*colorsp' to an array of the colors that 'direction' of task 'id' has,
+ * which the caller must free. */
+char *vtrace_store_colors(struct vtrace_store *, int64_t id,
+                          enum vtrace_direction, struct vtrace_color **colorsp,
+                          size_t *n) OVS_WARN_UNUSED_RESULT;
 
 /* Checks everything that has to be true of the tables between steps.  For
  * tests, and for vtraced's start. */

@@ -183,6 +183,25 @@ succeeded(int64_t id, char *error)
     return true;
 }
 
+/* Returns the state of 'rule' as a whole: of the first of its maps that is not
+ * installed, else of the entry.  Sets '*why' as vtrace_deployer_status()
+ * does. */
+static enum vtrace_op_status
+rule_status(const struct vtrace_tasks *tasks, const struct vtrace_rule *rule,
+            const char **why)
+{
+    for (size_t i = 0; i < rule->n_maps; i++) {
+        enum vtrace_op_status status
+            = vtrace_deployer_status(tasks->deployer, rule->cookie, i + 1,
+                                     why);
+
+        if (status != VTRACE_OP_INSTALLED) {
+            return status;
+        }
+    }
+    return vtrace_deployer_status(tasks->deployer, rule->cookie, 0, why);
+}
+
 /* Returns why the replies to the packets of a task that ends were not traced,
  * for the caller to free, or NULL if they were, or nobody wanted it. */
 static char *
@@ -200,8 +219,7 @@ why_unwatched(const struct vtrace_tasks *tasks, const struct live *live,
     } else if (task->rules[VTRACE_REVERSE].state >= VTRACE_RULE_INSTALLED) {
         return NULL;
     }
-    vtrace_deployer_status(tasks->deployer,
-                           task->rules[VTRACE_REVERSE].cookie, &why);
+    rule_status(tasks, &task->rules[VTRACE_REVERSE], &why);
     return xasprintf("the rule for them was not installed in time%s%s",
                      why ? ": " : "", why ? why : "");
 }
@@ -235,24 +253,38 @@ end(struct vtrace_tasks *tasks, const struct vtrace_task *task,
     return changed;
 }
 
-/* Makes the analyzer listen for the color of 'rule'. */
+/* Makes the analyzer listen for the colors of 'rule'. */
 static bool
 listen_for(struct vtrace_tasks *tasks, struct live *live,
            const struct vtrace_rule *rule)
 {
     char *domain = NULL, *target;
+    struct vtrace_color *colors;
+    bool ok;
+    size_t n;
 
-    if (!live->listening[rule->direction]) {
-        target = node_target(tasks, rule->entry.node, &domain);
-        if (target) {
-            live->listening[rule->direction] = vtrace_analysis_listen(
-                live->analysis, domain, rule->color, rule->direction,
-                rule->entry.node);
-        }
-        free(target);
-        free(domain);
+    if (live->listening[rule->direction]) {
+        return true;
     }
-    return live->listening[rule->direction];
+    target = node_target(tasks, rule->entry.node, &domain);
+    ok = target && succeeded(live->id,
+                             vtrace_store_colors(tasks->store, live->id,
+                                                 rule->direction, &colors,
+                                                 &n));
+    if (ok) {
+        for (size_t i = 0; i < n && ok; i++) {
+            bool is_entry = !strcmp(colors[i].domain, domain);
+
+            ok = vtrace_analysis_listen(live->analysis, colors[i].domain,
+                                        colors[i].color, rule->direction,
+                                        is_entry ? rule->entry.node : NULL);
+        }
+        free(colors);
+    }
+    free(target);
+    free(domain);
+    live->listening[rule->direction] = ok;
+    return ok;
 }
 
 /* Returns how long 'rule' may be needed, in ms. */
@@ -263,14 +295,29 @@ rule_lifetime(const struct vtrace_task *task, int64_t now)
            + TIMEOUT_MARGIN_MS;
 }
 
-/* Writes down that 'rule' goes out, then sends it. */
-static bool
-deploy(struct vtrace_tasks *tasks, struct live *live,
-       const struct vtrace_task *task, const struct vtrace_rule *rule)
+/* Begins to install a part of 'rule' at 'at', of which nothing may be left at
+ * 'latest', a time_msec(): 0 is the entry, the others are its maps. */
+static void
+install(struct vtrace_tasks *tasks, const struct vtrace_entry *at,
+        const struct vtrace_flow *flow, unsigned int part,
+        long long int latest)
 {
-    int64_t now = time_wall_msec();
-    int64_t lifetime = ROUND_UP(rule_lifetime(task, now), 1000);
+    char *target = node_target(tasks, at->node, NULL);
+
+    if (target) {
+        vtrace_deployer_install(tasks->deployer, target, at->bridge, at->port,
+                                flow, part, latest);
+    }
+    free(target);
+}
+
+static void
+install_entry(struct vtrace_tasks *tasks, const struct vtrace_task *task,
+              const struct vtrace_rule *rule)
+{
+    int64_t lifetime = ROUND_UP(rule_lifetime(task, time_wall_msec()), 1000);
     struct vtrace_flow flow = {
+        .kind = VTRACE_FLOW_ENTRY,
         .match = rule->match,
         .color = rule->color,
         .exp = task->request.exp,
@@ -278,29 +325,82 @@ deploy(struct vtrace_tasks *tasks, struct live *live,
         .hard_timeout = MIN(lifetime / 1000, VTRACE_FLOW_MAX_TIMEOUT),
     };
     long long int latest = time_msec() + lifetime;
-    char *target;
 
-    /* The timeout begins when the rule arrives, which may be as late as the
-     * task's start may be. */
-    if (!succeeded(task->id,
-                   vtrace_store_deploy(tasks->store, task->id,
-                                       rule->direction,
-                                       now + lifetime + VTRACE_STORE_START_MS,
-                                       now))) {
-        return false;
-    }
     /* The task's time begins with the forward rule, and for the reverse one
      * it runs already. */
     if (rule->direction == VTRACE_FORWARD) {
         latest += VTRACE_STORE_START_MS;
     }
-    target = node_target(tasks, rule->entry.node, NULL);
-    if (target) {
-        vtrace_deployer_install(tasks->deployer, target, rule->entry.bridge,
-                                rule->entry.port, &flow, latest);
-        live->began[rule->direction] = true;
+    install(tasks, &rule->entry, &flow, 0, latest);
+}
+
+/* Leaves those alone of which it was begun. */
+static void
+install_maps(struct vtrace_tasks *tasks, const struct vtrace_task *task,
+             const struct vtrace_rule *rule)
+{
+    /* The entry may have to wait for others. */
+    int64_t lifetime = (ROUND_UP(rule_lifetime(task, time_wall_msec()), 1000)
+                        + VTRACE_STORE_START_MS);
+    long long int latest = time_msec() + lifetime;
+
+    if (rule->direction == VTRACE_FORWARD) {
+        latest += VTRACE_STORE_START_MS;
     }
-    free(target);
+    for (size_t i = 0; i < rule->n_maps; i++) {
+        if (vtrace_deployer_status(tasks->deployer, rule->cookie, i + 1, NULL)
+            != VTRACE_OP_NONE) {
+            continue;
+        }
+        struct vtrace_flow flow = {
+            .kind = VTRACE_FLOW_MAP,
+            .theirs = rule->maps[i].theirs,
+            .color = rule->maps[i].color,
+            .exp = task->request.exp,
+            .cookie = rule->cookie,
+            .hard_timeout = MIN(DIV_ROUND_UP(lifetime, 1000),
+                                VTRACE_FLOW_MAX_TIMEOUT),
+        };
+
+        install(tasks, &rule->maps[i].at, &flow, i + 1, latest);
+    }
+}
+
+/* Begins to install those maps of 'rule' of which that was not begun, or, once
+ * all are there, the entry: no packet may have the color before that. */
+static void
+begin_rest(struct vtrace_tasks *tasks, const struct vtrace_task *task,
+           const struct vtrace_rule *rule)
+{
+    for (size_t i = 0; i < rule->n_maps; i++) {
+        if (vtrace_deployer_status(tasks->deployer, rule->cookie, i + 1, NULL)
+            != VTRACE_OP_INSTALLED) {
+            install_maps(tasks, task, rule);
+            return;
+        }
+    }
+    install_entry(tasks, task, rule);
+}
+
+/* Writes down that 'rule' goes out, then sends it. */
+static bool
+deploy(struct vtrace_tasks *tasks, struct live *live,
+       const struct vtrace_task *task, const struct vtrace_rule *rule)
+{
+    int64_t now = time_wall_msec();
+    int64_t lifetime = ROUND_UP(rule_lifetime(task, now), 1000);
+
+    /* The timeout begins when the rule arrives, which may be as late as the
+     * task's start may be. */
+    lifetime += VTRACE_STORE_START_MS * (rule->n_maps ? 2 : 1);
+    if (!succeeded(task->id,
+                   vtrace_store_deploy(tasks->store, task->id,
+                                       rule->direction, now + lifetime,
+                                       now))) {
+        return false;
+    }
+    live->began[rule->direction] = true;
+    begin_rest(tasks, task, rule);
     return true;
 }
 
@@ -322,7 +422,7 @@ check_installed(struct vtrace_tasks *tasks, struct live *live,
 {
     const char *why;
 
-    switch (vtrace_deployer_status(tasks->deployer, rule->cookie, &why)) {
+    switch (rule_status(tasks, rule, &why)) {
     case VTRACE_OP_INSTALLED:
         if (!succeeded(task->id,
                        vtrace_store_installed(tasks->store, task->id,
@@ -352,6 +452,9 @@ check_installed(struct vtrace_tasks *tasks, struct live *live,
         return false;
 
     case VTRACE_OP_NONE:
+        begin_rest(tasks, task, rule);
+        return false;
+
     case VTRACE_OP_REMOVING:
     case VTRACE_OP_REMOVED:
         return false;
@@ -421,8 +524,7 @@ run_reverse(struct vtrace_tasks *tasks, struct live *live,
                && deploy(tasks, live, task, rule);
     } else if (rule->state == VTRACE_RULE_SENT) {
         return check_installed(tasks, live, task, rule);
-    } else if (vtrace_deployer_status(tasks->deployer, rule->cookie, &why)
-               == VTRACE_OP_GONE) {
+    } else if (rule_status(tasks, rule, &why) == VTRACE_OP_GONE) {
         set_reverse_error(live, xstrdup(why ? why : "its rule is gone"));
         return false;
     }
@@ -430,27 +532,57 @@ run_reverse(struct vtrace_tasks *tasks, struct live *live,
     return false;
 }
 
+/* Begins to remove a part of 'rule' from where it was to be installed. */
 static void
-remove_rules(struct vtrace_tasks *tasks, const struct vtrace_task *task)
+remove_part(struct vtrace_tasks *tasks, const struct vtrace_rule *rule,
+            const struct vtrace_entry *at, unsigned int part)
+{
+    enum vtrace_op_status status
+        = vtrace_deployer_status(tasks->deployer, rule->cookie, part, NULL);
+    char *target;
+
+    if (status == VTRACE_OP_REMOVING || status == VTRACE_OP_REMOVED) {
+        return;
+    }
+    target = node_target(tasks, at->node, NULL);
+    if (target) {
+        vtrace_deployer_remove(tasks->deployer, target, at->bridge,
+                               rule->cookie, part);
+    }
+    free(target);
+}
+
+/* Begins to remove the rules of 'task', with their maps only if 'maps' is true:
+ * packets that are on their way have to keep their color. */
+static void
+remove_rules(struct vtrace_tasks *tasks, const struct vtrace_task *task,
+             bool maps)
 {
     for (size_t i = 0; i < task->n_rules; i++) {
         const struct vtrace_rule *rule = &task->rules[i];
-        enum vtrace_op_status status
-            = vtrace_deployer_status(tasks->deployer, rule->cookie, NULL);
-        char *target;
 
-        if (status == VTRACE_OP_REMOVING || status == VTRACE_OP_REMOVED
-            || rule->state == VTRACE_RULE_WANTED
+        if (rule->state == VTRACE_RULE_WANTED
             || rule->state == VTRACE_RULE_GONE) {
             continue;
         }
-        target = node_target(tasks, rule->entry.node, NULL);
-        if (target) {
-            vtrace_deployer_remove(tasks->deployer, target,
-                                   rule->entry.bridge, rule->cookie);
+        remove_part(tasks, rule, &rule->entry, 0);
+        for (size_t j = 0; maps && j < rule->n_maps; j++) {
+            remove_part(tasks, rule, &rule->maps[j].at, j + 1);
         }
-        free(target);
     }
+}
+
+/* Returns true if all parts of 'rule' are removed. */
+static bool
+is_removed(const struct vtrace_tasks *tasks, const struct vtrace_rule *rule)
+{
+    for (size_t part = 0; part <= rule->n_maps; part++) {
+        if (vtrace_deployer_status(tasks->deployer, rule->cookie, part, NULL)
+            != VTRACE_OP_REMOVED) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* The task's time is over: waits for its last records. */
@@ -463,7 +595,7 @@ run_stopping(struct vtrace_tasks *tasks, struct live *live,
     if (!live->stopped) {
         live->stopped = now;
         vtrace_analysis_stop(live->analysis, time_wall_usec() * 1000ULL);
-        remove_rules(tasks, task);
+        remove_rules(tasks, task, false);
     }
     if (!vtrace_analysis_is_complete(live->analysis)
         && now - live->stopped >= 0 && now - live->stopped < GRACE_MS) {
@@ -515,8 +647,7 @@ run_running(struct vtrace_tasks *tasks, const struct vtrace_task *task)
     if (live->stop || time_wall_msec() >= task->ends) {
         return run_stopping(tasks, live, task);
     }
-    if (vtrace_deployer_status(tasks->deployer, rule->cookie, &why)
-        == VTRACE_OP_GONE) {
+    if (rule_status(tasks, rule, &why) == VTRACE_OP_GONE) {
         return end(tasks, task, VTRACE_FAILED, why);
     }
     why = inject(tasks, task);
@@ -526,26 +657,32 @@ run_running(struct vtrace_tasks *tasks, const struct vtrace_task *task)
     return task->request.both && run_reverse(tasks, live, task);
 }
 
+static void
+forget(struct vtrace_tasks *tasks, const struct vtrace_rule *rule)
+{
+    for (size_t part = 0; part <= rule->n_maps; part++) {
+        vtrace_deployer_forget(tasks->deployer, rule->cookie, part);
+    }
+}
+
 /* Removes the rules of an ended task. */
 static bool
 run_ended(struct vtrace_tasks *tasks, const struct vtrace_task *task)
 {
     bool changed = false;
 
-    remove_rules(tasks, task);
+    remove_rules(tasks, task, true);
     for (size_t i = 0; i < task->n_rules; i++) {
         const struct vtrace_rule *rule = &task->rules[i];
 
-        if (rule->state == VTRACE_RULE_REMOVING
-            && vtrace_deployer_status(tasks->deployer, rule->cookie, NULL)
-               == VTRACE_OP_REMOVED) {
+        if (rule->state == VTRACE_RULE_REMOVING && is_removed(tasks, rule)) {
             changed |= succeeded(
                 task->id, vtrace_store_rule_gone(tasks->store, task->id,
                                                  rule->direction,
                                                  time_wall_msec()));
-            vtrace_deployer_forget(tasks->deployer, rule->cookie);
+            forget(tasks, rule);
         } else if (rule->state == VTRACE_RULE_GONE) {
-            vtrace_deployer_forget(tasks->deployer, rule->cookie);
+            forget(tasks, rule);
         }
     }
     return changed;
@@ -627,9 +764,10 @@ static bool
 keep_rule(uint64_t cookie, const void *unsettled)
 {
     enum vtrace_direction direction;
+    int64_t task = vtrace_store_cookie_task(cookie, &direction);
 
-    return is_unsettled(unsettled,
-                        vtrace_store_cookie_task(cookie, &direction));
+    /* Rules at borders have the cookie of no task. */
+    return !task || is_unsettled(unsettled, task);
 }
 
 void

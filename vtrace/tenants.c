@@ -17,6 +17,7 @@
 #include <config.h>
 #include "vtrace/tenants.h"
 
+#include <ctype.h>
 #include <fnmatch.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -26,13 +27,16 @@
 #include "openvswitch/shash.h"
 #include "ovsdb-parser.h"
 #include "ovsdb-error.h"
+#include "smap.h"
 #include "sset.h"
 #include "util.h"
+#include "vtrace/ports.h"
 #include "vtrace/vtrace-json.h"
 
 struct tenant {
     struct sset users;
     struct sset ports;          /* Patterns. */
+    struct smap external_ids;   /* Of other ports, empty for none. */
     struct vtrace_quota quota;
     int max_duration;           /* s. */
     int max_inject;
@@ -44,6 +48,50 @@ struct vtrace_tenants {
     struct shash tenants;       /* Of struct tenant. */
 };
 
+#define CERTIFICATE "certificate "
+
+char *
+vtrace_tenants_certificate(const char *name)
+{
+    size_t len = name ? strlen(name) : 0;
+
+    if (!len || len > VTRACE_STORE_MAX_NAME) {
+        return NULL;
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (!isgraph((unsigned char) name[i])) {
+            return NULL;
+        }
+    }
+    return xasprintf(CERTIFICATE"%s", name);
+}
+
+const char *
+vtrace_tenants_kind(const char *user)
+{
+    return strncmp(user, CERTIFICATE, strlen(CERTIFICATE)) ? "user " : "";
+}
+
+/* Adds the common names in 'json' to 'users'. */
+static char *
+parse_certificates(const char *file, const char *what,
+                   const struct json *json, struct sset *users)
+{
+    for (size_t i = 0; json && i < json_array_size(json); i++) {
+        const struct json *elem = json_array_at(json, i);
+        char *user = (elem->type == JSON_STRING
+                      ? vtrace_tenants_certificate(json_string(elem)) : NULL);
+
+        if (!user) {
+            return xasprintf("%s: %s: a list of common names, of 1...%d "
+                             "printable characters without blanks, is wanted",
+                             file, what, VTRACE_STORE_MAX_NAME);
+        }
+        sset_add_and_free(users, user);
+    }
+    return NULL;
+}
+
 static char *
 parse_strings(const char *file, const char *what, const struct json *json,
               struct sset *strings)
@@ -54,13 +102,37 @@ parse_strings(const char *file, const char *what, const struct json *json,
     for (size_t i = 0; i < json_array_size(json); i++) {
         const struct json *elem = json_array_at(json, i);
 
-        if (elem->type != JSON_STRING) {
+        if (elem->type != JSON_STRING || !*vtrace_tenants_kind(
+                json_string(elem))) {
             return xasprintf("%s: %s: a list of strings is wanted", file,
                              what);
         }
         sset_add(strings, json_string(elem));
     }
     return NULL;
+}
+
+static char *
+parse_ids(const char *file, const struct json *json, struct smap *ids)
+{
+    struct shash_node *node;
+
+    if (!json) {
+        return NULL;
+    }
+    SHASH_FOR_EACH (node, json_object(json)) {
+        const struct json *value = node->data;
+
+        if (value->type != JSON_STRING) {
+            return xasprintf("%s: external_ids: %s: a string is wanted", file,
+                             node->name);
+        }
+        smap_replace(ids, node->name, json_string(value));
+    }
+    return (smap_is_empty(ids)
+            ? xasprintf("%s: external_ids: none would be those of every port, "
+                        "give some or leave it away", file)
+            : NULL);
 }
 
 static char *
@@ -106,12 +178,15 @@ parse_tenant(const char *file, const char *name, const struct json *json,
              struct tenant *tenant)
 {
     const struct json *users, *ports, *tasks, *kept, *duration, *inject;
+    const struct json *certificates, *ids;
     struct ovsdb_parser parser;
     char *error;
 
     ovsdb_parser_init(&parser, json, "tenant %s", name);
     users = member(&parser, "users", JSON_ARRAY);
+    certificates = member(&parser, "certificates", JSON_ARRAY);
     ports = member(&parser, "ports", JSON_ARRAY);
+    ids = member(&parser, "external_ids", JSON_OBJECT);
     tasks = member(&parser, "max_tasks", JSON_INTEGER);
     kept = member(&parser, "max_kept", JSON_INTEGER);
     duration = member(&parser, "max_duration", JSON_INTEGER);
@@ -121,7 +196,14 @@ parse_tenant(const char *file, const char *name, const struct json *json,
         error = parse_strings(file, "users", users, &tenant->users);
     }
     if (!error) {
+        error = parse_certificates(file, "certificates", certificates,
+                                   &tenant->users);
+    }
+    if (!error) {
         error = parse_strings(file, "ports", ports, &tenant->ports);
+    }
+    if (!error) {
+        error = parse_ids(file, ids, &tenant->external_ids);
     }
     if (!error) {
         error = parse_limit(file, name, "max_tasks", VTRACE_STORE_MAX_COLOR,
@@ -151,6 +233,7 @@ tenant_create(void)
     *tenant = (struct tenant) {
         .users = SSET_INITIALIZER(&tenant->users),
         .ports = SSET_INITIALIZER(&tenant->ports),
+        .external_ids = SMAP_INITIALIZER(&tenant->external_ids),
         .quota = {
             .max_tasks = VTRACE_TENANT_MAX_TASKS,
             .max_kept = VTRACE_TENANT_MAX_KEPT,
@@ -164,18 +247,23 @@ tenant_create(void)
 static char *
 parse_file(struct vtrace_tenants *tenants, const struct json *json)
 {
-    const struct json *operators, *list;
+    const struct json *operators, *certificates, *list;
     struct ovsdb_parser parser;
     struct shash_node *node;
     char *error;
 
     ovsdb_parser_init(&parser, json, "tenants file");
     operators = member(&parser, "operators", JSON_ARRAY);
+    certificates = member(&parser, "operator_certificates", JSON_ARRAY);
     list = member(&parser, "tenants", JSON_OBJECT);
     error = finish(tenants->file, &parser, NULL);
     if (!error) {
         error = parse_strings(tenants->file, "operators", operators,
                               &tenants->operators);
+    }
+    if (!error) {
+        error = parse_certificates(tenants->file, "operator_certificates",
+                                   certificates, &tenants->operators);
     }
     if (error || !list) {
         return error;
@@ -237,6 +325,7 @@ vtrace_tenants_destroy(struct vtrace_tenants *tenants)
 
         sset_destroy(&tenant->users);
         sset_destroy(&tenant->ports);
+        smap_destroy(&tenant->external_ids);
     }
     shash_destroy_free_data(&tenants->tenants);
     sset_destroy(&tenants->operators);
@@ -249,6 +338,24 @@ vtrace_tenants_is_operator(const struct vtrace_tenants *tenants,
                            const char *user)
 {
     return sset_contains(&tenants->operators, user);
+}
+
+bool
+vtrace_tenants_knows(const struct vtrace_tenants *tenants, const char *user)
+{
+    struct shash_node *node;
+
+    if (vtrace_tenants_is_operator(tenants, user)) {
+        return true;
+    }
+    SHASH_FOR_EACH (node, &tenants->tenants) {
+        const struct tenant *tenant = node->data;
+
+        if (sset_contains(&tenant->users, user)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 char *
@@ -276,13 +383,15 @@ vtrace_tenants_choose(const struct vtrace_tenants *tenants, const char *user,
         return NULL;
     }
     *tenant = NULL;
-    return n ? xasprintf("user %s belongs to %"PRIuSIZE" tenants: choose one "
-                         "with --tenant", user, n)
+
+    const char *kind = vtrace_tenants_kind(user);
+    return n ? xasprintf("%s%s belongs to %"PRIuSIZE" tenants: choose one "
+                         "with --tenant", kind, user, n)
         /* The same whether or not there is such a tenant. */
-        : wanted ? xasprintf("user %s does not belong to tenant %s", user,
+        : wanted ? xasprintf("%s%s does not belong to tenant %s", kind, user,
                              wanted)
-        : xasprintf("user %s belongs to no tenant: an operator can add it to "
-                    "the tenants file", user);
+        : xasprintf("%s%s belongs to no tenant: an operator can add it to "
+                    "the tenants file", kind, user);
 }
 
 /* Returns true if 'entry' matches one of the patterns. */
@@ -304,13 +413,31 @@ matches_port(const struct sset *patterns, const struct vtrace_entry *entry)
     return matches;
 }
 
+/* Returns NULL if 'entry' is a port of 'tenant', else an error message. */
+static char *
+check_port(const struct tenant *tenant, const char *name,
+           const struct vtrace_ports *ports, const struct vtrace_entry *entry)
+{
+    bool has = matches_port(&tenant->ports, entry);
+    char *error = NULL;
+
+    if (!has && ports && !smap_is_empty(&tenant->external_ids)) {
+        error = vtrace_ports_have_ids(ports, entry, &tenant->external_ids,
+                                      &has);
+    }
+    return error || has ? error
+           : xasprintf("%s/%s/%s: not a port of tenant %s", entry->node,
+                       entry->bridge, entry->port, name);
+}
+
 char *
 vtrace_tenants_check(const struct vtrace_tenants *tenants,
+                     const struct vtrace_ports *ports,
                      const struct vtrace_request *request,
                      struct vtrace_quota *quota)
 {
-    const struct vtrace_entry *entry = &request->entry;
     const struct tenant *tenant;
+    char *error;
 
     if (!tenants->file) {
         quota->max_tasks = VTRACE_STORE_MAX_COLOR;
@@ -321,9 +448,10 @@ vtrace_tenants_check(const struct vtrace_tenants *tenants,
     if (!tenant) {
         return xasprintf("tenant %s: not in %s", request->tenant,
                          tenants->file);
-    } else if (!matches_port(&tenant->ports, entry)) {
-        return xasprintf("%s/%s/%s: not a port of tenant %s", entry->node,
-                         entry->bridge, entry->port, request->tenant);
+    }
+    error = check_port(tenant, request->tenant, ports, &request->entry);
+    if (error) {
+        return error;
     } else if (request->duration > tenant->max_duration * INT64_C(1000)) {
         return xasprintf("duration: tenant %s may trace for %d s at most",
                          request->tenant, tenant->max_duration);

@@ -30,11 +30,13 @@
 #include "openvswitch/poll-loop.h"
 #include "openvswitch/vlog.h"
 #include "stream.h"
+#include "stream-ssl.h"
 #include "timeval.h"
 #include "util.h"
 #include "vtrace-rules/task-options.h"
 #include "vtrace/control.h"
 #include "vtrace/draw.h"
+#include "vtrace/record-file.h"
 #include "vtrace/report.h"
 #include "vtrace/task-json.h"
 #include "vtrace/vtrace-json.h"
@@ -42,10 +44,11 @@
 /* How often a task that is waited for is looked at, in ms. */
 #define WAIT_MS 200
 
-static char *socket_path;
+static char *vtraced;           /* Where it is. */
 static bool as_json;            /* --json. */
 static bool until_end;          /* --wait. */
 static const char *output;      /* -o. */
+static const char *database = "";       /* --db. */
 static struct vtrace_request request;
 static bool has_task_options;   /* One for "start" was given. */
 static struct jsonrpc *rpc;
@@ -63,12 +66,18 @@ usage(void)
            "  show ID                 show a task's path and verdict\n"
            "  stop ID                 end a task now\n"
            "  report ID -o FILE       write a page about a task\n"
+           "  replay FILE             analyze a record file of vtraced's\n"
            "  nodes                   list nodes\n"
-           "  nodes add NAME TARGET [DOMAIN]\n"
+           "  nodes add NAME TARGET [DOMAIN] [--db=TARGET]\n"
            "                          add or change a node, whose bridges\n"
            "                          have OpenFlow at TARGET (\"%%b\" in it\n"
-           "                          is the bridge's name)\n"
+           "                          is the bridge's name) and its\n"
+           "                          database at --db\n"
            "  nodes del NAME          remove a node\n"
+           "  nodes border            list borders between domains\n"
+           "  nodes border NODE/BRIDGE/PORT DOMAIN\n"
+           "                          the port leads to another domain\n"
+           "  nodes border del NODE/BRIDGE/PORT\n"
            "\nTask options:\n"
            "  --tenant T              for whom; also for other commands\n"
            "  --proto tcp|udp|sctp|icmp|ip\n"
@@ -86,12 +95,15 @@ usage(void)
            "  --json                  print JSON\n"
            "  -o, --output=FILE       report: where to\n"
            "  --wait                  start, show: wait until the task ends\n"
-           "  --socket=PATH           vtraced's (default: %s)\n"
+           "  --vtraced=unix:PATH|ssl:IP:PORT\n"
+           "                          where it is (default: %s)\n"
+           "  --socket=PATH           the same as --vtraced=unix:PATH\n"
            "  -t, --timeout=SECS      give up after SECS seconds\n"
            "  -h, --help              display this help message\n"
            "  -V, --version           display version information\n",
            program_name, program_name, VTRACE_TASK_DEFAULT_DURATION,
-           socket_path);
+           vtraced);
+    stream_usage("vtraced", true, false, false);
     vlog_usage();
     exit(EXIT_SUCCESS);
 }
@@ -111,18 +123,24 @@ parse_options(int argc, char *argv[])
         OPT_JSON = VTRACE_TASK_OPTION_END,
         OPT_WAIT,
         OPT_SOCKET,
+        OPT_VTRACED,
+        OPT_DB,
         VLOG_OPTION_ENUMS,
+        SSL_OPTION_ENUMS,
     };
     static const struct option long_options[] = {
         VTRACE_TASK_LONG_OPTIONS,
         {"json", no_argument, NULL, OPT_JSON},
         {"wait", no_argument, NULL, OPT_WAIT},
         {"socket", required_argument, NULL, OPT_SOCKET},
+        {"vtraced", required_argument, NULL, OPT_VTRACED},
+        {"db", required_argument, NULL, OPT_DB},
         {"output", required_argument, NULL, 'o'},
         {"timeout", required_argument, NULL, 't'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         VLOG_LONG_OPTIONS,
+        STREAM_SSL_LONG_OPTIONS,
         {NULL, 0, NULL, 0},
     };
     char *short_options = ovs_cmdl_long_options_to_short_options(long_options);
@@ -146,8 +164,15 @@ parse_options(int argc, char *argv[])
             until_end = true;
             break;
         case OPT_SOCKET:
-            free(socket_path);
-            socket_path = xstrdup(optarg);
+            free(vtraced);
+            vtraced = xasprintf("unix:%s", optarg);
+            break;
+        case OPT_VTRACED:
+            free(vtraced);
+            vtraced = xstrdup(optarg);
+            break;
+        case OPT_DB:
+            database = optarg;
             break;
         case 'o':
             output = optarg;
@@ -165,6 +190,7 @@ parse_options(int argc, char *argv[])
             ovs_print_version(0, 0);
             exit(EXIT_SUCCESS);
         VLOG_OPTION_HANDLERS
+        STREAM_SSL_OPTION_HANDLERS
         case '?':
             exit(EXIT_FAILURE);
         default:
@@ -180,17 +206,14 @@ parse_options(int argc, char *argv[])
 static void
 connect_to_vtraced(void)
 {
-    char *name = xasprintf("unix:%s", socket_path);
     struct stream *stream;
-    int error = stream_open_block(jsonrpc_stream_open(name, &stream, 0), -1,
+    int error = stream_open_block(stream_open(vtraced, &stream, 0), -1,
                                   &stream);
 
     if (error) {
-        ovs_fatal(error, "%s: cannot connect; is vtraced running?",
-                  socket_path);
+        ovs_fatal(error, "%s: cannot connect; is vtraced running?", vtraced);
     }
     rpc = jsonrpc_open(stream);
-    free(name);
 }
 
 /* Calls 'method' with 'params', which it takes, and returns the answer. */
@@ -210,7 +233,7 @@ call(const char *method, struct json *params)
     msg = jsonrpc_create_request(method, json_array_create_1(params), NULL);
     error = jsonrpc_transact_block(rpc, msg, &reply);
     if (error) {
-        ovs_fatal(0, "%s: vtraced did not answer: %s", socket_path,
+        ovs_fatal(0, "%s: vtraced did not answer: %s", vtraced,
                   ovs_retval_to_string(error));
     }
     if (reply->error) {
@@ -351,6 +374,22 @@ cmd_report(struct ovs_cmdl_context *ctx)
 }
 
 static void
+cmd_replay(struct ovs_cmdl_context *ctx)
+{
+    struct json *tasks;
+
+    die_if(vtrace_record_file_replay(ctx->argv[1], &tasks));
+    if (as_json) {
+        print(tasks, vtrace_draw_task);
+        return;
+    }
+    for (size_t i = 0; i < json_array_size(tasks); i++) {
+        print(json_clone(json_array_at(tasks, i)), vtrace_draw_task);
+    }
+    json_destroy(tasks);
+}
+
+static void
 nodes_add(struct ovs_cmdl_context *ctx)
 {
     struct json *params = json_object_create();
@@ -359,7 +398,26 @@ nodes_add(struct ovs_cmdl_context *ctx)
     json_object_put_string(params, "target", ctx->argv[3]);
     json_object_put_string(params, "domain",
                            ctx->argc > 4 ? ctx->argv[4] : "");
+    json_object_put_string(params, "database", database);
     json_destroy(call("add-node", params));
+}
+
+static void
+nodes_border(struct ovs_cmdl_context *ctx)
+{
+    bool del = ctx->argc == 4 && !strcmp(ctx->argv[2], "del");
+    struct json *params = json_object_create();
+
+    if (ctx->argc == 2) {
+        print(call("borders", params), vtrace_draw_borders);
+    } else if (ctx->argc == 4) {
+        json_object_put_string(params, "at", ctx->argv[del ? 3 : 2]);
+        json_object_put_string(params, "domain", del ? "" : ctx->argv[3]);
+        json_destroy(call(del ? "remove-border" : "add-border", params));
+    } else {
+        ovs_fatal(0, "usage: vtrace nodes border [NODE/BRIDGE/PORT DOMAIN "
+                  "| del NODE/BRIDGE/PORT]");
+    }
 }
 
 static void
@@ -375,9 +433,11 @@ cmd_nodes(struct ovs_cmdl_context *ctx)
 
         json_object_put_string(params, "name", ctx->argv[2]);
         json_destroy(call("remove-node", params));
+    } else if (!strcmp(ctx->argv[1], "border")) {
+        nodes_border(ctx);
     } else {
         ovs_fatal(0, "usage: vtrace nodes [add NAME TARGET [DOMAIN] "
-                  "| del NAME]");
+                  "| del NAME | border ...]");
     }
 }
 
@@ -390,8 +450,9 @@ get_commands(void)
         { "show", "ID", 1, 1, cmd_show, OVS_RO },
         { "stop", "ID", 1, 1, cmd_stop, OVS_RW },
         { "report", "ID -o FILE", 1, 1, cmd_report, OVS_RO },
-        { "nodes", "[add NAME TARGET [DOMAIN] | del NAME]", 0, 4, cmd_nodes,
-          OVS_RW },
+        { "replay", "FILE", 1, 1, cmd_replay, OVS_RO },
+        { "nodes", "[add NAME TARGET [DOMAIN] | del NAME | border ...]", 0, 4,
+          cmd_nodes, OVS_RW },
         { NULL, NULL, 0, 0, NULL, OVS_RO },
     };
 
@@ -402,12 +463,15 @@ int
 main(int argc, char *argv[])
 {
     struct ovs_cmdl_context ctx = { .argc = 0, };
+    char *path;
 
     set_program_name(argv[0]);
     fatal_ignore_sigpipe();
     vlog_set_levels(NULL, VLF_CONSOLE, VLL_WARN);
     vlog_set_levels_from_string_assert("reconnect:warn");
-    socket_path = vtrace_control_default_path();
+    path = vtrace_control_default_path();
+    vtraced = xasprintf("unix:%s", path);
+    free(path);
     vtrace_task_options_init(&request);
     parse_options(argc, argv);
 
@@ -421,6 +485,6 @@ main(int argc, char *argv[])
     }
     ovs_cmdl_run_command(&ctx, get_commands());
     jsonrpc_close(rpc);
-    free(socket_path);
+    free(vtraced);
     return EXIT_SUCCESS;
 }

@@ -43,12 +43,16 @@
 #include "unixctl.h"
 #include "util.h"
 #include "vtrace/analyze.h"
+#include "vtrace/borders.h"
 #include "vtrace/collector.h"
 #include "vtrace/control.h"
 #include "vtrace/deployer.h"
+#include "vtrace/ports.h"
+#include "vtrace/record-file.h"
 #include "vtrace/store.h"
 #include "vtrace/tasks.h"
 #include "vtrace/tenants.h"
+#include "vtrace-rules/task-options.h"
 
 VLOG_DEFINE_THIS_MODULE(vtraced);
 
@@ -65,7 +69,9 @@ static char *control_path;
 static char *unixctl_path;
 static char *tenants_file;
 static char *nodes_file;
+static char *record_file_name;
 static struct svec collectors = SVEC_EMPTY_INITIALIZER;
+static struct svec listeners = SVEC_EMPTY_INITIALIZER;
 
 static struct vtrace_context context;
 static struct vtrace_analyzer *analyzer;
@@ -83,9 +89,13 @@ usage(void)
            "                          (default: punix:%s/vtrace.sock)\n"
            "  --socket=PATH           serve \"vtrace\" there\n"
            "                          (default: %s)\n"
+           "  --listen=pssl:PORT[:IP] serve \"vtrace\" there too\n"
            "  --tenants=FILE          who may trace what\n"
-           "  --nodes=FILE            nodes, a line \"NAME TARGET [DOMAIN]\" "
-           "each\n",
+           "  --nodes=FILE            nodes, a line \"NAME TARGET [DOMAIN] "
+           "[db=TARGET]\" each,\n"
+           "                          and \"border NODE/BRIDGE/PORT DOMAIN\"\n"
+           "  --record-file=FILE      write records to FILE, for \"vtrace "
+           "replay\"\n",
            program_name, program_name, store_file, ovs_rundir(),
            control_path);
     stream_usage("collector", false, true, false);
@@ -105,8 +115,10 @@ parse_options(int argc, char *argv[])
         OPT_STORE = UCHAR_MAX + 1,
         OPT_COLLECTOR,
         OPT_SOCKET,
+        OPT_LISTEN,
         OPT_TENANTS,
         OPT_NODES,
+        OPT_RECORD_FILE,
         OPT_UNIXCTL,
         OPT_PEER_CA_CERT,
         VLOG_OPTION_ENUMS,
@@ -117,8 +129,10 @@ parse_options(int argc, char *argv[])
         {"store", required_argument, NULL, OPT_STORE},
         {"collector", required_argument, NULL, OPT_COLLECTOR},
         {"socket", required_argument, NULL, OPT_SOCKET},
+        {"listen", required_argument, NULL, OPT_LISTEN},
         {"tenants", required_argument, NULL, OPT_TENANTS},
         {"nodes", required_argument, NULL, OPT_NODES},
+        {"record-file", required_argument, NULL, OPT_RECORD_FILE},
         {"unixctl", required_argument, NULL, OPT_UNIXCTL},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
@@ -148,6 +162,9 @@ parse_options(int argc, char *argv[])
             free(control_path);
             control_path = abs_file_name(ovs_rundir(), optarg);
             break;
+        case OPT_LISTEN:
+            svec_add(&listeners, optarg);
+            break;
         case OPT_TENANTS:
             free(tenants_file);
             tenants_file = abs_file_name(NULL, optarg);
@@ -155,6 +172,10 @@ parse_options(int argc, char *argv[])
         case OPT_NODES:
             free(nodes_file);
             nodes_file = abs_file_name(NULL, optarg);
+            break;
+        case OPT_RECORD_FILE:
+            free(record_file_name);
+            record_file_name = abs_file_name(NULL, optarg);
             break;
         case OPT_UNIXCTL:
             unixctl_path = optarg;
@@ -211,27 +232,48 @@ raise_file_limit(void)
 /* Nodes. */
 
 static char *
+load_border(struct vtrace_store *store, const char *at, const char *domain)
+{
+    struct vtrace_entry entry;
+    char *error = vtrace_task_parse_entry("nodes", at, &entry);
+
+    return error ? error : vtrace_store_add_border(store, &entry, domain,
+                                                   true);
+}
+
+static char *
 load_node(struct vtrace_store *store, char *line, int number)
 {
     char *save = NULL;
     char *name = strtok_r(line, " \t\r\n", &save);
     char *target = strtok_r(NULL, " \t\r\n", &save);
     char *domain = strtok_r(NULL, " \t\r\n", &save);
+    char *database = strtok_r(NULL, " \t\r\n", &save);
+    char *error;
 
+    if (domain && !strncmp(domain, "db=", 3) && !database) {
+        database = domain;
+        domain = NULL;
+    }
     if (!name || *name == '#') {
         return NULL;
-    } else if (!target || strtok_r(NULL, " \t\r\n", &save)) {
-        return xasprintf("%s:%d: \"NAME TARGET [DOMAIN]\" is wanted",
+    } else if (!target || strtok_r(NULL, " \t\r\n", &save)
+               || (database && strncmp(database, "db=", 3))) {
+        return xasprintf("%s:%d: \"NAME TARGET [DOMAIN] [db=TARGET]\" or "
+                         "\"border NODE/BRIDGE/PORT DOMAIN\" is wanted",
                          nodes_file, number);
+    } else if (!strcmp(name, "border") && !strchr(target, ':')) {
+        return load_border(store, target, domain ? domain : "");
     }
-    char *error = vtrace_store_add_node(store, name, target,
-                                        domain ? domain : "", true);
+    error = vtrace_store_add_node(store, name, target, domain ? domain : "",
+                                  true);
     if (error && vtrace_store_node_is_used(store, name)) {
         VLOG_WARN("%s:%d: %s", nodes_file, number, error);
         free(error);
-        error = NULL;
+        return NULL;
     }
-    return error;
+    return (error || !database ? error
+            : vtrace_store_set_database(store, name, database + 3));
 }
 
 static void
@@ -366,6 +408,7 @@ int
 main(int argc, char *argv[])
 {
     const struct vtrace_analyzer_config config = VTRACE_ANALYZER_CONFIG_INIT;
+    struct vtrace_record_file *record_file = NULL;
     struct unixctl_server *unixctl;
     struct vtrace_control *control;
     uint64_t cookies, mask;
@@ -391,6 +434,11 @@ main(int argc, char *argv[])
     cookies = vtrace_store_cookies(context.store, &mask);
     context.deployer = vtrace_deployer_create(cookies, mask);
     analyzer = vtrace_analyzer_create(&config);
+    if (record_file_name) {
+        die_if(vtrace_record_file_create(record_file_name,
+                                         VTRACE_RECORD_FILE_MAX, analyzer,
+                                         &record_file));
+    }
     context.collector = vtrace_collector_create(analyzer, find_node,
                                                 context.store);
     for (size_t i = 0; i < collectors.n; i++) {
@@ -400,6 +448,9 @@ main(int argc, char *argv[])
     context.tasks = vtrace_tasks_create(context.store, context.deployer,
                                         analyzer);
     die_if(vtrace_control_create(control_path, &context, &control));
+    for (size_t i = 0; i < listeners.n; i++) {
+        die_if(vtrace_control_listen(control, listeners.names[i]));
+    }
     if (unixctl_server_create(unixctl_path, &unixctl)) {
         exit(EXIT_FAILURE);
     }
@@ -409,18 +460,24 @@ main(int argc, char *argv[])
                              appctl_check_store, NULL);
     unixctl_command_register("vtrace/reload", "", 0, 0, appctl_reload, NULL);
     sweep(context.store, context.deployer);
+    context.ports = vtrace_ports_create(context.store);
+    context.borders = vtrace_borders_create(context.store, context.deployer);
     daemonize_complete();
 
     while (!exiting) {
         unixctl_server_run(unixctl);
         vtrace_control_run(control);
         vtrace_collector_run(context.collector);
+        vtrace_ports_run(context.ports);
+        vtrace_borders_run(context.borders);
         vtrace_deployer_run(context.deployer);
         vtrace_tasks_run(context.tasks);
 
         unixctl_server_wait(unixctl);
         vtrace_control_wait(control);
         vtrace_collector_wait(context.collector);
+        vtrace_ports_wait(context.ports);
+        vtrace_borders_wait(context.borders);
         vtrace_deployer_wait(context.deployer);
         vtrace_tasks_wait(context.tasks);
         if (exiting) {
@@ -431,16 +488,21 @@ main(int argc, char *argv[])
 
     unixctl_server_destroy(unixctl);
     vtrace_control_destroy(control);
+    vtrace_record_file_close(record_file);
     vtrace_tasks_destroy(context.tasks);
     vtrace_collector_destroy(context.collector);
     vtrace_analyzer_destroy(analyzer);
+    vtrace_borders_destroy(context.borders);
+    vtrace_ports_destroy(context.ports);
     vtrace_deployer_destroy(context.deployer);
     vtrace_store_close(context.store);
     vtrace_tenants_destroy(context.tenants);
     svec_destroy(&collectors);
+    svec_destroy(&listeners);
     free(store_file);
     free(control_path);
     free(tenants_file);
     free(nodes_file);
+    free(record_file_name);
     return 0;
 }

@@ -109,6 +109,53 @@ START_TEST(test_format)
 }
 END_TEST
 
+START_TEST(test_borders)
+{
+    struct vtrace_flow flow = example();
+
+    flow.kind = VTRACE_FLOW_MAP;
+    flow.theirs = 0x123;
+    check_format(&flow, "table=0,cookie=0x1234,hard_timeout=10,check_overlap,"
+                 "send_flow_rem,priority=65535,tun_gbp_id=45347,"
+                 "tun_gbp_flags=0x2,in_port=3 "
+                 "actions=vtrace(color=42,exp=3)");
+    ck_assert_uint_eq(45347, 0x8000 | 3 << 12 | 0x123);
+
+    flow.kind = VTRACE_FLOW_BORDER;
+    flow.hard_timeout = 0;
+    check_format(&flow, "table=0,cookie=0x1234,hard_timeout=0,check_overlap,"
+                 "send_flow_rem,priority=65534,tun_gbp_id=0x8000/0x8000,"
+                 "tun_gbp_flags=0x2,in_port=3 actions=vtrace(off)");
+}
+END_TEST
+
+/* The rules of one cookie are told from each other. */
+START_TEST(test_is)
+{
+    struct vtrace_flow flows[5];
+    struct ofputil_flow_mod fm;
+
+    for (size_t i = 0; i < ARRAY_SIZE(flows); i++) {
+        flows[i] = example();
+    }
+    flows[1].kind = flows[2].kind = flows[3].kind = VTRACE_FLOW_MAP;
+    flows[1].theirs = flows[3].theirs = 5;
+    flows[2].theirs = 42;
+    flows[3].in_port = OFP_PORT_C(4);
+    flows[4].kind = VTRACE_FLOW_BORDER;
+    for (size_t i = 0; i < ARRAY_SIZE(flows); i++) {
+        struct match match;
+
+        OK(vtrace_flow_mod_init(&flows[i], &fm));
+        minimatch_expand(&fm.match, &match);
+        for (size_t j = 0; j < ARRAY_SIZE(flows); j++) {
+            ck_assert_int_eq(vtrace_flow_is(&flows[j], &match), i == j);
+        }
+        vtrace_flow_mod_uninit(&fm);
+    }
+}
+END_TEST
+
 static void
 random_address(bool v4, struct in6_addr *addr)
 {
@@ -498,6 +545,8 @@ suite(void)
     TCase *tc = unit_case(s, "rules", 60);
 
     tcase_add_test(tc, test_format);
+    tcase_add_test(tc, test_borders);
+    tcase_add_test(tc, test_is);
     tcase_add_loop_test(tc, test_same, 0, 20);
     tcase_add_loop_test(tc, test_no_loop, 0, 5);
     tcase_add_test(tc, test_delete);

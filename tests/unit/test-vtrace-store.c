@@ -534,6 +534,165 @@ END_TEST
 
 /* Files. */
 
+/* Adds the border at port "tun" of br-tun of 'node'. */
+static char *
+add_border(const char *node, const char *domain)
+{
+    struct vtrace_entry at = { .bridge = "br-tun", .port = "tun" };
+
+    ovs_strlcpy(at.node, node, sizeof at.node);
+    return vtrace_store_add_border(store, &at, domain, false);
+}
+
+/* h1 and h2 are in one domain, x1 in another. */
+static void
+add_borders(void)
+{
+    OK(add_border("h2", "other"));
+    OK(add_border("x1", ""));
+}
+
+static uint16_t
+color_in(int64_t id, enum vtrace_direction direction, const char *domain)
+{
+    struct vtrace_color *colors;
+    uint16_t color = 0;
+    size_t n;
+
+    OK(vtrace_store_colors(store, id, direction, &colors, &n));
+    for (size_t i = 0; i < n; i++) {
+        if (!strcmp(colors[i].domain, domain)) {
+            color = colors[i].color;
+        }
+    }
+    free(colors);
+    return color;
+}
+
+static void
+check_map(const struct vtrace_map *map, const char *node, uint16_t theirs,
+          uint16_t color)
+{
+    ck_assert_str_eq(map->at.node, node);
+    ck_assert_str_eq(map->at.bridge, "br-tun");
+    ck_assert_str_eq(map->at.port, "tun");
+    ck_assert_uint_eq(map->theirs, theirs);
+    ck_assert_uint_eq(map->color, color);
+}
+
+START_TEST(borders)
+{
+    struct vtrace_entry gone = { "h1", "br-tun", "tun" };
+    struct vtrace_store_border *list;
+    size_t n;
+
+    store_check_error(add_border("nobody", "other"), "no such node");
+    store_check_error(add_border("h2", ""), "itself");
+    store_check_error(add_border("h2", "a b"), "letters");
+    add_borders();
+    OK(add_border("h2", "third"));
+    OK(add_border("h2", "other"));
+    store_check_error(vtrace_store_remove_border(store, &gone),
+                      "h1/br-tun/tun: no such border");
+    store_check_error(vtrace_store_remove_node(store, "h2"), "1 borders");
+
+    OK(vtrace_store_borders(store, &list, &n));
+    ck_assert_uint_eq(n, 2);
+    ck_assert_str_eq(list[0].at.node, "h2");
+    ck_assert_str_eq(list[0].domain, "other");
+    OK(vtrace_store_remove_border(store, &list[0].at));
+    vtrace_store_borders_destroy(list, n);
+    OK(vtrace_store_remove_node(store, "h2"));
+}
+END_TEST
+
+START_TEST(databases)
+{
+    struct vtrace_store_node *list;
+    size_t n;
+
+    OK(vtrace_store_set_database(store, "h1", "tcp:192.0.2.1:6640"));
+    store_check_error(vtrace_store_set_database(store, "h1", "tcp: a"),
+                      "not an OVSDB target");
+    store_check_error(vtrace_store_set_database(store, "h9", "tcp:a"),
+                      "no such node");
+    OK(vtrace_store_nodes(store, "h1", &list, &n));
+    ck_assert_str_eq(list[0].database, "tcp:192.0.2.1:6640");
+    vtrace_store_nodes_destroy(list, n);
+    OK(vtrace_store_nodes(store, "h2", &list, &n));
+    ck_assert_str_eq(list[0].database, "");
+    vtrace_store_nodes_destroy(list, n);
+}
+END_TEST
+
+START_TEST(maps)
+{
+    struct vtrace_request back = store_request("red", "x1", 0);
+    struct vtrace_task *task;
+    int64_t id = store_create("red", "h1", 80);
+
+    task = store_get(id);
+    ck_assert_uint_eq(task->rules[0].n_maps, 0);
+    vtrace_task_destroy(task);
+
+    /* Both ways, for each direction. */
+    add_borders();
+    id = store_create("red", "h1", 81);
+    store_run_to(id, VTRACE_RUNNING);
+    OK(vtrace_store_add_reverse(store, id, &back.entry, &back.match, NOW, 7));
+    OK(vtrace_store_deploy(store, id, VTRACE_REVERSE, NOW + 15000, NOW));
+    store_reopen();
+    task = store_get(id);
+    ck_assert_uint_eq(task->n_rules, 2);
+    for (int i = 0; i < VTRACE_N_DIRECTIONS; i++) {
+        const struct vtrace_rule *rule = &task->rules[i];
+        uint16_t here = color_in(id, i, ""), there = color_in(id, i, "other");
+
+        ck_assert_uint_ne(here, 0);
+        ck_assert_uint_ne(there, 0);
+        ck_assert_uint_eq(rule->color, i ? there : here);
+        ck_assert_uint_eq(rule->n_maps, 2);
+        check_map(&rule->maps[0], "h2", there, here);
+        check_map(&rule->maps[1], "x1", here, there);
+    }
+    vtrace_task_destroy(task);
+    store_check_error(vtrace_store_remove_node(store, "x1"), "use it");
+
+    /* All its colors rest. */
+    OK(vtrace_store_end(store, id, VTRACE_DONE, NULL, "{}", NOW + 10));
+    OK(vtrace_store_rule_gone(store, id, VTRACE_FORWARD, NOW + 10));
+    ck_assert_uint_eq(color_in(id, VTRACE_FORWARD, "other"), 0);
+    ck_assert_uint_ne(color_in(id, VTRACE_REVERSE, "other"), 0);
+    OK(vtrace_store_rule_gone(store, id, VTRACE_REVERSE, NOW + 10));
+    ck_assert_uint_eq(color_in(id, VTRACE_REVERSE, "other"), 0);
+}
+END_TEST
+
+/* Through two borders, and not against their direction. */
+START_TEST(maps_on_the_way)
+{
+    struct vtrace_task *task;
+    int64_t id;
+
+    OK(vtrace_store_add_node(store, "y1", "tcp:192.0.2.4:6653", "far", false));
+    OK(add_border("y1", "other"));
+    OK(add_border("x1", ""));
+    id = store_create("red", "h1", 80);
+    task = store_get(id);
+    ck_assert_uint_eq(task->rules[0].n_maps, 2);
+    check_map(&task->rules[0].maps[0], "x1", color_in(id, 0, ""),
+              color_in(id, 0, "other"));
+    check_map(&task->rules[0].maps[1], "y1", color_in(id, 0, "other"),
+              color_in(id, 0, "far"));
+    vtrace_task_destroy(task);
+
+    id = store_create("red", "y1", 80);
+    task = store_get(id);
+    ck_assert_uint_eq(task->rules[0].n_maps, 0);
+    vtrace_task_destroy(task);
+}
+END_TEST
+
 static void
 exec_sql(const char *sql)
 {
@@ -587,6 +746,17 @@ START_TEST(files)
 }
 END_TEST
 
+/* Makes a store what the first version made of it. */
+static void
+downgrade(void)
+{
+    exec_sql("ALTER TABLE tasks DROP COLUMN src_mac; "
+             "ALTER TABLE tasks DROP COLUMN dst_mac; "
+             "DROP TABLE borders; DROP TABLE maps; "
+             "ALTER TABLE nodes DROP COLUMN database; "
+             "PRAGMA user_version = 1");
+}
+
 /* A store of the first version, with a task, is brought up to date. */
 START_TEST(first_version)
 {
@@ -594,9 +764,7 @@ START_TEST(first_version)
     struct vtrace_request request = store_request("red", "h1", 81);
     struct vtrace_task *task;
 
-    exec_sql("ALTER TABLE tasks DROP COLUMN src_mac;"
-             "ALTER TABLE tasks DROP COLUMN dst_mac;"
-             "PRAGMA user_version = 1");
+    downgrade();
     store_reopen();
     task = store_get(id);
     ck_assert_int_eq(task->request.match.dport, 80);
@@ -614,6 +782,22 @@ START_TEST(first_version)
                       0x525400000001);
     ck_assert_uint_eq(eth_addr_to_uint64(task->request.dst_mac),
                       0xfedcba987654);
+    vtrace_task_destroy(task);
+}
+END_TEST
+
+/* A store of the first version, with a task that runs. */
+START_TEST(old_file)
+{
+    struct vtrace_task *task;
+    int64_t id = store_create("red", "h1", 80);
+
+    store_run_to(id, VTRACE_RUNNING);
+    downgrade();
+    store_reopen();
+    add_borders();
+    task = store_get(id);
+    ck_assert_int_eq(task->state, VTRACE_RUNNING);
     vtrace_task_destroy(task);
 }
 END_TEST
@@ -666,6 +850,10 @@ main(void)
     tcase_add_test(tc, colors_rest);
     tcase_add_test(tc, colors_of_lost_rules);
     tcase_add_test(tc, colors_used_up);
+    tcase_add_test(tc, borders);
+    tcase_add_test(tc, databases);
+    tcase_add_test(tc, maps);
+    tcase_add_test(tc, maps_on_the_way);
 
     tc = unit_case(suite, "tenants", 60);
     tcase_add_checked_fixture(tc, store_setup, store_teardown);
@@ -680,6 +868,7 @@ main(void)
     tcase_add_checked_fixture(tc, store_setup, store_teardown);
     tcase_add_test(tc, files);
     tcase_add_test(tc, first_version);
+    tcase_add_test(tc, old_file);
     tcase_add_test(tc, foreign_file);
 
     return unit_run(suite);

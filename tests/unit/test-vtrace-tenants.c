@@ -35,7 +35,9 @@ static const char example[] =
     "            \"ports\": [\"h1/br-int/red-*\", \"h2/*/vm1\"],"
     "            \"max_tasks\": 3, \"max_kept\": 4, \"max_duration\": 60,"
     "            \"max_inject\": 5},"
-    "  \"blue\": {\"users\": [\"eve\"]}}}";
+    "  \"blue\": {\"users\": [\"eve\"],"
+    "             \"certificates\": [\"bob\", \"carol\"]}},"
+    " \"operator_certificates\": [\"ops\"]}";
 
 /* Loads a file that holds 's'. */
 static char *
@@ -75,6 +77,45 @@ check_choice(const struct vtrace_tenants *tenants, const char *user,
     free(s);
 }
 
+START_TEST(certificates)
+{
+    static const char *const bad[] = { NULL, "", "a b", "a\n", "\xc3\xa4" };
+    struct vtrace_tenants *tenants = load_example();
+    char *user = vtrace_tenants_certificate("bob");
+    char *s;
+
+    /* Not the Unix user of that name. */
+    ck_assert_str_eq(user, "certificate bob");
+    check_choice(tenants, user, NULL, "blue", NULL);
+    check_choice(tenants, user, "red", NULL,
+                 "certificate bob does not belong to tenant red");
+    ck_assert(vtrace_tenants_knows(tenants, user));
+    free(user);
+
+    user = vtrace_tenants_certificate("ops");
+    ck_assert(vtrace_tenants_is_operator(tenants, user));
+    ck_assert(!vtrace_tenants_is_operator(tenants, "ops"));
+    free(user);
+
+    ck_assert(!vtrace_tenants_knows(tenants, "carol"));
+    ck_assert(vtrace_tenants_knows(tenants, "eve"));
+    user = vtrace_tenants_certificate("root");
+    ck_assert(!vtrace_tenants_knows(tenants, user));
+    check_choice(tenants, user, NULL, NULL, "certificate root belongs to no "
+                 "tenant: an operator can add it to the tenants file");
+    free(user);
+    vtrace_tenants_destroy(tenants);
+
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        ck_assert_ptr_null(vtrace_tenants_certificate(bad[i]));
+    }
+    s = xzalloc(VTRACE_STORE_MAX_NAME + 2);
+    memset(s, 'a', VTRACE_STORE_MAX_NAME + 1);
+    ck_assert_ptr_null(vtrace_tenants_certificate(s));
+    free(s);
+}
+END_TEST
+
 START_TEST(choice)
 {
     struct vtrace_tenants *tenants = load_example();
@@ -113,7 +154,7 @@ check_request(const struct vtrace_tenants *tenants, const char *tenant,
     ovs_strlcpy(request.entry.node, node, sizeof request.entry.node);
     ovs_strlcpy(request.entry.bridge, bridge, sizeof request.entry.bridge);
     ovs_strlcpy(request.entry.port, port, sizeof request.entry.port);
-    error = vtrace_tenants_check(tenants, &request, &quota);
+    error = vtrace_tenants_check(tenants, NULL, &request, &quota);
     if (!expected) {
         ck_assert_msg(!error, "%s", error);
         ck_assert_int_eq(quota.max_tasks, 3);
@@ -155,6 +196,14 @@ START_TEST(bad_files)
         { "{\"tenant\": {}}", "tenant" },
         { "{\"operators\": [1]}", "operators" },
         { "{\"operators\": [[\"a\"]]}", "list of strings" },
+        { "{\"operators\": [\"certificate a\"]}", "list of strings" },
+        { "{\"tenants\": {\"red\": {\"external_ids\": {}}}}",
+          "those of every port" },
+        { "{\"tenants\": {\"red\": {\"external_ids\": {\"a\": 1}}}}",
+          "a string" },
+        { "{\"operator_certificates\": [\"a b\"]}", "common names" },
+        { "{\"tenants\": {\"red\": {\"certificates\": [1]}}}",
+          "common names" },
         { "{\"tenants\": {\"red\": []}}", "red" },
         { "{\"tenants\": {\"red\": {\"user\": []}}}", "user" },
         { "{\"tenants\": {\"red\": {\"users\": [1]}}}", "users" },
@@ -185,7 +234,8 @@ START_TEST(no_file)
     struct vtrace_quota quota;
 
     ck_assert_ptr_null(vtrace_tenants_load(NULL, &tenants));
-    ck_assert_ptr_null(vtrace_tenants_check(tenants, &request, &quota));
+    ck_assert_ptr_null(vtrace_tenants_check(tenants, NULL, &request,
+                                            &quota));
     check_choice(tenants, "root", "any", "any", NULL);
     check_choice(tenants, "bob", "any", NULL,
                  "user bob does not belong to tenant any");
@@ -200,6 +250,7 @@ main(void)
     TCase *tc = unit_case(suite, "tenants", 30);
 
     tcase_add_test(tc, choice);
+    tcase_add_test(tc, certificates);
     tcase_add_test(tc, requests);
     tcase_add_test(tc, bad_files);
     tcase_add_test(tc, no_file);

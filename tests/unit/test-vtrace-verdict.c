@@ -378,6 +378,48 @@ START_TEST(test_lost_messages)
 }
 END_TEST
 
+/* The same where a switch takes many records of a packet: a loss of 5 % does
+ * not go unnoticed, whether messages have all of these, or some. */
+START_TEST(test_lost_parts)
+{
+    static const unsigned int lens[] = { 1, 2, 3, 10, 40 };
+    unsigned int n_right = 0, n = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(lens) * 8; i++) {
+        struct sim_options o = {
+            .scenario = _i & 1 ? SIM_VPC : SIM_PEERING,
+            .fault = _i & 2 ? SIM_SPINE_LOSSY : SIM_NONE,
+            .patches = true,
+            .metered = true,
+            .n_packets = 1000,
+            .drop_messages = .1,
+            .message_len = lens[i % ARRAY_SIZE(lens)],
+        };
+        struct vtrace_analysis *an;
+        struct vtrace_verdict v;
+
+        unit_seed(_i * 100 + i);
+        struct vtrace_analyzer *az = sim_run(&o, &an);
+        bool loss = o.fault == SIM_SPINE_LOSSY;
+        enum vtrace_verdict_kind right = (loss ? VTRACE_VERDICT_UNDERLAY_LOSS
+                                          : VTRACE_VERDICT_NONE);
+
+        vtrace_analysis_verdict(an, &v);
+        ck_assert_msg(v.kind == right || v.kind == VTRACE_VERDICT_INCONCLUSIVE,
+                      "%s, %s, %u records a message: kind %d (lost %llu of "
+                      "%llu)", sim_scenario_name(o.scenario),
+                      loss ? "lossy" : "no fault", o.message_len, v.kind,
+                      (unsigned long long) v.lost,
+                      (unsigned long long) v.seen);
+        n_right += v.kind == right;
+        n++;
+        vtrace_analyzer_destroy(az);
+    }
+    ck_assert_msg(_i & 2 || n_right * 10 >= n * 9, "only %u of %u without a "
+                  "fault", n_right, n);
+}
+END_TEST
+
 static const struct json *
 member(const struct json *object, const char *name)
 {
@@ -702,6 +744,7 @@ suite(void)
     tcase_add_loop_test(tc, test_silent_node, 0, SIM_N_SCENARIOS);
     tcase_add_loop_test(tc, test_segments, 0, 5);
     tcase_add_test(tc, test_too_few);
+    tcase_add_loop_test(tc, test_lost_parts, 0, 4);
     tcase_add_loop_test(tc, test_lost_messages, 0, 8);
     tcase_add_loop_test(tc, test_json, 0, 2);
     tcase_add_test(tc, test_json_verdict);

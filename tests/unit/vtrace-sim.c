@@ -22,6 +22,7 @@
 
 #include "packets.h"
 #include "unit.h"
+#include "vtrace/record-file.h"
 #include "util.h"
 
 #define MAX_NODES 4
@@ -75,17 +76,18 @@ is_external(enum sim_scenario scenario)
     return scenario == SIM_INTERNET || scenario == SIM_ONPREM;
 }
 
-/* In peering, gw1 and gw2 belong to two domains, which use other colors. */
+/* In peering, gw1 and gw2 belong to two domains. */
 static const char *
 domain_of(const struct sim *sim, int node)
 {
     return sim->o->scenario == SIM_PEERING && node >= 2 ? "east" : "";
 }
 
+/* The color of each direction in one domain is the other's in the other. */
 static uint16_t
 color_of(const struct sim *sim, int node, enum vtrace_direction direction)
 {
-    return COLOR + direction + (*domain_of(sim, node) ? 100 : 0);
+    return COLOR + (*domain_of(sim, node) ? !direction : direction);
 }
 
 static int64_t
@@ -316,7 +318,11 @@ in_underlay(struct trip *trip, int from, int to, unsigned int i)
 
     trip->time += 300 * 1000 + sim->o->relay_delay * 1000LL;
     if (fault == SIM_WRONG_VNI) {
-        return drop(trip, to, "br-int", VTRACE_REASON_TUNNEL_NO_PORT, -1);
+        drop(trip, to, "br-int", VTRACE_REASON_TUNNEL_NO_PORT, -1);
+        r = &sim->events[sim->n_events - 1].r;
+        r->color = color_of(sim, from, trip->direction);
+        set_tunnel(r, from, to, sport);
+        return false;
     }
     r = emit(trip, to, VTRACE_ROLE_IN, "br-int", "vxlan0",
              VTRACE_PORT_TUNNEL);
@@ -505,7 +511,9 @@ sort_events(struct sim *sim)
 static bool
 is_dropped(struct sim *sim, int node)
 {
-    if (sim->n_dropping[node]++ % 10 == 0) {
+    unsigned int len = sim->o->message_len ? sim->o->message_len : 10;
+
+    if (sim->n_dropping[node]++ % len == 0) {
         sim->dropping[node] = unit_chance(sim->o->drop_messages);
     }
     return sim->dropping[node];
@@ -551,10 +559,17 @@ sim_run(const struct sim_options *o, struct vtrace_analysis **analysis)
     static const struct vtrace_analyzer_config config
         = VTRACE_ANALYZER_CONFIG_INIT;
     struct vtrace_analyzer *az = vtrace_analyzer_create(&config);
-    struct vtrace_analysis *an = vtrace_analysis_create(az, 1);
     struct vtrace_exporter *exporters[MAX_NODES];
+    struct vtrace_record_file *rf = NULL;
     struct sim sim = { .o = o };
+    struct vtrace_analysis *an;
 
+    if (o->record_file) {
+        ck_assert_ptr_null(vtrace_record_file_create(
+                               o->record_file, VTRACE_RECORD_FILE_MAX, az,
+                               &rf));
+    }
+    an = vtrace_analysis_create(az, 1);
     while (sim.n_nodes < MAX_NODES && names[o->scenario][sim.n_nodes]) {
         int i = sim.n_nodes++;
 
@@ -584,6 +599,7 @@ sim_run(const struct sim_options *o, struct vtrace_analysis **analysis)
     sort_events(&sim);
     vtrace_analysis_stop(an, sim.end + SEC);
     feed(&sim, az, exporters);
+    vtrace_record_file_close(rf);
     free(sim.events);
     *analysis = an;
     return az;

@@ -76,9 +76,10 @@ struct sim_options {
     enum vtrace_reason stuck;   /* If not 0, injected ones get no further than
                                  * the entry, for this reason. */
     int64_t clock_ahead;        /* ns, of every second node. */
-    double drop_messages;       /* Share of messages of ten records that do
-                                 * not arrive. */
+    double drop_messages;       /* Share of messages that do not arrive. */
+    unsigned int message_len;   /* Records in each, 0 for ten. */
     unsigned int relay_delay;   /* us that each edge adds. */
+    const char *record_file;    /* Where the analyzer's is written, or NULL. */
 };
 
 /* Feeds the records of 'options' into a new analysis of a new analyzer and

@@ -1,0 +1,241 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+/* Record files: what is replayed gives the same analysis, and no file does
+ * harm. */
+
+#include <config.h>
+#include "unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "openvswitch/json.h"
+#include "random.h"
+#include "util.h"
+#include "vtrace-sim.h"
+#include "vtrace/record-file.h"
+#include "vtrace/vtrace-json.h"
+
+static char name[] = "/tmp/zoo-test-records.XXXXXX";
+
+static void
+setup(void)
+{
+    int fd;
+
+    strcpy(name + strlen(name) - 6, "XXXXXX");
+    fd = mkstemp(name);
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+}
+
+static void
+teardown(void)
+{
+    unlink(name);
+}
+
+/* Writes the records of a fault and returns what the analysis says. */
+static struct json *
+record(enum sim_scenario scenario, enum sim_fault fault)
+{
+    struct sim_options options = {
+        .scenario = scenario, .fault = fault, .both = true, .flows = true,
+        .n_packets = 300, .record_file = name,
+    };
+    struct vtrace_analysis *an;
+    struct vtrace_analyzer *az = sim_run(&options, &an);
+    struct json *json = vtrace_analysis_to_json(an, false);
+
+    vtrace_analyzer_destroy(az);
+    return json;
+}
+
+static void
+check_same(const struct json *a, const struct json *b, const char *member)
+{
+    char *s = json_to_string(shash_find_data(json_object(a), member),
+                             JSSF_SORT);
+    char *t = json_to_string(shash_find_data(json_object(b), member),
+                             JSSF_SORT);
+
+    ck_assert_str_eq(s, t);
+    free(s);
+    free(t);
+}
+
+START_TEST(same_again)
+{
+    struct json *before = record(_i / SIM_N_FAULTS, _i % SIM_N_FAULTS);
+    struct json *tasks;
+    const struct json *after;
+    char *error = vtrace_record_file_replay(name, &tasks);
+
+    ck_assert_msg(!error, "%s", error);
+    ck_assert_uint_eq(json_array_size(tasks), 1);
+    after = json_array_at(tasks, 0);
+    ck_assert_int_eq(vtrace_json_integer(after, "id", 0), 1);
+    check_same(before, after, "verdict");
+    check_same(before, after, "hops");
+    check_same(before, after, "edges");
+    check_same(before, after, "evidence");
+    json_destroy(before);
+    json_destroy(tasks);
+}
+END_TEST
+
+static char *
+read_file(size_t *size)
+{
+    FILE *file = fopen(name, "r");
+    char *s = xmalloc(1 << 24);
+
+    *size = fread(s, 1, 1 << 24, file);
+    fclose(file);
+    return s;
+}
+
+static void
+write_file(const char *s, size_t size)
+{
+    FILE *file = fopen(name, "w");
+
+    ck_assert_uint_eq(fwrite(s, 1, size, file), size);
+    fclose(file);
+}
+
+static void
+check_error(const char *expected)
+{
+    struct json *tasks;
+    char *error = vtrace_record_file_replay(name, &tasks);
+
+    ck_assert_msg(error && strstr(error, expected), "%s", error);
+    ck_assert_ptr_null(tasks);
+    free(error);
+}
+
+START_TEST(other_files)
+{
+    size_t size;
+    char *s;
+
+    write_file("", 0);
+    check_error("not a record file");
+    write_file("VTraceRF", 8);
+    check_error("not a record file");
+    json_destroy(record(SIM_VPC, SIM_NONE));
+    s = read_file(&size);
+    s[12]++;                    /* Size of a record. */
+    write_file(s, size);
+    check_error("another version");
+    free(s);
+    unlink(name);
+    check_error("No such file");
+}
+END_TEST
+
+/* One that is cut off is good up to there. */
+START_TEST(cut_off)
+{
+    size_t size;
+    char *s;
+
+    json_destroy(record(SIM_PEERING, SIM_ACL));
+    s = read_file(&size);
+    for (int i = 0; i < 20; i++) {
+        struct json *tasks;
+        char *error;
+
+        write_file(s, 4000 + random_range(size - 4000));
+        error = vtrace_record_file_replay(name, &tasks);
+        ck_assert_msg(!error, "%s", error);
+        ck_assert_uint_eq(json_array_size(tasks), 1);
+        ck_assert_str_eq(vtrace_json_string(json_array_at(tasks, 0), "state",
+                                            ""), "running");
+        json_destroy(tasks);
+    }
+    free(s);
+}
+END_TEST
+
+/* Any bytes: an error, or some result. */
+START_TEST(damaged)
+{
+    size_t size, n_errors = 0;
+    char *s, *copy;
+
+    json_destroy(record(SIM_PEERING, SIM_SPINE_LOSSY));
+    s = read_file(&size);
+    copy = xmalloc(size);
+    for (int i = 0; i < 100; i++) {
+        struct json *tasks;
+        char *error;
+
+        memcpy(copy, s, size);
+        for (int j = 0; j < 1 << (i % 8); j++) {
+            copy[32 + random_range(size - 32)] = random_uint32();
+        }
+        write_file(copy, size);
+        error = vtrace_record_file_replay(name, &tasks);
+        ck_assert(!error != !tasks);
+        n_errors += error != NULL;
+        free(error);
+        json_destroy(tasks);
+    }
+    ck_assert_uint_gt(n_errors, 10);
+    free(copy);
+    free(s);
+}
+END_TEST
+
+START_TEST(too_large)
+{
+    const struct vtrace_analyzer_config config = VTRACE_ANALYZER_CONFIG_INIT;
+    struct vtrace_analyzer *az = vtrace_analyzer_create(&config);
+    struct vtrace_record_file *rf;
+    size_t size;
+    char *error = vtrace_record_file_create(name, 1000, az, &rf);
+
+    ck_assert_msg(!error, "%s", error);
+    for (int i = 0; i < 1000; i++) {
+        vtrace_analyzer_run(az, i);
+    }
+    vtrace_record_file_close(rf);
+    vtrace_analyzer_destroy(az);
+    free(read_file(&size));
+    ck_assert_uint_gt(size, 900);
+    ck_assert_uint_le(size, 1000);
+}
+END_TEST
+
+int
+main(void)
+{
+    Suite *suite = suite_create("vtrace-record-file");
+    TCase *tc = unit_case(suite, "record files", 120);
+
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_loop_test(tc, same_again, 0, SIM_N_SCENARIOS * SIM_N_FAULTS);
+    tcase_add_test(tc, other_files);
+    tcase_add_test(tc, cut_off);
+    tcase_add_test(tc, damaged);
+    tcase_add_test(tc, too_large);
+    return unit_run(suite);
+}
