@@ -233,7 +233,7 @@ START_TEST(late_rules)
 
     flow.cookie = vtrace_store_cookies(store, &mask) | 2;
     fake_listen(&fake);
-    vtrace_deployer_install(deployer, fake.target, "br0", "vm1", &flow,
+    vtrace_deployer_install(deployer, fake.target, "br0", "vm1", &flow, 0,
                             now + 30000);
     fake_accept(&fake);
     timeout = fake_get_rule(&fake);
@@ -241,7 +241,7 @@ START_TEST(late_rules)
     ck_assert_int_ge(timeout, 1);
 
     flow.cookie += 2;
-    vtrace_deployer_install(deployer, fake.target, "br0", "vm1", &flow,
+    vtrace_deployer_install(deployer, fake.target, "br0", "vm1", &flow, 0,
                             now + 300000);
     ck_assert_int_eq(fake_get_rule(&fake), 60);
     fake_close(&fake);
@@ -311,7 +311,7 @@ START_TEST(expired_rules)
     vtrace_task_destroy(task);
 
     vtrace_tasks_run(tasks);
-    ck_assert_int_eq(vtrace_deployer_status(deployer, cookie, NULL),
+    ck_assert_int_eq(vtrace_deployer_status(deployer, cookie, 0, NULL),
                      VTRACE_OP_REMOVING);
     while (store_count(NULL, VTRACE_UNSETTLED) && time_msec() < end) {
         vtrace_deployer_run(deployer);
@@ -320,7 +320,7 @@ START_TEST(expired_rules)
         vtrace_tasks_run(tasks);
     }
     store_check_state(id, VTRACE_FAILED, VTRACE_RULE_GONE);
-    ck_assert_int_eq(vtrace_deployer_status(deployer, cookie, NULL),
+    ck_assert_int_eq(vtrace_deployer_status(deployer, cookie, 0, NULL),
                      VTRACE_OP_NONE);
     vtrace_tasks_destroy(tasks);
     vtrace_analyzer_destroy(analyzer);
