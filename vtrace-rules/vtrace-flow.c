@@ -272,9 +272,11 @@ vtrace_flow_mod_format(const struct ofputil_flow_mod *fm,
     struct match match;
 
     minimatch_expand(&fm->match, &match);
-    ds_put_format(s, "table=0,cookie=%#"PRIx64",hard_timeout=%"PRIu16","
-                  "check_overlap,send_flow_rem,",
-                  ntohll(fm->new_cookie), fm->hard_timeout);
+    ds_put_format(s, "table=0,cookie=%#"PRIx64",", ntohll(fm->new_cookie));
+    if (fm->hard_timeout) {
+        ds_put_format(s, "hard_timeout=%"PRIu16",", fm->hard_timeout);
+    }
+    ds_put_cstr(s, "check_overlap,send_flow_rem,");
     match_format(&match, port_map, s, fm->priority);
     ds_put_cstr(s, " actions=");
     ofpacts_format(fm->ofpacts, fm->ofpacts_len, &fp);

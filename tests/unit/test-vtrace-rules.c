@@ -123,7 +123,7 @@ START_TEST(test_borders)
 
     flow.kind = VTRACE_FLOW_BORDER;
     flow.hard_timeout = 0;
-    check_format(&flow, "table=0,cookie=0x1234,hard_timeout=0,check_overlap,"
+    check_format(&flow, "table=0,cookie=0x1234,check_overlap,"
                  "send_flow_rem,priority=65534,tun_gbp_id=0x8000/0x8000,"
                  "tun_gbp_flags=0x2,in_port=3 actions=vtrace(off)");
 }
