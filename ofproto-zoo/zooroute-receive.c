@@ -97,6 +97,9 @@ receive_request(const struct zoo_rx *rx, const struct zoo_probe *probe,
     uint64_t challenge;
     bool look_up, newest;
 
+    if (!zooroute_config.enabled) {
+        return ZOO_PROBE_UNEXPECTED;    /* It has just been turned off. */
+    }
     sent = find_by_session(probe->session);
     if (sent && ipv6_addr_equals(&sent->key.remote, &rx->src)) {
         /* A request of this very switch, sent back to it.  (It might also be

@@ -60,7 +60,7 @@ zoo_inject_note(const struct xlate_ctx *ctx, const struct xport *in_port)
     if (zoo_inject_key_init(&key, in_port, flow)) {
         const struct zoo_inject_l2 l2 = {
             .src = flow->dl_src, .dst = flow->dl_dst,
-            .tci = flow->vlans[0].tci,
+            .tpid = flow->vlans[0].tpid, .tci = flow->vlans[0].tci,
         };
 
         zoo_inject_learn(&key, &l2);
@@ -109,10 +109,11 @@ zoo_inject_address(struct xlate_ctx *ctx)
     if (!eth_addr_is_zero(flow->dl_dst)) {
         return true;
     } else if (!in_port || !zoo_inject_key_init(&key, in_port, flow)
-               || !zoo_inject_lookup(&key, &l2)) {
+               || !zoo_inject_lookup(&key, flow->vlans[0].tci, &l2)) {
         ctx->fate.reason = VTRACE_REASON_INJECT_UNKNOWN_MAC;
         xlate_report(ctx, OFT_WARN, "vtrace: no Ethernet addresses are known "
-                     "for these IP addresses at this port");
+                     "for these IP addresses at this port, or those of "
+                     "several VLANs");
         return false;
     }
     /* Only what is in the mask is written into the packet. */
@@ -121,7 +122,7 @@ zoo_inject_address(struct xlate_ctx *ctx)
     WC_MASK_FIELD(ctx->wc, dl_src);
     WC_MASK_FIELD(ctx->wc, dl_dst);
     if (l2.tci && !flow->vlans[0].tci) {
-        flow->vlans[0].tpid = htons(ETH_TYPE_VLAN_8021Q);
+        flow->vlans[0].tpid = l2.tpid;
         flow->vlans[0].tci = l2.tci;
     }
     xlate_report(ctx, OFT_DETAIL, "vtrace: from "ETH_ADDR_FMT" to "
@@ -144,7 +145,8 @@ static void
 zoo_inject_consume_from(struct xlate_ctx *ctx, size_t offset)
 {
     const struct flow *flow = ctx->xin->upcall_flow;
-    bool tcp = is_ip_any(flow) && flow->nw_proto == IPPROTO_TCP;
+    /* Behind an MPLS label there may be anything. */
+    bool tcp = !is_ip_any(flow) || flow->nw_proto == IPPROTO_TCP;
 
     if (zoo_inject_consume(ctx->odp_actions, offset, tcp,
                            zoo_inject_recirculates)

@@ -675,6 +675,39 @@ zoo_xlate_arrive(struct xlate_ctx *ctx, uint16_t color)
     return ZOO_COLOR_TRACED | vt->exp << ZOO_COLOR_EXP_SHIFT | vt->color;
 }
 
+/* Returns true if the packet of 'ctx', which came out of tunnel port 'in_port',
+ * says of itself that it was made for a task.
+ *
+ * Then it is consumed, whether or not its sender is one to take colors from: the
+ * two ends may disagree for a while, and no machine is to have it.  It is in no
+ * policy, so where policies are not in use, nobody's packet is taken for it; and
+ * no flow sees it. */
+static bool
+zoo_xlate_input_injected(struct xlate_ctx *ctx, const struct xport *in_port)
+{
+    const struct netdev_tunnel_config *cfg
+        = netdev_get_tunnel_config(in_port->netdev);
+    struct flow_tnl *tnl = &ctx->xin->flow.tunnel;
+    struct flow_tnl *mask = &ctx->wc->masks.tunnel;
+    bool injected = (tnl->gbp_flags & ZOO_GBP_F_INJECTED
+                     && tnl->gbp_id & htons(ZOO_COLOR_TRACED)
+                     && tnl->gbp_id & htons(ZOO_COLOR_MASK));
+
+    if (zoo_gbp_accepts_colors()
+        && !(cfg && cfg->exts & (1 << OVS_VXLAN_EXT_GBP))) {
+        mask->gbp_id |= htons(ZOO_COLOR_TRACED);
+        mask->gbp_flags |= ZOO_GBP_F_INJECTED;
+        if (tnl->gbp_flags & ZOO_GBP_F_INJECTED) {
+            mask->gbp_id = OVS_BE16_MAX;
+        }
+        if (injected) {
+            zoo_inject_continue(ctx);
+        }
+    }
+    tnl->gbp_flags &= ~ZOO_GBP_F_INJECTED;
+    return injected;
+}
+
 /* Has the packet of 'ctx', which came in by 'in_port', or NULL, its color, if
  * it came from the other end of a tunnel that takes colors.
  *
@@ -706,14 +739,11 @@ zoo_xlate_input(struct xlate_ctx *ctx, const struct xport *in_port)
             zoo_inject_note(ctx, in_port);
         }
         return;
-    } else if (!enabled && !tnl->gbp_id) {
+    } else if (!tnl->gbp_id && !zoo_gbp_accepts_colors()) {
         return;
     }
 
-    /* This is in no policy, so what does not take it for what it is must not
-     * see it. */
-    injected = (tnl->gbp_flags & ZOO_GBP_F_INJECTED) != 0;
-    tnl->gbp_flags &= ~ZOO_GBP_F_INJECTED;
+    injected = zoo_xlate_input_injected(ctx, in_port);
 
     geneve = tnl->gbp_id && !strcmp(netdev_get_type(in_port->netdev), "geneve");
     if (!enabled && !geneve) {

@@ -113,12 +113,18 @@ zoo_gbp_remove_color(struct ovs_action_push_tnl *data)
 }
 
 bool
-zoo_gbp_is_taken(ovs_be16 tp_dst)
+zoo_gbp_accepts_colors(void)
 {
     bool accept;
 
     atomic_read_relaxed(&accept_colors, &accept);
-    return accept || find_port(tp_dst);
+    return accept;
+}
+
+bool
+zoo_gbp_is_taken(ovs_be16 tp_dst)
+{
+    return zoo_gbp_accepts_colors() || find_port(tp_dst);
 }
 
 bool

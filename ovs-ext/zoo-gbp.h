@@ -110,6 +110,9 @@ struct dp_packet *zoo_gbp_pop(struct dp_packet *packet);
  * a policy.  Any thread that is not quiescent (see ovs-rcu.h). */
 bool zoo_gbp_is_taken(ovs_be16 tp_dst);
 
+/* Returns true once zoo_gbp_accept_colors() has been called.  Any thread. */
+bool zoo_gbp_accepts_colors(void);
+
 /* The option with a color, of class ZOO_GENEVE_OPT_CLASS. */
 #define ZOO_GENEVE_COLOR_TYPE 0x02
 struct zoo_geneve_color {

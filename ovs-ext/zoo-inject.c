@@ -275,6 +275,7 @@ struct entry {
     struct port *port;
     struct zoo_inject_key key;
     struct zoo_inject_l2 l2;
+    bool several;               /* These IP addresses are in several VLANs. */
 };
 
 static struct ovs_mutex mutex = OVS_MUTEX_INITIALIZER;
@@ -349,6 +350,7 @@ add_entry(const struct zoo_inject_key *key, const struct zoo_inject_l2 *l2)
 
     e->key = *key;
     e->l2 = *l2;
+    e->several = false;
     e->port = p;
     hmap_insert(&entries, &e->node, key_hash(key));
     ovs_list_push_back(&lru, &e->lru_node);
@@ -365,6 +367,13 @@ add_entry(const struct zoo_inject_key *key, const struct zoo_inject_l2 *l2)
     }
 }
 
+/* Returns the VLAN in 'tci', -1 if there is no tag. */
+static int
+vlan_of(ovs_be16 tci)
+{
+    return tci ? vlan_tci_to_vid(tci) : -1;
+}
+
 void
 zoo_inject_learn(const struct zoo_inject_key *key,
                  const struct zoo_inject_l2 *l2)
@@ -374,6 +383,7 @@ zoo_inject_learn(const struct zoo_inject_key *key,
     ovs_mutex_lock(&mutex);
     e = find_entry(key);
     if (e) {
+        e->several = e->several || vlan_of(e->l2.tci) != vlan_of(l2->tci);
         e->l2 = *l2;
         ovs_list_remove(&e->lru_node);
         ovs_list_push_back(&lru, &e->lru_node);
@@ -386,17 +396,20 @@ zoo_inject_learn(const struct zoo_inject_key *key,
 }
 
 bool
-zoo_inject_lookup(const struct zoo_inject_key *key, struct zoo_inject_l2 *l2)
+zoo_inject_lookup(const struct zoo_inject_key *key, ovs_be16 tci,
+                  struct zoo_inject_l2 *l2)
 {
     const struct entry *e;
+    bool found;
 
     ovs_mutex_lock(&mutex);
     e = find_entry(key);
-    if (e) {
+    found = e && (tci ? vlan_of(tci) == vlan_of(e->l2.tci) : !e->several);
+    if (found) {
         *l2 = e->l2;
     }
     ovs_mutex_unlock(&mutex);
-    return e != NULL;
+    return found;
 }
 
 void

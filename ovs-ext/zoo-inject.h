@@ -66,7 +66,7 @@ BUILD_ASSERT_DECL(sizeof(struct zoo_inject_key) == 32 + 2 * VTRACE_NAME_LEN);
 /* What is remembered. */
 struct zoo_inject_l2 {
     struct eth_addr src, dst;
-    ovs_be16 tci;               /* Of the outermost VLAN tag, 0 if none. */
+    ovs_be16 tpid, tci;         /* Of the outermost VLAN tag, 0 if none. */
 };
 
 /* So much is remembered in all, and of one port, of which the most recent. */
@@ -77,8 +77,11 @@ struct zoo_inject_l2 {
 void zoo_inject_learn(const struct zoo_inject_key *key,
                       const struct zoo_inject_l2 *l2);
 
-/* Stores into '*l2' what was last learned for 'key', or returns false. */
-bool zoo_inject_lookup(const struct zoo_inject_key *key,
+/* Stores into '*l2' what was last learned for 'key' in the VLAN of 'tci', the
+ * packet's tag.  If that is 0, the VLAN is part of what is asked for: if 'key'
+ * has been seen in several, nobody knows which one is meant.  Returns false if
+ * there is no answer. */
+bool zoo_inject_lookup(const struct zoo_inject_key *key, ovs_be16 tci,
                        struct zoo_inject_l2 *l2);
 
 /* Forgets everything. */

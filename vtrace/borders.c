@@ -38,12 +38,16 @@ VLOG_DEFINE_THIS_MODULE(vtrace_borders);
 /* A rule that a switch has refused is tried again after this, in ms. */
 #define RETRY_MS 5000
 
+/* How long a switch that is not there is waited for, to remove a rule. */
+#define GIVE_UP_MS (600 * 1000)
+
 struct border {
     struct ovs_list node;       /* In struct vtrace_borders's 'list'. */
     struct vtrace_entry at;
     char *target;               /* Of the node. */
-    unsigned int part;          /* For the deployer. */
+    uint64_t cookie;
     bool wanted;
+    long long int give_up;      /* If it is not wanted, when to give up. */
     bool reported;              /* That it cannot be installed. */
     long long int retry;        /* When, if it was refused. */
 };
@@ -51,9 +55,7 @@ struct border {
 struct vtrace_borders {
     struct vtrace_store *store;
     struct vtrace_deployer *deployer;
-    uint64_t cookie;            /* Of task 0, which does not exist. */
     struct ovs_list list;
-    unsigned int next_part;
     long long int next_run;
 };
 
@@ -62,11 +64,9 @@ vtrace_borders_create(struct vtrace_store *store,
                       struct vtrace_deployer *deployer)
 {
     struct vtrace_borders *borders = xzalloc(sizeof *borders);
-    uint64_t mask;
 
     borders->store = store;
     borders->deployer = deployer;
-    borders->cookie = vtrace_store_cookies(store, &mask);
     ovs_list_init(&borders->list);
     vtrace_borders_refresh(borders);
     return borders;
@@ -116,7 +116,7 @@ want(struct vtrace_borders *borders, const struct vtrace_entry *at,
     b = xzalloc(sizeof *b);
     b->at = *at;
     b->target = xstrdup(target);
-    b->part = borders->next_part++;
+    b->cookie = vtrace_store_border_cookie(borders->store, at, target);
     b->wanted = true;
     ovs_list_push_back(&borders->list, &b->node);
 }
@@ -160,25 +160,11 @@ install(struct vtrace_borders *borders, struct border *b)
 {
     struct vtrace_flow flow = {
         .kind = VTRACE_FLOW_BORDER,
-        .cookie = borders->cookie,
+        .cookie = b->cookie,
     };
 
     vtrace_deployer_install(borders->deployer, b->target, b->at.bridge,
-                            b->at.port, &flow, b->part, LLONG_MAX);
-}
-
-/* The other borders of the bridge of 'removed' went with its rule. */
-static void
-install_others(struct vtrace_borders *borders, const struct border *removed)
-{
-    struct border *b;
-
-    LIST_FOR_EACH (b, node, &borders->list) {
-        if (b->wanted && !strcmp(b->target, removed->target)
-            && !strcmp(b->at.bridge, removed->at.bridge)) {
-            install(borders, b);
-        }
-    }
+                            b->at.port, &flow, 0, LLONG_MAX);
 }
 
 static void
@@ -195,8 +181,7 @@ static enum vtrace_op_status
 get_status(const struct vtrace_borders *borders, const struct border *b,
            const char **why)
 {
-    return vtrace_deployer_status(borders->deployer, borders->cookie, b->part,
-                                  why);
+    return vtrace_deployer_status(borders->deployer, b->cookie, 0, why);
 }
 
 static void
@@ -250,27 +235,25 @@ run_unwanted(struct vtrace_borders *borders, struct border *b)
     case VTRACE_OP_INSTALLING:
     case VTRACE_OP_GONE:
         vtrace_deployer_remove(borders->deployer, b->target, b->at.bridge,
-                               borders->cookie, b->part);
+                               b->cookie, 0);
+        b->give_up = time_msec() + GIVE_UP_MS;
         return;
 
     case VTRACE_OP_REMOVING:
-        if (!why) {
+        if (time_msec() < b->give_up) {
             return;
         }
-        /* Who is not there is not waited for: the next sweep gets it. */
-        VLOG_WARN("border %s/%s/%s: its rule may still be there: %s",
-                  b->at.node, b->at.bridge, b->at.port, why);
+        VLOG_WARN("border %s/%s/%s: its rule may still be there, remove it: %s",
+                  b->at.node, b->at.bridge, b->at.port,
+                  why ? why : "no answer");
         break;
 
     case VTRACE_OP_REMOVED:
-        install_others(borders, b);
-        break;
-
     case VTRACE_OP_NONE:
     case VTRACE_OP_REFUSED:
         break;
     }
-    vtrace_deployer_forget(borders->deployer, borders->cookie, b->part);
+    vtrace_deployer_forget(borders->deployer, b->cookie, 0);
     border_destroy(b);
 }
 

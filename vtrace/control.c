@@ -579,8 +579,8 @@ accept_remote(struct vtrace_control *control, const struct listener *listener)
     static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(1, 5);
 
     for (int i = 0; i < 10; i++) {
+        struct client *client, *oldest;
         size_t n_handshakes = 0;
-        struct client *client;
         struct stream *stream;
         int error;
 
@@ -599,15 +599,24 @@ accept_remote(struct vtrace_control *control, const struct listener *listener)
             }
             return;
         }
+        oldest = NULL;
         LIST_FOR_EACH (client, node, &control->clients) {
-            n_handshakes += client->stream != NULL;
+            if (client->stream) {
+                oldest = oldest ? oldest : client;
+                n_handshakes++;
+            }
         }
-        if (control->n_clients >= VTRACE_CONTROL_MAX_CLIENTS
-            || n_handshakes >= MAX_HANDSHAKES) {
+        if (n_handshakes >= MAX_HANDSHAKES) {
+            /* A handshake takes moments: this is somebody who has nothing to
+             * say, and must not keep out who has. */
+            VLOG_WARN_RL(&rl, "%s: closed, it has not said who it is",
+                         stream_get_name(oldest->stream));
+            client_destroy(control, oldest);
+        }
+        if (control->n_clients >= VTRACE_CONTROL_MAX_CLIENTS) {
             VLOG_WARN_RL(&rl, "%s: refused, there are %"PRIuSIZE
-                         " connections, of which %"PRIuSIZE" have not said "
-                         "who they are", stream_get_name(stream),
-                         control->n_clients, n_handshakes);
+                         " connections", stream_get_name(stream),
+                         control->n_clients);
             stream_close(stream);
             continue;
         }

@@ -181,7 +181,7 @@ check_rule(const struct ofputil_flow_stats *fs, void *op_)
         && ntohll(fs->cookie) != op->cookie
         && op->status == VTRACE_OP_INSTALLING) {
         vtrace_deployer_refused(op, vtrace_deployer_explain(
-                                        op->bridge, OFPERR_OFPFMFC_OVERLAP));
+                                        op, OFPERR_OFPFMFC_OVERLAP));
     }
 }
 

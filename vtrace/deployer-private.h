@@ -117,7 +117,7 @@ void vtrace_deployer_set_why(struct op *, char *why);
 void vtrace_deployer_refused(struct op *, char *why);
 
 /* Returns what a switch means by 'error', for the caller to free. */
-char *vtrace_deployer_explain(const struct bridge *, enum ofperr error);
+char *vtrace_deployer_explain(const struct op *, enum ofperr error);
 
 /* Returns 'target' with the bridge's name in place of "%b", for the caller to
  * free. */

@@ -55,12 +55,15 @@ vtrace_deployer_refused(struct op *op, char *why)
 }
 
 char *
-vtrace_deployer_explain(const struct bridge *b, enum ofperr error)
+vtrace_deployer_explain(const struct op *op, enum ofperr error)
 {
+    const struct bridge *b = op->bridge;
+
     switch ((unsigned int) error) {
     case OFPERR_OFPFMFC_OVERLAP:
-        return xasprintf("bridge %s: another rule of priority 65535 matches "
-                         "some of these packets", b->name);
+        return xasprintf("bridge %s: another rule of priority %d matches "
+                         "some of these packets", b->name,
+                         vtrace_flow_priority(&op->flow));
     case OFPERR_OFPBAC_BAD_VENDOR:
     case OFPERR_OFPBAC_BAD_VENDOR_TYPE:
         return xasprintf("bridge %s: the switch does not know the action "

@@ -576,7 +576,7 @@ received_error(struct vtrace_deployer *d, struct bridge *b,
     HMAP_FOR_EACH (op, node, &d->ops) {
         if (op->bridge == b && op->sent && op->flow_mod_xid == oh->xid
             && op->status == VTRACE_OP_INSTALLING) {
-            vtrace_deployer_refused(op, vtrace_deployer_explain(b, error));
+            vtrace_deployer_refused(op, vtrace_deployer_explain(op, error));
             return;
         } else if (op->bridge == b && op->check_xid
                    && op->check_xid == oh->xid) {

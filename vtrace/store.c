@@ -26,13 +26,15 @@
 #include <unistd.h>
 
 #include "bitmap.h"
+#include "jhash.h"
 #include "openvswitch/util.h"
 #include "packets.h"
 #include "util.h"
 #include "vtrace/store-sql.h"
 
-/* Tasks are numbered up to this, which fits a cookie. */
-#define MAX_ID ((1u << 31) - 1)
+/* Tasks are numbered up to this, and the upper half of what fits a cookie is
+ * for borders. */
+#define MAX_ID ((1u << 30) - 1)
 
 char *
 vtrace_store_open(const char *file, uint32_t random,
@@ -95,6 +97,25 @@ vtrace_store_cookie_task(uint64_t cookie, enum vtrace_direction *direction)
 {
     *direction = cookie & 1 ? VTRACE_REVERSE : VTRACE_FORWARD;
     return (uint32_t) cookie >> 1;
+}
+
+uint64_t
+vtrace_store_border_cookie(const struct vtrace_store *store,
+                           const struct vtrace_entry *at, const char *target)
+{
+    /* Not hash.h's: it must be the same after an upgrade. */
+    uint32_t hash = jhash_bytes(target, strlen(target), 0);
+
+    hash = jhash_bytes(at->node, strlen(at->node), hash);
+    hash = jhash_bytes(at->bridge, strlen(at->bridge), hash);
+    hash = jhash_bytes(at->port, strlen(at->port), hash);
+    return store->cookies | hash | (MAX_ID + 1) << 1;
+}
+
+bool
+vtrace_store_cookie_is_border(uint64_t cookie)
+{
+    return (uint32_t) cookie >> 1 > MAX_ID;
 }
 
 /* Checks of what a user gives. */

@@ -193,6 +193,13 @@ uint64_t vtrace_store_cookies(const struct vtrace_store *, uint64_t *mask);
  * direction. */
 int64_t vtrace_store_cookie_task(uint64_t cookie, enum vtrace_direction *);
 
+/* Returns the cookie of the rule at the border 'at' of a node at 'target',
+ * always the same, which is in the store's range and no task's. */
+uint64_t vtrace_store_border_cookie(const struct vtrace_store *,
+                                    const struct vtrace_entry *at,
+                                    const char *target);
+bool vtrace_store_cookie_is_border(uint64_t cookie);
+
 /* Steps of a task. */
 
 /* Creates a task in state 'new' for 'request' and sets '*id'.  Refuses what

@@ -766,8 +766,8 @@ keep_rule(uint64_t cookie, const void *unsettled)
     enum vtrace_direction direction;
     int64_t task = vtrace_store_cookie_task(cookie, &direction);
 
-    /* Rules at borders have the cookie of no task. */
-    return !task || is_unsettled(unsettled, task);
+    return (vtrace_store_cookie_is_border(cookie)
+            || is_unsettled(unsettled, task));
 }
 
 void

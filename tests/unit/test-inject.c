@@ -55,7 +55,7 @@ knows(unsigned int port, unsigned int host)
     struct zoo_inject_key key = make_key(port, host);
     struct zoo_inject_l2 l2;
 
-    if (!zoo_inject_lookup(&key, &l2)) {
+    if (!zoo_inject_lookup(&key, 0, &l2)) {
         return false;
     }
     ck_assert_uint_eq(eth_addr_to_uint64(l2.src), host + 1);
@@ -108,14 +108,35 @@ END_TEST
 START_TEST(test_change)
 {
     struct zoo_inject_key key = make_key(1, 1);
-    struct zoo_inject_l2 l2 = { .src = eth_addr_broadcast };
+    struct zoo_inject_l2 l2 = { .src = eth_addr_broadcast,
+                                .tci = htons(1) };
 
     learn(1, 1);
     zoo_inject_learn(&key, &l2);
-    ck_assert(zoo_inject_lookup(&key, &l2));
+    ck_assert(zoo_inject_lookup(&key, 0, &l2));
     ck_assert(eth_addr_is_broadcast(l2.src));
     key.dst = key.src;
-    ck_assert(!zoo_inject_lookup(&key, &l2));
+    ck_assert(!zoo_inject_lookup(&key, 0, &l2));
+    zoo_inject_flush();
+}
+END_TEST
+
+/* Tenants in several VLANs of a port may have the same IP addresses. */
+START_TEST(test_vlans)
+{
+    struct zoo_inject_key key = make_key(1, 1);
+    struct zoo_inject_l2 l2 = { .tci = htons(VLAN_CFI | 5) };
+
+    zoo_inject_learn(&key, &l2);
+    ck_assert(zoo_inject_lookup(&key, 0, &l2));
+    ck_assert(zoo_inject_lookup(&key, htons(VLAN_CFI | 5), &l2));
+    ck_assert(!zoo_inject_lookup(&key, htons(VLAN_CFI | 6), &l2));
+
+    l2.tci = htons(VLAN_CFI | 6);
+    zoo_inject_learn(&key, &l2);
+    ck_assert(!zoo_inject_lookup(&key, 0, &l2));
+    ck_assert(!zoo_inject_lookup(&key, htons(VLAN_CFI | 5), &l2));
+    ck_assert(zoo_inject_lookup(&key, htons(VLAN_CFI | 6), &l2));
     zoo_inject_flush();
 }
 END_TEST
@@ -129,5 +150,6 @@ main(void)
     tcase_add_test(tc, test_port);
     tcase_add_test(tc, test_all);
     tcase_add_test(tc, test_change);
+    tcase_add_test(tc, test_vlans);
     return unit_run(suite);
 }
