@@ -267,6 +267,7 @@ zoo_pop_takes_geneve(const struct genevehdr *gnh, unsigned int opts_len)
     const struct geneve_opt *opt = gnh->options;
 
     return (opts_len == sizeof *opt
+            && gnh->critical
             && opt->opt_class == htons(ZOO_GENEVE_OPT_CLASS)
             && opt->type == ZOO_GENEVE_OPT_TYPE
             && !opt->length

@@ -250,6 +250,18 @@ zoo_gbp_pop_geneve__(struct flow_tnl *tnl)
     tnl->metadata.present.len -= sizeof c;
 }
 
+bool
+zoo_pop_geneve_options(struct dp_packet *packet, const struct genevehdr *gnh,
+                       unsigned int opts_len)
+{
+    if (zoo_pop_takes_geneve(gnh, opts_len)) {
+        zoo_pop_geneve(packet);
+        return false;
+    }
+    zoo_gbp_pop_geneve(&packet->md.tunnel);
+    return true;
+}
+
 static void
 add_tunnel(ovs_be16 port)
 {

@@ -150,6 +150,14 @@ zoo_gbp_pop_geneve(struct flow_tnl *tnl)
     }
 }
 
+/* Does what the options of 'packet', with header 'gnh' and 'opts_len' bytes of
+ * options that its metadata has already, ask for: takes it if it is a probe, and
+ * returns false; otherwise takes the color out of its options, and returns
+ * true.  Not inline, so that packets without options do not pay for it. */
+bool zoo_pop_geneve_options(struct dp_packet *packet,
+                            const struct genevehdr *gnh,
+                            unsigned int opts_len);
+
 /* Has the datapath accept colors on every UDP port from now on.  That cannot be
  * taken back, since the other ends need time to learn of it.  Any thread. */
 void zoo_gbp_accept_colors(void);
