@@ -20,6 +20,7 @@ import selectors
 import socket
 import struct
 import threading
+import time
 
 from netns import FabricError, until
 
@@ -67,6 +68,9 @@ class Proxies:
                   and all(node["records"] == "connected"
                           for node in self.daemon.call("nodes")),
                   20, "switches to send records by way of the proxies")
+            # What enters within a second after a switch has been heard first
+            # is not judged, and its first watermarks may be dropped.
+            time.sleep(2)
         except BaseException:
             self.__exit__()
             raise
