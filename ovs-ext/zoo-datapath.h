@@ -183,8 +183,7 @@ struct zoo_rx {
 };
 
 /* Return true if a packet with these VXLAN flags, or this Geneve header with
- * 'opts_len' bytes of options, which has a critical option, must be given to
- * the functions below. */
+ * 'opts_len' bytes of options, must be given to the functions below. */
 static inline bool zoo_pop_takes_vxlan(ovs_be32 flags);
 static inline bool zoo_pop_takes_geneve(const struct genevehdr *,
                                         unsigned int opts_len);

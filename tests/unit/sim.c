@@ -44,6 +44,18 @@ const struct zoo_params sim_defaults = {
     .peer_idle = 60 * SEC,
 };
 
+struct zoo_sender_key
+sim_sender(uint32_t i)
+{
+    struct zoo_sender_key key;
+
+    memset(&key, 0, sizeof key);
+    in6_addr_set_mapped_ipv4(&key.remote, htonl(0x0a000000 + i));
+    in6_addr_set_mapped_ipv4(&key.local, htonl(0x0a010001));
+    key.dst_port = htons(4789);
+    return key;
+}
+
 static void
 init_peer(struct sim *sim, int i)
 {

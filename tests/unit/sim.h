@@ -114,6 +114,9 @@ struct sim {
 /* The defaults of the ZooRoute table. */
 extern const struct zoo_params sim_defaults;
 
+/* Returns what the 'i'-th of those who probe one VTEP is known by. */
+struct zoo_sender_key sim_sender(uint32_t i);
+
 /* Both sides probe, once tenants use something.  Round trips take 500 us. */
 void sim_init(struct sim *, unsigned int n_paths, const struct zoo_params *);
 void sim_destroy(struct sim *);

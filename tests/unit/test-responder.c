@@ -26,6 +26,7 @@
 #include "ofproto-zoo/zoo-responder.h"
 #include "packets.h"
 #include "random.h"
+#include "sim.h"
 #include "util.h"
 
 #define HOLD ZOO_RESPONDER_HOLD
@@ -49,18 +50,6 @@ teardown(void)
     zoo_responder_destroy(r);
 }
 
-static struct zoo_sender_key
-sender(uint32_t i)
-{
-    struct zoo_sender_key key;
-
-    memset(&key, 0, sizeof key);
-    in6_addr_set_mapped_ipv4(&key.remote, htonl(0x0a000000 + i));
-    in6_addr_set_mapped_ipv4(&key.local, htonl(0x0a010001));
-    key.dst_port = htons(4789);
-    return key;
-}
-
 /* Returns the request of 'round' on 'n' ports from 40000 on. */
 static struct zoo_probe
 request(uint64_t session, uint32_t round, unsigned int n)
@@ -81,7 +70,7 @@ request(uint64_t session, uint32_t round, unsigned int n)
 static enum zoo_probe_error
 receive_from(uint32_t from, const struct zoo_probe *probe, uint16_t sport)
 {
-    struct zoo_sender_key key = sender(from);
+    struct zoo_sender_key key = sim_sender(from);
 
     return zoo_responder_receive(r, &key, sport, probe, now, now,
                                  random_uint64(), &tunnel, &newest);
@@ -122,7 +111,7 @@ check_no_report(long long int until)
 START_TEST(complete_round)
 {
     struct zoo_probe probe = request(7, 3, 4);
-    struct zoo_sender_key key = sender(1);
+    struct zoo_sender_key key = sim_sender(1);
     struct zoo_report report;
 
     probe.newest_key = 99;
@@ -344,7 +333,7 @@ START_TEST(history_of_random_rounds)
                 }
             }
         }
-        struct zoo_sender_key key = sender(1);
+        struct zoo_sender_key key = sim_sender(1);
         zoo_responder_forget(r, &key);
     }
 }
@@ -389,7 +378,7 @@ START_TEST(no_amplification)
             unit_assert(zoo_probe_size(report.probe.n_entries) <= max_size,
                         "seed %u: %u entries", seed, report.probe.n_entries);
         }
-        struct zoo_sender_key key = sender(1);
+        struct zoo_sender_key key = sim_sender(1);
         zoo_responder_forget(r, &key);
     }
 }
@@ -540,7 +529,7 @@ START_TEST(middleboxes_with_one_address)
 {
     for (uint8_t b = 1; b <= 3; b++) {
         struct zoo_probe probe = request(100 + b, 1, 2);
-        struct zoo_sender_key key = sender(1);
+        struct zoo_sender_key key = sim_sender(1);
         struct zoo_report report;
 
         key.backend = (struct eth_addr) ETH_ADDR_C(02,00,00,00,00,00);
@@ -613,9 +602,9 @@ START_TEST(senders_are_bounded)
     /* One more displaces the one that has been silent for longest. */
     ck_assert_int_eq(receive_from(99999, &probe, 40000), ZOO_PROBE_OK);
     ck_assert_uint_eq(zoo_responder_count(r), ZOO_RESPONDER_MAX_SENDERS);
-    key = sender(1);
+    key = sim_sender(1);
     ck_assert(!zoo_responder_knows(r, &key, 0, LLONG_MIN));
-    key = sender(0);
+    key = sim_sender(0);
     ck_assert(zoo_responder_knows(r, &key, 0, LLONG_MIN));
     zoo_responder_forget(r, &key);
     ck_assert_uint_eq(zoo_responder_count(r), ZOO_RESPONDER_MAX_SENDERS - 1);
@@ -683,7 +672,7 @@ END_TEST
 START_TEST(tunnel_of_a_sender)
 {
     struct zoo_probe probe = request(7, 1, 1);
-    struct zoo_sender_key key = sender(1);
+    struct zoo_sender_key key = sim_sender(1);
     struct zoo_report report;
 
     ck_assert(!zoo_responder_knows(r, &key, 0, LLONG_MIN));
