@@ -376,7 +376,8 @@ zooroute_create(const struct zooroute_output *out)
     atomic_init(&peer->known_ports, 0);
     zooroute_add_port(peer, out);
     atomic_init(&peer->takes_colors, false);
-    zoo_peer_init(&peer->peer, &zooroute_params, &peer->key, sizeof peer->key,
+    zoo_peer_init(&peer->peer, &zooroute_params, &peer->key,
+                  zooroute_config.shared_candidates ? 0 : sizeof peer->key,
                   zooroute_config.seed, session, zoo_now());
     zooroute_publish(peer);
 

@@ -185,7 +185,8 @@ same_candidates(const struct zooroute_config *a,
             && a->candidates == b->candidates
             && a->port_min == b->port_min
             && a->port_max == b->port_max
-            && a->seed == b->seed);
+            && a->seed == b->seed
+            && a->shared_candidates == b->shared_candidates);
 }
 
 /* Loads the keys again.  Returns NULL or what is wrong. */
@@ -273,6 +274,26 @@ zooroute_set_config(const struct zooroute_config *config)
     }
     zooroute_thread_wake();
     return error;
+}
+
+unsigned int
+zooroute_get_shared_candidates(uint16_t sports[32])
+{
+    struct zoo_path_table table;
+    bool shared;
+
+    ovs_mutex_lock(&zooroute_mutex);
+    BUILD_ASSERT(ZOO_MAX_CANDIDATES == 32);
+    shared = zooroute_config.enabled && zooroute_config.shared_candidates;
+    if (shared) {
+        zoo_path_table_init(&table, zooroute_params.candidates,
+                            zooroute_params.port_min,
+                            zooroute_params.port_max,
+                            &table, 0, zooroute_config.seed);
+        memcpy(sports, table.sport, table.n * sizeof *sports);
+    }
+    ovs_mutex_unlock(&zooroute_mutex);
+    return shared ? table.n : 0;
 }
 
 static void

@@ -60,6 +60,7 @@ struct zooroute_config {
     uint32_t seed;                  /* Of the candidates' ports. */
     int64_t probe_vni;              /* For key=flow; -1: as tenants use. */
     unsigned int max_peers;         /* Learned ones, as with remote_ip=flow. */
+    bool shared_candidates;         /* The same ports for all peers. */
 };
 
 #define ZOOROUTE_CONFIG_DEFAULT                 \
@@ -154,6 +155,10 @@ bool zooroute_sends_colors(const struct zooroute_key *key);
  * as 'out'. */
 void zooroute_format_output(const struct zooroute_output *out, uint32_t hash,
                             struct ds *s);
+
+/* Main thread: stores the ports of the candidates, up to 32, into 'sports' and
+ * returns their number, if the configuration has 'shared_candidates', otherwise returns 0. */
+unsigned int zooroute_get_shared_candidates(uint16_t sports[32]);
 
 /* Status, main thread. */
 

@@ -83,15 +83,15 @@ ofproto_libofproto_la_SOURCES += \
 	ovs-ext/zoo-quarantine.h \
 	ovs-ext/zoo-vtrace.c \
 	ovs-ext/zoo-vtrace.h \
-	ovs-ext/zoo-xlate.h
+	ovs-ext/zoo-xlate.h \
+	ovs-ext/zooroute-db-config.c \
+	ovs-ext/zooroute-db-config.h \
+	ovs-ext/zooroute-db-status.c \
+	ovs-ext/zooroute-db-status.h
 
 vswitchd_ovs_vswitchd_SOURCES += \
 	ovs-ext/vtrace-ovsdb.c \
 	ovs-ext/vtrace-ovsdb.h \
-	ovs-ext/zooroute-db-config.c \
-	ovs-ext/zooroute-db-config.h \
-	ovs-ext/zooroute-db-status.c \
-	ovs-ext/zooroute-db-status.h \
 	ovs-ext/zooroute-ovsdb.c \
 	ovs-ext/zooroute-ovsdb.h
 

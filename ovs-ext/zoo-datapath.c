@@ -76,6 +76,7 @@ struct zoo_slot {
 static OVSRCU_TYPE(struct zoo_slot *) slots[ZOO_SLOT_MAX + 1];
 static unsigned int n_slots;        /* Slots in use. */
 static uint16_t last_slot;          /* Where to look for the next one. */
+static void (*observer)(uint16_t slot); /* NULL or zoo_slot_observe()'s. */
 
 uint32_t
 zoo_push_salt(const struct in6_addr *remote)
@@ -381,6 +382,40 @@ zoo_slot_publish(uint16_t id, const uint16_t ports[ZOO_N_BUCKETS])
     }
     ovsrcu_set(&slot->map, map);
     ovsrcu_postpone(free, old);
+    if (observer) {
+        observer(id);
+    }
+}
+
+void
+zoo_slot_observe(void (*cb)(uint16_t slot))
+{
+    observer = cb;
+}
+
+void
+zoo_slot_read(uint16_t id, uint16_t ports[ZOO_N_BUCKETS])
+{
+    const struct zoo_slot *slot = ovsrcu_get(struct zoo_slot *, &slots[id]);
+    const struct zoo_map *map = (slot ? ovsrcu_get(struct zoo_map *,
+                                                   &slot->map) : NULL);
+
+    for (size_t b = 0; b < ZOO_N_BUCKETS; b++) {
+        ports[b] = map ? ntohs(map->port[b]) : 0;
+    }
+}
+
+void
+zoo_slot_mark_used(uint16_t id)
+{
+    struct zoo_slot *slot = ovsrcu_get(struct zoo_slot *, &slots[id]);
+
+    if (slot) {
+        for (size_t b = 0; b < ZOO_N_BUCKETS; b++) {
+            atomic_store_relaxed(&slot->used[b], true);
+        }
+        atomic_store(&slot->any_used, true);
+    }
 }
 
 void

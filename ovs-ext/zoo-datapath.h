@@ -152,6 +152,18 @@ unsigned int zoo_slot_count(void);
  * to look, if there was none.  Safe beside the datapath threads. */
 bool zoo_slot_take_used(uint16_t slot, bool used[ZOO_N_BUCKETS]);
 
+/* Stores the map of 'slot' into 'ports', all 0 if it is free.  Any thread that
+ * is not quiescent. */
+void zoo_slot_read(uint16_t slot, uint16_t ports[ZOO_N_BUCKETS]);
+
+/* Makes zoo_slot_take_used() report all buckets of 'slot'.  For datapaths that
+ * do not use zoo_push_udp_src().  Any thread that is not quiescent. */
+void zoo_slot_mark_used(uint16_t slot);
+
+/* Has 'cb' called after each zoo_slot_publish(), by the thread that calls
+ * that.  Once, before anything is published. */
+void zoo_slot_observe(void (*cb)(uint16_t slot));
+
 /* Returns the part of the hash below the tunnel that depends on the remote
  * address, IPv4-mapped for IPv4. */
 uint32_t zoo_push_salt(const struct in6_addr *remote);

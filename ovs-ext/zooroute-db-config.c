@@ -63,6 +63,8 @@ static const struct int_column int_columns[] = {
 /* The configuration in effect. */
 static struct zooroute_config config;
 
+static bool shared_candidates;
+
 /* What is wrong with the configuration in the database, or NULL. */
 static char *config_error;
 
@@ -237,6 +239,7 @@ parse_config(const struct ovsrec_zooroute *row, struct zooroute_config *c)
 
     *c = ZOOROUTE_CONFIG_DEFAULT;
     c->enabled = true;
+    c->shared_candidates = shared_candidates;
     c->tunnels_all = !row->tunnels || !strcmp(row->tunnels, "all");
 
     parse_ints(row, c);
@@ -291,6 +294,12 @@ zooroute_db_config_init(struct ovsdb_idl *idl)
 {
     ovsdb_idl_omit(idl, &ovsrec_zooroute_col_external_ids);
     config = ZOOROUTE_CONFIG_DEFAULT;
+}
+
+void
+zooroute_db_config_share_candidates(void)
+{
+    shared_candidates = true;
 }
 
 void

@@ -1,0 +1,417 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#include <config.h>
+
+#include "p4/gateway-state.h"
+
+#include "hash.h"
+#include "ofproto-zoo/zoo-gateway-path.h"
+#include "ofproto-zoo/zooroute.h"
+#include "openvswitch/poll-loop.h"
+#include "openvswitch/vlog.h"
+#include "ovs-ext/zoo-datapath.h"
+#include "timeval.h"
+#include "util.h"
+
+VLOG_DEFINE_THIS_MODULE(gateway_tunnels);
+
+/* Between two looks at what has become of ZooRoute's peers, ms. */
+#define INTERVAL 1000
+
+struct hmap gateway_tunnels OVS_GUARDED_BY(gateway_mutex)
+    = HMAP_INITIALIZER(&gateway_tunnels);
+
+/* By ID, and by slot. */
+static struct gateway_tunnel *by_id[ZOO_GATEWAY_N_VTEPS]
+    OVS_GUARDED_BY(gateway_mutex);
+static struct gateway_tunnel *by_slot[ZOO_SLOT_MAX + 1]
+    OVS_GUARDED_BY(gateway_mutex);
+static uint32_t last_id OVS_GUARDED_BY(gateway_mutex);
+
+/* What the pipeline takes candidates for, 0 for none. */
+static uint16_t candidate_ports[ZOO_GATEWAY_N_CANDIDATES]
+    OVS_GUARDED_BY(gateway_mutex);
+
+static long long int next_run = LLONG_MIN;
+
+static uint32_t
+hash_address(const struct in6_addr *address)
+{
+    return hash_bytes(address, sizeof *address, 0);
+}
+
+struct gateway_tunnel *
+gateway_tunnel_find(const struct in6_addr *remote)
+{
+    struct gateway_tunnel *t;
+
+    HMAP_FOR_EACH_WITH_HASH (t, node, hash_address(remote),
+                             &gateway_tunnels) {
+        if (ipv6_addr_equals(&t->remote, remote)) {
+            return t;
+        }
+    }
+    return NULL;
+}
+
+struct gateway_tunnel *
+gateway_tunnel_with_id(uint32_t id)
+{
+    return id < ZOO_GATEWAY_N_VTEPS ? by_id[id] : NULL;
+}
+
+struct gateway_tunnel *
+gateway_tunnel_add(const struct in6_addr *remote)
+{
+    struct gateway_tunnel *t;
+
+    if (hmap_count(&gateway_tunnels) >= ZOO_GATEWAY_N_VTEPS) {
+        return NULL;
+    }
+    do {
+        last_id = (last_id + 1) % ZOO_GATEWAY_N_VTEPS;
+    } while (by_id[last_id]);
+
+    t = xzalloc(sizeof *t);
+    t->remote = *remote;
+    t->id = last_id;
+    by_id[t->id] = t;
+    hmap_insert(&gateway_tunnels, &t->node, hash_address(remote));
+    return t;
+}
+
+/* Has the pipeline's cell for 'tunnel' be 'cell'. */
+static void
+set_cell(struct gateway_tunnel *tunnel, uint32_t cell)
+    OVS_REQUIRES(gateway_mutex)
+{
+    struct gateway_update update = {
+        .path_table = tunnel->path_table,
+        .destination = tunnel->id,
+        .value = cell,
+    };
+
+    if (cell != tunnel->cell) {
+        tunnel->cell = cell;
+        gateway_path_update(&update);
+    }
+}
+
+/* Stops following the slot of 'tunnel', if it has one. */
+static void
+clear_slot(struct gateway_tunnel *tunnel) OVS_REQUIRES(gateway_mutex)
+{
+    if (by_slot[tunnel->slot] == tunnel) {
+        by_slot[tunnel->slot] = NULL;
+    }
+    tunnel->slot = 0;
+}
+
+void
+gateway_tunnel_remove(struct gateway_tunnel *tunnel)
+{
+    if (tunnel->installed) {
+        gateway_vtep_delete(tunnel->id);
+    }
+    clear_slot(tunnel);
+    set_cell(tunnel, 0);
+    by_id[tunnel->id] = NULL;
+    hmap_remove(&gateway_tunnels, &tunnel->node);
+    free(tunnel->error);
+    free(tunnel);
+}
+
+/* The way to a VTEP. */
+
+/* Returns the interface to reach 'tunnel' through, and stores its address
+ * there into '*local', or returns NULL and sets the tunnel's error. */
+static const struct gateway_interface *
+find_interface(struct gateway_tunnel *tunnel, struct in6_addr *local)
+    OVS_REQUIRES(gateway_mutex)
+{
+    const struct gateway_interface *iface, *found = NULL;
+    bool ipv4 = gateway_is_ipv4(&tunnel->remote);
+    bool on_link = false;
+
+    if (ipv6_addr_is_set(&tunnel->wanted_local)) {
+        *local = tunnel->wanted_local;
+        found = gateway_interface_with(local);
+        if (!found) {
+            tunnel->error = xstrdup("local_ip is no address of an open port");
+        }
+        return found;
+    }
+
+    HMAP_FOR_EACH (iface, node, &gateway_interfaces) {
+        for (size_t i = 0; i < iface->n_addresses; i++) {
+            const struct gateway_prefix *p = &iface->addresses[i];
+            bool has = gateway_prefix_has(p, &tunnel->remote);
+
+            if (gateway_is_ipv4(&p->address) == ipv4
+                && (!found || (has && !on_link))) {
+                found = iface;
+                on_link = has;
+                *local = p->address;
+            }
+        }
+    }
+    if (!found) {
+        tunnel->error = xasprintf("no open port has an %s address, add one to "
+                                  "ZooGateway_Port's addresses",
+                                  ipv4 ? "IPv4" : "IPv6");
+    }
+    return found;
+}
+
+/* Stores the next hop to 'tunnel' through 'iface' into '*next_hop' and returns
+ * true, or returns false and sets the tunnel's error. */
+static bool
+find_next_hop(struct gateway_tunnel *tunnel,
+              const struct gateway_interface *iface,
+              struct in6_addr *next_hop)
+{
+    bool ipv4 = gateway_is_ipv4(&tunnel->remote);
+
+    for (size_t i = 0; i < iface->n_addresses; i++) {
+        if (gateway_prefix_has(&iface->addresses[i], &tunnel->remote)) {
+            *next_hop = tunnel->remote;
+            return true;
+        }
+    }
+    *next_hop = iface->next_hops[!ipv4];
+    if (ipv6_addr_is_set(next_hop)) {
+        return true;
+    }
+    tunnel->error = xasprintf("remote_ip is in no prefix of port %s, which "
+                              "has no %s next hop, add one to its next_hops",
+                              iface->name, ipv4 ? "IPv4" : "IPv6");
+    return false;
+}
+
+static bool
+same_vtep(const struct gateway_vtep *a, const struct gateway_vtep *b)
+{
+    return (a->port == b->port
+            && eth_addr_equals(a->src_mac, b->src_mac)
+            && eth_addr_equals(a->dst_mac, b->dst_mac)
+            && ipv6_addr_equals(&a->local, &b->local)
+            && a->mtu == b->mtu
+            && a->path_table == b->path_table);
+}
+
+bool
+gateway_tunnel_resolve(struct gateway_tunnel *tunnel)
+{
+    const struct gateway_interface *iface;
+    struct gateway_vtep vtep = {
+        .remote = tunnel->remote,
+        .path_table = tunnel->path_table,
+        .destination = tunnel->id,
+    };
+    bool reachable = false;
+
+    free(tunnel->error);
+    tunnel->error = NULL;
+    if (gateway_interface_with(&tunnel->remote)) {
+        tunnel->error = xstrdup("remote_ip is an address of this gateway");
+    } else if ((iface = find_interface(tunnel, &vtep.local))
+               && find_next_hop(tunnel, iface, &tunnel->next_hop)) {
+        vtep.port = iface->port;
+        vtep.src_mac = iface->mac;
+        vtep.mtu = iface->mtu;
+        reachable = true;
+        if (!gateway_neighbor_lookup(iface->port, &tunnel->next_hop,
+                                     &vtep.local, &vtep.dst_mac)) {
+            tunnel->error = xstrdup("the next hop does not answer yet");
+            reachable = false;
+        }
+    }
+    tunnel->local = vtep.local;
+
+    if (!reachable) {
+        if (tunnel->installed) {
+            gateway_vtep_delete(tunnel->id);
+            tunnel->installed = false;
+            return true;
+        }
+        return false;
+    }
+    if (tunnel->installed && same_vtep(&vtep, &tunnel->vtep)) {
+        return false;
+    }
+    tunnel->vtep = vtep;
+    tunnel->installed = gateway_vtep_add(tunnel->id, &vtep);
+    if (!tunnel->installed) {
+        tunnel->error = xstrdup("the pipeline has no room");
+    }
+    return true;
+}
+
+/* Path tables. */
+
+/* Brings the path table of 'tunnel' up to date.  A candidate counts as healthy
+ * while ZooRoute has its own flows on it: that excludes those that have been
+ * good for too short a time, too. */
+static void
+update_cell(struct gateway_tunnel *tunnel) OVS_REQUIRES(gateway_mutex)
+{
+    uint16_t ports[ZOO_N_BUCKETS];
+    uint32_t healthy = 0;
+
+    BUILD_ASSERT(ZOO_N_BUCKETS % ZOO_GATEWAY_N_CANDIDATES == 0);
+    zoo_slot_read(tunnel->slot, ports);
+    for (unsigned int i = 0; i < ZOO_GATEWAY_N_CANDIDATES; i++) {
+        if (ports[i] && ports[i] == candidate_ports[i]) {
+            healthy |= UINT32_C(1) << i;
+        }
+    }
+    tunnel->healthy = healthy;
+    if (tunnel->path_table == ZOO_GATEWAY_BITMAP) {
+        set_cell(tunnel, healthy);
+    } else if (tunnel->path_table == ZOO_GATEWAY_INDEX) {
+        set_cell(tunnel, zoo_gateway_index_update(tunnel->cell, healthy,
+                                                  tunnel->id));
+    }
+}
+
+uint16_t
+gateway_tunnel_sport(const struct gateway_tunnel *tunnel, uint32_t hash)
+{
+    unsigned int own = zoo_gateway_own(hash);
+
+    return (tunnel->path_table == ZOO_GATEWAY_BITMAP
+            ? candidate_ports[zoo_gateway_bitmap_pick(tunnel->cell, own)]
+            : tunnel->path_table == ZOO_GATEWAY_INDEX
+            ? candidate_ports[zoo_gateway_index_pick(tunnel->cell, own)]
+            : zoo_gateway_plain_port(hash));
+}
+
+/* ZooRoute has published the map of 'slot'. */
+static void
+slot_published(uint16_t slot)
+{
+    ovs_mutex_lock(&gateway_mutex);
+    if (by_slot[slot]) {
+        update_cell(by_slot[slot]);
+    }
+    ovs_mutex_unlock(&gateway_mutex);
+}
+
+void
+gateway_tunnels_init(void)
+{
+    zoo_slot_observe(slot_published);
+}
+
+/* Takes over ZooRoute's candidates. */
+static void
+update_candidate_ports(void) OVS_EXCLUDED(gateway_mutex)
+{
+    uint16_t ports[ZOO_GATEWAY_N_CANDIDATES];
+    unsigned int n = zooroute_get_shared_candidates(ports);
+
+    if (!n) {
+        return;
+    }
+    for (unsigned int i = n; i < ZOO_GATEWAY_N_CANDIDATES; i++) {
+        ports[i] = ports[i % n];
+    }
+    ovs_mutex_lock(&gateway_mutex);
+    if (memcmp(ports, candidate_ports, sizeof ports)) {
+        memcpy(candidate_ports, ports, sizeof ports);
+        gateway_set_candidate_ports(ports);
+    }
+    ovs_mutex_unlock(&gateway_mutex);
+}
+
+/* Fills in '*out' for 'tunnel'. */
+static void
+fill_output(const struct gateway_tunnel *tunnel, struct zooroute_output *out)
+{
+    memset(out, 0, sizeof *out);
+    out->key.local = tunnel->vtep.local;
+    out->key.remote = tunnel->remote;
+    out->key.dst_port = htons(4789);
+    out->port.ofp_port = (OVS_FORCE ofp_port_t) tunnel->id;
+    out->tun_id = htonll(tunnel->probe_vni);
+    out->encap = ZOO_ENCAP_VXLAN;
+    out->mode = ZOO_FLOW_ON;
+    out->iface = "gateway";
+}
+
+/* Asks ZooRoute for the slot of the tunnel with 'id', if there is one. */
+static void
+update_slot(uint32_t id) OVS_EXCLUDED(gateway_mutex)
+{
+    struct zooroute_output out;
+    struct gateway_tunnel *t;
+    bool wanted;
+
+    ovs_mutex_lock(&gateway_mutex);
+    t = by_id[id];
+    wanted = t && t->installed && t->path_table != ZOO_GATEWAY_PLAIN;
+    if (wanted) {
+        fill_output(t, &out);
+    }
+    ovs_mutex_unlock(&gateway_mutex);
+    if (!t) {
+        return;
+    }
+
+    /* Only this thread adds and removes tunnels. */
+    if (wanted) {
+        zooroute_choose(&out);
+        if (out.choice) {
+            zoo_slot_mark_used(out.choice);
+        }
+    } else {
+        out.choice = 0;
+    }
+    ovs_mutex_lock(&gateway_mutex);
+    if (out.choice != t->slot) {
+        clear_slot(t);
+        t->slot = out.choice;
+        by_slot[t->slot] = t->slot ? t : NULL;
+    }
+    update_cell(t);
+    ovs_mutex_unlock(&gateway_mutex);
+}
+
+void
+gateway_tunnels_changed(void)
+{
+    next_run = LLONG_MIN;
+}
+
+void
+gateway_tunnels_run(void)
+{
+    if (time_msec() < next_run) {
+        return;
+    }
+    next_run = time_msec() + INTERVAL;
+    update_candidate_ports();
+    for (uint32_t id = 0; id < ZOO_GATEWAY_N_VTEPS; id++) {
+        update_slot(id);
+    }
+}
+
+void
+gateway_tunnels_wait(void)
+{
+    poll_timer_wait_until(next_run);
+}
