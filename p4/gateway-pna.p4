@@ -229,7 +229,6 @@ control GatewayMain(inout headers_t hdr, inout metadata_t meta,
         if (meta.count >= ZOO_GATEWAY_FIRST_DROP) {
             drop_packet();
         } else if (meta.count >= ZOO_GATEWAY_FIRST_PUNT) {
-            hdr.shim.port = (bit<32>) istd.input_port;
             hdr.shim.reason = meta.count;
             send_to_port((PortId_t) ZOO_GATEWAY_CPU_PORT);
         } else if (meta.count == COUNT_WRITTEN) {
