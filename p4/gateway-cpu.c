@@ -183,7 +183,8 @@ deliver(struct rte_mbuf *m)
 {
     uint8_t *data = rte_pktmbuf_mtod(m, uint8_t *);
     size_t len = rte_pktmbuf_data_len(m) - GATEWAY_SHIM;
-    unsigned int reason = gateway_get_u32(data + 8);
+    uint32_t word = gateway_get_u32(data + 8);
+    unsigned int reason = word & 0xff;
 
     if (reason == COUNT_ACKNOWLEDGED) {
         gateway_negotiation_receive(data + GATEWAY_SHIM, len);
@@ -191,6 +192,7 @@ deliver(struct rte_mbuf *m)
         struct gateway_punt punt = {
             .port = gateway_get_u32(data + 4),
             .reason = reason,
+            .vni = word >> 8,
             .when = *WHEN(m),
             .len = len,
             .data = data + GATEWAY_SHIM,

@@ -32,6 +32,7 @@
 #include <rte_swx_ctl.h>
 #include <rte_swx_pipeline.h>
 #include <rte_swx_port.h>
+#include <rte_version.h>
 
 #include "entropy.h"
 #include "openvswitch/dynamic-string.h"
@@ -438,6 +439,12 @@ gateway_pipeline_start(const char *spec, const char *eal_args)
         gateway_pipeline_stop();
     }
     return error;
+}
+
+const char *
+gateway_pipeline_version(void)
+{
+    return rte_version();
 }
 
 void

@@ -47,6 +47,9 @@ struct smap;
  * free. */
 char *gateway_pipeline_start(const char *spec, const char *eal_args);
 
+/* Any thread: returns the name and version of DPDK. */
+const char *gateway_pipeline_version(void);
+
 /* Stops the thread, closes all ports. */
 void gateway_pipeline_stop(void);
 
@@ -167,6 +170,7 @@ void gateway_path_get_stats(struct gateway_update_stats *);
 struct gateway_punt {
     unsigned int port;          /* Where it came from. */
     unsigned int reason;        /* ZOO_GATEWAY_COUNTS. */
+    uint32_t vni;               /* That it came with, whatever it has now. */
     long long int when;         /* Monotonic time of arrival, ns. */
     size_t len;
     uint8_t *data;              /* May be changed, gone after the callback. */

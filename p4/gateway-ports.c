@@ -21,8 +21,12 @@
 #include "p4/gateway-pipeline.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <rte_dev.h>
 #include <rte_errno.h>
@@ -363,6 +367,27 @@ failed(const char *devargs, const char *what, int status)
                      rte_strerror(-status));
 }
 
+/* Returns the MTU of the kernel's network device that 'info' is about, 0 if it is
+ * no such device.  DPDK's drivers for these know of 1500 bytes only, whatever
+ * they can do. */
+static unsigned int
+kernel_mtu(const struct rte_eth_dev_info *info)
+{
+    struct ifreq ifr = { .ifr_mtu = 0 };
+    unsigned int mtu = 0;
+    int fd;
+
+    if (!info->if_index || !if_indextoname(info->if_index, ifr.ifr_name)) {
+        return 0;
+    }
+    fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0) {
+        mtu = ioctl(fd, SIOCGIFMTU, &ifr) ? 0 : ifr.ifr_mtu;
+        close(fd);
+    }
+    return mtu;
+}
+
 /* Sets up and starts device 'id', without offloads, with one queue each way.
  * '*mtu' is 0 for the device's own, which it is set to. */
 static char *
@@ -375,16 +400,21 @@ start_device(const char *devargs, uint16_t id, unsigned int *mtu)
     int status;
 
     status = rte_eth_dev_info_get(id, &info);
-    if (!status && !*mtu) {
+    if (!status) {
         status = rte_eth_dev_get_mtu(id, &own);
-        *mtu = own;
     }
     if (status) {
         return failed(devargs, "describe the device", status);
     }
-    if (*mtu < info.min_mtu || *mtu > info.max_mtu) {
-        return xasprintf("%s: MTU %u is not in %u...%u", devargs, *mtu,
-                         info.min_mtu, info.max_mtu);
+    unsigned int kernel = kernel_mtu(&info);
+    unsigned int max = kernel ? kernel : info.max_mtu;
+    if (!*mtu) {
+        *mtu = kernel ? kernel : own;
+    }
+    if (*mtu < info.min_mtu || *mtu > max) {
+        return xasprintf("%s: MTU %u is not in %u...%u%s", devargs, *mtu,
+                         info.min_mtu, max,
+                         kernel ? ", what the network device has" : "");
     }
 
     struct rte_mempool *buffers = pool_for(*mtu);
@@ -393,7 +423,8 @@ start_device(const char *devargs, uint16_t id, unsigned int *mtu)
                          "%d, or DPDK has too little memory", devargs, *mtu,
                          GATEWAY_JUMBO_FRAME - ETHERNET_OVERHEAD);
     }
-    conf.rxmode.mtu = *mtu;
+    conf.rxmode.mtu = (kernel ? MIN(*mtu, info.max_rx_pktlen
+                                    - ETHERNET_OVERHEAD) : *mtu);
     status = rte_eth_dev_configure(id, 1, 1, &conf);
     if (!status) {
         status = rte_eth_dev_adjust_nb_rx_tx_desc(id, &n_rx, &n_tx);
@@ -408,7 +439,7 @@ start_device(const char *devargs, uint16_t id, unsigned int *mtu)
     if (status) {
         return failed(devargs, "set up the queues", status);
     }
-    status = rte_eth_dev_set_mtu(id, *mtu);
+    status = kernel ? 0 : rte_eth_dev_set_mtu(id, *mtu);
     if (status && status != -ENOTSUP) {
         return failed(devargs, "set the MTU", status);
     }

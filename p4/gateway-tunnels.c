@@ -219,7 +219,7 @@ gateway_tunnel_resolve(struct gateway_tunnel *tunnel)
     const struct gateway_interface *iface;
     struct gateway_vtep vtep = {
         .remote = tunnel->remote,
-        .path_table = tunnel->path_table,
+        .path_table = tunnel->slot ? tunnel->path_table : ZOO_GATEWAY_PLAIN,
         .destination = tunnel->id,
     };
     bool reachable = false;
@@ -293,9 +293,9 @@ gateway_tunnel_sport(const struct gateway_tunnel *tunnel, uint32_t hash)
 {
     unsigned int own = zoo_gateway_own(hash);
 
-    return (tunnel->path_table == ZOO_GATEWAY_BITMAP
+    return (tunnel->vtep.path_table == ZOO_GATEWAY_BITMAP
             ? candidate_ports[zoo_gateway_bitmap_pick(tunnel->cell, own)]
-            : tunnel->path_table == ZOO_GATEWAY_INDEX
+            : tunnel->vtep.path_table == ZOO_GATEWAY_INDEX
             ? candidate_ports[zoo_gateway_index_pick(tunnel->cell, own)]
             : zoo_gateway_plain_port(hash));
 }
@@ -353,12 +353,14 @@ fill_output(const struct gateway_tunnel *tunnel, struct zooroute_output *out)
     out->iface = "gateway";
 }
 
-/* Asks ZooRoute for the slot of the tunnel with 'id', if there is one. */
-static void
+/* Asks ZooRoute for the slot of the tunnel with 'id', if there is one.  Returns
+ * true if the pipeline's tables have changed. */
+static bool
 update_slot(uint32_t id) OVS_EXCLUDED(gateway_mutex)
 {
     struct zooroute_output out;
     struct gateway_tunnel *t;
+    bool changed = false;
     bool wanted;
 
     ovs_mutex_lock(&gateway_mutex);
@@ -369,7 +371,7 @@ update_slot(uint32_t id) OVS_EXCLUDED(gateway_mutex)
     }
     ovs_mutex_unlock(&gateway_mutex);
     if (!t) {
-        return;
+        return false;
     }
 
     /* Only this thread adds and removes tunnels. */
@@ -386,9 +388,13 @@ update_slot(uint32_t id) OVS_EXCLUDED(gateway_mutex)
         clear_slot(t);
         t->slot = out.choice;
         by_slot[t->slot] = t->slot ? t : NULL;
+
+        /* Without ZooRoute outer source ports are hashes. */
+        changed = gateway_tunnel_resolve(t);
     }
     update_cell(t);
     ovs_mutex_unlock(&gateway_mutex);
+    return changed;
 }
 
 void
@@ -400,13 +406,23 @@ gateway_tunnels_changed(void)
 void
 gateway_tunnels_run(void)
 {
+    bool changed = false;
+
     if (time_msec() < next_run) {
         return;
     }
     next_run = time_msec() + INTERVAL;
     update_candidate_ports();
     for (uint32_t id = 0; id < ZOO_GATEWAY_N_VTEPS; id++) {
-        update_slot(id);
+        changed |= update_slot(id);
+    }
+    if (changed) {
+        char *error = gateway_tables_commit();
+
+        if (error) {
+            VLOG_ERR("%s", error);
+            free(error);
+        }
     }
 }
 

@@ -52,6 +52,10 @@ class Gateway(fabric.Switch):
     def start_vswitchd(self):
         self.start_gatewayd()
 
+    def vsctl(self, *args, check=True):
+        """Without waiting for ovs-vswitchd, which is not there."""
+        return super().vsctl("--no-wait", *args, check=check)
+
     def start_gatewayd(self):
         sh("nsenter", "--net=" + netns_path(self.netns), self.program,
            "--spec=" + self.spec, "--pidfile", "--detach", "--no-chdir",
@@ -224,9 +228,9 @@ class Regions(fabric.Fabric):
         gateway.start()
         gateway.vsctl(
             "create", "ZooGateway",
-            "router_ips=172.16.%d.254,fd99\\:%d\\:\\:fe" % (i, i),
+            'router_ips="172.16.%d.254","fd99:%d::fe"' % (i, i),
             "--", "create", "ZooGateway_Port", "name=up0",
-            "device=\"net_af_packet0,iface=up0\"", "mtu=1600",
+            'device="net_af_packet0,iface=up0"', "mtu=1600",
             'addresses="%s"' % self.plen(self.gateway_vtep(i)),
             'next_hops="%s"' % self.gateway_router(i),
             *self._tunnels(i), *self._routes(i))

@@ -37,6 +37,7 @@ struct gw_frame {
     unsigned int port;          /* Where it comes from, or went. */
     bool dropped;               /* Out only; 'len' is 0 then. */
     unsigned int reason;        /* Out of the CPU port; into it: where to. */
+    unsigned int vni;           /* Out of the CPU port. */
     size_t len;
     uint8_t data[GW_MAX_FRAME];
 };

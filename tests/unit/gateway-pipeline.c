@@ -131,7 +131,8 @@ port_tx(void *port, struct rte_swx_pkt *pkt)
     f->frame->port = (uintptr_t) port - 1;
     if (!f->frame->port) {
         ovs_assert(len >= SHIM && gw_get(p, 4) == len - SHIM);
-        f->frame->reason = gw_get(p + 8, 4);
+        f->frame->vni = gw_get(p + 8, 3);
+        f->frame->reason = gw_get(p + 11, 1);
         p += SHIM;
         len -= SHIM;
     }

@@ -499,6 +499,8 @@ check_count(struct gw_frame *frame, int count)
         unit_assert(frame->port == ZOO_GATEWAY_CPU_PORT
                     && frame->reason == count, "%s: to port %u, reason %u",
                     count_names[count], frame->port, frame->reason);
+        ck_assert_uint_eq(frame->vni, (count == COUNT_TTL_EXPIRED
+                                       || count == COUNT_TOO_BIG ? 100 : 0));
     }
 }
 
