@@ -30,15 +30,32 @@ A gateway has an ovsdb-server and a zoo-gatewayd of its own, whose port is a
 net_af_packet device.
 """
 
+import json
 import os
+import signal
 import subprocess
 
 import fabric
+import measure
 import pipelines
 from netns import FabricError, in_namespace, netns_path, sh, until
 
 ROUTER_MAC = "02:5a:4f:4f:00:01"
 PATHS = range(1, 5)
+
+
+def parse(parser):
+    """Parses the command line of a test that needs gateways, which must have
+    been built."""
+    args = measure.parse(parser, needs=["ours"])
+    args.gatewayd = os.path.join(os.path.dirname(os.path.abspath(args.tools)),
+                                 "p4", "zoo-gatewayd")
+    args.spec = os.path.join(os.path.dirname(os.path.realpath(__file__)),
+                             os.pardir, "p4", "gateway.spec")
+    if not os.access(args.gatewayd, os.X_OK):
+        measure.skip("%s: no such program; it is built where libdpdk-dev is"
+                     % args.gatewayd)
+    return args
 
 
 class Gateway(fabric.Switch):
@@ -75,6 +92,18 @@ class Gateway(fabric.Switch):
         """The pipeline's counters by name."""
         return {line.split()[0]: int(line.split()[1])
                 for line in self.appctl("gateway/counts").splitlines()}
+
+    def kill(self, name="zoo-gatewayd"):
+        """Ends a daemon by SIGKILL and waits until it is gone."""
+        pid = self.pid(name)
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: not os.path.exists("/proc/%d" % pid), 20,
+              "the end of %s %d" % (name, pid))
+
+    def start_ovsdb(self):
+        """Starts the database server again."""
+        self._daemon("ovsdb-server", os.path.join(self.rundir, "conf.db"),
+                     "--remote=punix:" + os.path.join(self.rundir, "db.sock"))
 
     def stop(self):
         for name in ("zoo-gatewayd", "ovsdb-server"):
@@ -265,12 +294,32 @@ class Regions(fabric.Fabric):
         finally:
             super().down()
 
-    # ZooRoute at the gateways; at the hosts measure.ZooRoute has it.
+    # ZooRoute.
 
-    def zooroute_at_gateways(self, on=True):
-        for gateway in self.gateways.values():
-            gateway.vsctl(*(["create", "ZooRoute"] if on
-                            else ["destroy", "ZooRoute", "."]))
+    def start_zooroute(self, **columns):
+        """Turns it on at hosts and gateways, and waits until all know all of
+        their paths."""
+        settings = ["%s=%s" % item for item in columns.items()]
+        for switch in (*self.switches.values(), *self.gateways.values()):
+            switch.vsctl("create", "ZooRoute", *settings)
+        self.wait_validated()
+
+    def peers(self, i):
+        """What gateway i knows of its peers, by their addresses."""
+        shown = json.loads(self.gateways[i].appctl("zooroute/show", "--json"))
+        return {peer["remote"]: peer for peer in shown["peers"]}
+
+    def healthy(self, i, address):
+        """How many candidates of gateway i to 'address' work."""
+        peer = self.peers(i).get(address)
+        return peer["healthy"] if peer else 0
+
+    def wait_validated(self, seconds=30):
+        until(lambda: all(self.healthy(i, address) == 32
+                          for i in self.hypervisors
+                          for address in (self.vtep(i),
+                                          self.gateway_vtep(3 - i))),
+              seconds, "the gateways to find all paths up")
 
     # Failures of local paths; long-haul ones are spines.
 
