@@ -408,6 +408,19 @@ zooroute_choose(struct zooroute_output *out)
     out->choice = peer ? peer->slot : 0;
 }
 
+void
+zooroute_forget(const struct zooroute_key *key)
+{
+    struct zooroute_peer *peer;
+
+    ovs_mutex_lock(&zooroute_mutex);
+    peer = zooroute_find(key);
+    if (peer) {
+        zooroute_retire(peer);
+    }
+    ovs_mutex_unlock(&zooroute_mutex);
+}
+
 bool
 zooroute_takes_colors(const struct zooroute_key *key)
 {

@@ -142,6 +142,11 @@ bool zooroute_is_enabled(void);
  * Open vSwitch's own choice. */
 void zooroute_choose(struct zooroute_output *out);
 
+/* Main thread: forgets the peer with 'key', if there is one, at once.  For
+ * hosts that know that no tunnel leads there any more; others' peers go when
+ * they have been idle for long. */
+void zooroute_forget(const struct zooroute_key *key);
+
 /* Returns true if the switch at the other end says in its reports that it
  * accepts the colors of VTrace.  That is remembered while it is not asked, but
  * not if it has been asked for some seconds and has not answered. */

@@ -805,6 +805,15 @@ gateway_database_format(struct ds *s)
         }
         ds_put_char(s, '\n');
     }
+    ds_put_format(s, "router: "ETH_ADDR_FMT,
+                  ETH_ADDR_ARGS(gateway_router_mac));
+    for (size_t i = 0; i < 2; i++) {
+        if (ipv6_addr_is_set(&gateway_router_ips[i])) {
+            ds_put_char(s, ' ');
+            ipv6_format_mapped(&gateway_router_ips[i], s);
+        }
+    }
+    ds_put_char(s, '\n');
     gateway_neighbors_format(s);
     HMAP_FOR_EACH (t, node, &gateway_tunnels) {
         format_tunnel(t, s);

@@ -151,6 +151,7 @@ struct gateway_tunnel {
 
     /* ZooRoute. */
     uint16_t slot;              /* 0 for none. */
+    struct in6_addr peer_local; /* With 'slot': the peer's local address. */
     uint32_t healthy;           /* Candidates whose flows are at home. */
     uint32_t cell;              /* In the path table. */
 };
@@ -175,7 +176,8 @@ uint16_t gateway_tunnel_sport(const struct gateway_tunnel *, uint32_t hash)
 struct gateway_tunnel *gateway_tunnel_add(const struct in6_addr *remote)
     OVS_REQUIRES(gateway_mutex);
 
-/* Main thread: removes 'tunnel'. */
+/* Main thread: removes 'tunnel'.  Its path table goes with the next
+ * gateway_tunnels_run(). */
 void gateway_tunnel_remove(struct gateway_tunnel *)
     OVS_REQUIRES(gateway_mutex);
 

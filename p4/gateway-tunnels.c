@@ -24,6 +24,7 @@
 #include "openvswitch/poll-loop.h"
 #include "openvswitch/vlog.h"
 #include "ovs-ext/zoo-datapath.h"
+#include "p4/gateway-headers.h"
 #include "timeval.h"
 #include "util.h"
 
@@ -111,14 +112,51 @@ set_cell(struct gateway_tunnel *tunnel, uint32_t cell)
     }
 }
 
-/* Stops following the slot of 'tunnel', if it has one. */
 static void
-clear_slot(struct gateway_tunnel *tunnel) OVS_REQUIRES(gateway_mutex)
+fill_key(struct zooroute_key *key, const struct in6_addr *local,
+         const struct in6_addr *remote)
+{
+    memset(key, 0, sizeof *key);
+    key->local = *local;
+    key->remote = *remote;
+    key->dst_port = htons(GATEWAY_VXLAN_PORT);
+}
+
+/* Peers that no tunnel leads to any more.  Only the main thread uses them. */
+static struct zooroute_key *gone;
+static size_t n_gone, allocated_gone;
+
+/* Has 'tunnel' follow 'slot', of a peer with address 'local' here, from now on,
+ * or none if it is 0. */
+static void
+set_slot(struct gateway_tunnel *tunnel, uint16_t slot,
+         const struct in6_addr *local) OVS_REQUIRES(gateway_mutex)
 {
     if (by_slot[tunnel->slot] == tunnel) {
         by_slot[tunnel->slot] = NULL;
     }
-    tunnel->slot = 0;
+    if (tunnel->slot
+        && (!slot || !ipv6_addr_equals(local, &tunnel->peer_local))) {
+        if (n_gone >= allocated_gone) {
+            gone = x2nrealloc(gone, &allocated_gone, sizeof *gone);
+        }
+        fill_key(&gone[n_gone++], &tunnel->peer_local, &tunnel->remote);
+    }
+    tunnel->slot = slot;
+    tunnel->peer_local = *local;
+    if (slot) {
+        by_slot[slot] = tunnel;
+    }
+}
+
+/* Has ZooRoute forget the peers in 'gone'. */
+static void
+forget_peers(void) OVS_EXCLUDED(gateway_mutex)
+{
+    for (size_t i = 0; i < n_gone; i++) {
+        zooroute_forget(&gone[i]);
+    }
+    n_gone = 0;
 }
 
 void
@@ -127,7 +165,7 @@ gateway_tunnel_remove(struct gateway_tunnel *tunnel)
     if (tunnel->installed) {
         gateway_vtep_delete(tunnel->id);
     }
-    clear_slot(tunnel);
+    set_slot(tunnel, 0, &in6addr_any);
     set_cell(tunnel, 0);
     by_id[tunnel->id] = NULL;
     hmap_remove(&gateway_tunnels, &tunnel->node);
@@ -343,9 +381,7 @@ static void
 fill_output(const struct gateway_tunnel *tunnel, struct zooroute_output *out)
 {
     memset(out, 0, sizeof *out);
-    out->key.local = tunnel->vtep.local;
-    out->key.remote = tunnel->remote;
-    out->key.dst_port = htons(4789);
+    fill_key(&out->key, &tunnel->vtep.local, &tunnel->remote);
     out->port.ofp_port = (OVS_FORCE ofp_port_t) tunnel->id;
     out->tun_id = htonll(tunnel->probe_vni);
     out->encap = ZOO_ENCAP_VXLAN;
@@ -385,9 +421,7 @@ update_slot(uint32_t id) OVS_EXCLUDED(gateway_mutex)
     }
     ovs_mutex_lock(&gateway_mutex);
     if (out.choice != t->slot) {
-        clear_slot(t);
-        t->slot = out.choice;
-        by_slot[t->slot] = t->slot ? t : NULL;
+        set_slot(t, out.choice, &t->vtep.local);
 
         /* Without ZooRoute outer source ports are hashes. */
         changed = gateway_tunnel_resolve(t);
@@ -412,10 +446,12 @@ gateway_tunnels_run(void)
         return;
     }
     next_run = time_msec() + INTERVAL;
+    forget_peers();
     update_candidate_ports();
     for (uint32_t id = 0; id < ZOO_GATEWAY_N_VTEPS; id++) {
         changed |= update_slot(id);
     }
+    forget_peers();
     if (changed) {
         char *error = gateway_tables_commit();
 

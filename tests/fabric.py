@@ -552,6 +552,10 @@ class Fabric:
         """Spines become silent: they take packets and forward none."""
         return self._forward(spines, False)
 
+    def forward(self, *spines):
+        """Spines forward again what nothing else drops."""
+        return self._forward(spines, True)
+
     def fail_from(self, k, i):
         """Spine k forwards nothing that comes from hypervisor i."""
         return self._nft("s%d" % k, """
