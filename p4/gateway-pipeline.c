@@ -43,6 +43,7 @@
 #include "p4/gateway-private.h"
 #include "p4/swx-spec.h"
 #include "svec.h"
+#include "timeval.h"
 #include "util.h"
 
 VLOG_DEFINE_THIS_MODULE(gateway_pipeline);
@@ -76,11 +77,25 @@ static struct {
     pthread_cond_t done;
     void (*function)(void *aux) OVS_GUARDED;
     void *aux OVS_GUARDED;
+
+    /* What it has taken so far, ns. */
+    unsigned int n OVS_GUARDED;
+    long long int sum OVS_GUARDED;
+    long long int longest OVS_GUARDED;
 } rest = {
     .mutex = OVS_MUTEX_INITIALIZER,
     .done = PTHREAD_COND_INITIALIZER,
 };
 static atomic_bool requested = false;
+
+static long long int
+now_ns(void)
+{
+    struct timespec ts;
+
+    time_timespec(&ts);
+    return ts.tv_sec * 1000000000LL + ts.tv_nsec;
+}
 
 /* What SWX drops leaves through a port that it adds for that. */
 static uint64_t
@@ -104,6 +119,9 @@ is_empty(void)
 static void
 serve_request(void)
 {
+    long long int start = now_ns();
+    long long int took;
+
     gateway_run.hold = true;
     while (!is_empty()) {
         rte_swx_pipeline_run(gateway_swx, 64);
@@ -111,6 +129,10 @@ serve_request(void)
     ovs_mutex_lock(&rest.mutex);
     rest.function(rest.aux);
     rest.function = NULL;
+    took = now_ns() - start;
+    rest.n++;
+    rest.sum += took;
+    rest.longest = MAX(rest.longest, took);
     atomic_store_relaxed(&requested, false);
     xpthread_cond_signal(&rest.done);
     ovs_mutex_unlock(&rest.mutex);
@@ -127,6 +149,16 @@ gateway_at_rest(void (*function)(void *aux), void *aux)
     while (rest.function) {
         ovs_mutex_cond_wait(&rest.done, &rest.mutex);
     }
+    ovs_mutex_unlock(&rest.mutex);
+}
+
+void
+gateway_at_rest_format(struct ds *s)
+{
+    ovs_mutex_lock(&rest.mutex);
+    ds_put_format(s, "packets waited %u times for a change, %.1f us on "
+                  "average, at most %.1f us\n", rest.n,
+                  rest.sum / 1e3 / MAX(rest.n, 1), rest.longest / 1e3);
     ovs_mutex_unlock(&rest.mutex);
 }
 
@@ -333,7 +365,9 @@ static char *
 start_eal(const char *eal_args)
 {
     static const cookie_io_functions_t log_functions = { .write = log_write };
-    static struct svec kept;    /* DPDK goes on to use its arguments. */
+    /* DPDK goes on to use its arguments, and changes their order. */
+    static struct svec kept;
+    static char **argv;
     FILE *log;
     struct svec args = SVEC_EMPTY_INITIALIZER;
     cpu_set_t affinity;
@@ -347,6 +381,7 @@ start_eal(const char *eal_args)
     }
     svec_terminate(&args);
     kept = args;
+    argv = xmemdup(args.names, (args.n + 1) * sizeof *args.names);
     log = fopencookie(NULL, "w", log_functions);
     if (log) {
         setbuf(log, NULL);
@@ -357,7 +392,7 @@ start_eal(const char *eal_args)
      * start. */
     restore = !pthread_getaffinity_np(pthread_self(), sizeof affinity,
                                       &affinity);
-    int status = rte_eal_init(kept.n, kept.names);
+    int status = rte_eal_init(kept.n, argv);
     if (restore) {
         pthread_setaffinity_np(pthread_self(), sizeof affinity, &affinity);
     }
@@ -449,6 +484,7 @@ gateway_pipeline_stop(void)
     xpthread_join(thread, NULL);
     gateway_tables_destroy();
     gateway_negotiation_destroy();
-    rte_swx_pipeline_free(gateway_swx);
-    gateway_swx = NULL;
+
+    /* The pipeline stays: there is only one in a process, and DPDK's function
+     * to free it forgets parts of it. */
 }

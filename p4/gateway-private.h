@@ -73,6 +73,9 @@ extern struct rte_swx_pipeline *gateway_swx;
  * when no packet is in the pipeline, and returns afterwards. */
 void gateway_at_rest(void (*function)(void *aux), void *aux);
 
+/* Appends how often that has been, and how long packets waited for it. */
+void gateway_at_rest_format(struct ds *);
+
 /* Any thread: reads or writes a register.  The names are the program's, which
  * gateway_pipeline_start() has tried. */
 uint64_t gateway_register_read(const char *array, uint32_t index);
@@ -127,9 +130,9 @@ char *gateway_cpu_config(struct rte_swx_pipeline *);
 void gateway_cpu_start(void);
 void gateway_cpu_stop(void);
 
-/* Any thread: gives 'm', with a shim, to the pipeline as a packet of the CPU
- * port.  Returns false, and 'm' stays the caller's, if the queue is full. */
-bool gateway_cpu_send(struct rte_mbuf *);
+/* In the thread "gateway-punt": gives a negotiation packet, with a shim, to the
+ * pipeline.  Returns false, and it stays the caller's, if the queue is full. */
+bool gateway_cpu_negotiate(struct rte_mbuf *);
 
 /* Any thread: wakes the thread "gateway-punt". */
 void gateway_cpu_wake(void);

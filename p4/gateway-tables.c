@@ -284,6 +284,7 @@ gateway_tables_format(struct ds *s)
                       table_names[i].title, info.n, info.max, info.bytes);
     }
     gateway_negotiation_format(s);
+    gateway_at_rest_format(s);
 }
 
 /* Start and stop. */
