@@ -333,7 +333,8 @@ built() {
     test -x "$dir/tests/$2" && return 0
     case $2 in
     */test-vtrace-* | */fuzz-vtraced-*) part=vtrace ;;
-    */test-gateway-pipeline | */test-gateway-runtime) part=gateway ;;
+    */test-gateway-pipeline | */test-gateway-runtime | */test-gateway-updates)
+        part=gateway ;;
     esac
     why=$(sed -n "s/^BUILD_${part^^} = //p" "$dir/Makefile")
     test "$why" != yes || why=$(sed -n "s/^BUILD_${1^^} = //p" "$dir/Makefile")
