@@ -68,6 +68,7 @@ struct gateway_run gateway_run;
 static atomic_bool exiting = false;
 static atomic_bool polling = false;
 static pthread_t thread;
+static bool started;            /* Main thread: the threads run. */
 
 /* A call of the main thread that waits for the pipeline to be empty.
  *
@@ -167,7 +168,7 @@ gateway_at_rest_format(struct ds *s)
 static void *
 run_pipeline(void *aux OVS_UNUSED)
 {
-    unsigned int n_idle = 0, n_busy = 0;
+    unsigned int n_idle = 0, n_busy = 0, nap = MIN_SLEEP;
     bool registered, stop;
 
     ovsrcu_quiesce_start();
@@ -185,6 +186,7 @@ run_pipeline(void *aux OVS_UNUSED)
         }
         if (gateway_run.n_in != n_in || !is_empty()) {
             n_idle = 0;
+            nap = MIN_SLEEP;
             if (++n_busy >= FLUSH_QUANTA) {
                 gateway_ports_flush();
                 n_busy = 0;
@@ -193,8 +195,11 @@ run_pipeline(void *aux OVS_UNUSED)
             gateway_ports_flush();
             n_busy = 0;
             atomic_read_relaxed(&polling, &poll);
-            if (++n_idle > IDLE_QUANTA && !poll) {
-                usleep(MIN(MIN_SLEEP * (n_idle - IDLE_QUANTA), MAX_SLEEP));
+            if (n_idle < IDLE_QUANTA) {
+                n_idle++;
+            } else if (!poll) {
+                usleep(nap);
+                nap = MIN(2 * nap, MAX_SLEEP);
             }
         }
         atomic_read_relaxed(&exiting, &stop);
@@ -467,6 +472,7 @@ gateway_pipeline_start(const char *spec, const char *eal_args)
     atomic_store_relaxed(&exiting, false);
     thread = ovs_thread_create("gateway", run_pipeline, NULL);
     gateway_cpu_start();
+    started = true;
 
     error = gateway_tables_commit();
     if (error) {
@@ -478,6 +484,10 @@ gateway_pipeline_start(const char *spec, const char *eal_args)
 void
 gateway_pipeline_stop(void)
 {
+    if (!started) {
+        return;
+    }
+    started = false;
     gateway_ports_stop();
     gateway_cpu_stop();
     atomic_store_relaxed(&exiting, true);

@@ -47,7 +47,8 @@ struct smap;
  * free. */
 char *gateway_pipeline_start(const char *spec, const char *eal_args);
 
-/* Stops the thread, closes all ports. */
+/* Stops the thread, closes all ports.  Does nothing if gateway_pipeline_start()
+ * has not been successful. */
 void gateway_pipeline_stop(void);
 
 /* With 'polling' the thread never sleeps, which takes a whole processor.

@@ -399,7 +399,8 @@ start_device(const char *devargs, uint16_t id, unsigned int *mtu)
         status = rte_eth_dev_adjust_nb_rx_tx_desc(id, &n_rx, &n_tx);
     }
     if (status) {
-        return failed(devargs, "configure the device", status);
+        return xasprintf("%s: DPDK cannot configure the device with an MTU "
+                         "of %u (%s)", devargs, *mtu, rte_strerror(-status));
     }
     status = rte_eth_rx_queue_setup(id, 0, n_rx, socket, NULL, buffers);
     if (!status) {

@@ -67,6 +67,45 @@ gr_inject(const struct gr_device *device, const struct gw_frame *frame)
     ovs_assert(!rte_ring_enqueue(device->rx, m));
 }
 
+/* Returns buffers of 'n' bytes without room around them. */
+static struct rte_mbuf *
+make_segments(const struct gw_frame *frame, size_t n)
+{
+    struct rte_mbuf *head = NULL;
+
+    for (size_t i = 0; i < frame->len; i += n) {
+        struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
+        size_t len = MIN(n, frame->len - i);
+
+        ovs_assert(m);
+        /* Without room in front. */
+        m->data_off = 0;
+        memcpy(rte_pktmbuf_append(m, len), frame->data + i, len);
+        if (head) {
+            ovs_assert(!rte_pktmbuf_chain(head, m));
+        } else {
+            head = m;
+        }
+    }
+    return head;
+}
+
+void
+gr_inject_segments(const struct gr_device *device,
+                   const struct gw_frame *frame, size_t n)
+{
+    ovs_assert(!rte_ring_enqueue(device->rx, make_segments(frame, n)));
+}
+
+void
+gr_inject_twice(const struct gr_device *device, const struct gw_frame *frame)
+{
+    struct rte_mbuf *m = make_segments(frame, frame->len);
+
+    ovs_assert(!rte_pktmbuf_chain(m, make_segments(frame, frame->len)));
+    ovs_assert(!rte_ring_enqueue(device->rx, m));
+}
+
 /* Takes a frame that the gateway has sent.  Returns false if there is none. */
 bool
 gr_take(const struct gr_device *device, struct gw_frame *frame)

@@ -81,6 +81,12 @@ void gr_configure(void);
 void gr_inject(const struct gr_device *, const struct gw_frame *);
 bool gr_take(const struct gr_device *, struct gw_frame *);
 
+/* The same in buffers of 'n' bytes, without room around them; and as one packet
+ * that has the frame twice. */
+void gr_inject_segments(const struct gr_device *, const struct gw_frame *,
+                        size_t n);
+void gr_inject_twice(const struct gr_device *, const struct gw_frame *);
+
 /* Makes 'packet' a random one to VM 'vm', and then what the gateway is to send
  * of it. */
 void gr_packet_to_vm(unsigned int vm, bool outer6, bool inner6,

@@ -73,6 +73,18 @@ START_TEST(forwards)
 }
 END_TEST
 
+static uint64_t
+statistic(unsigned int port, const char *name)
+{
+    struct smap statistics = SMAP_INITIALIZER(&statistics);
+    uint64_t value;
+
+    gateway_port_get_statistics(port, &statistics);
+    value = smap_get_ullong(&statistics, name, 0);
+    smap_destroy(&statistics);
+    return value;
+}
+
 /* What the thread "gateway-punt" has been given last. */
 static struct {
     struct ovs_mutex mutex;
@@ -173,13 +185,45 @@ START_TEST(punts)
 }
 END_TEST
 
+/* Buffers as the pipeline cannot use them: too little room behind, none in
+ * front, several.  What is too long even so is dropped. */
+START_TEST(awkward_buffers)
+{
+    struct gw_frame frame;
+
+    for (int i = 0; i < 5; i++) {
+        unsigned int before = n_punted();
+        long long int since = gr_now();
+
+        make_local(&frame, i == 1 ? 60 : 2000);
+        if (i == 0) {
+            gr_inject(&gr_hosts, &frame);
+        } else {
+            gr_inject_segments(&gr_hosts, &frame, i < 3 ? 2000 : 300 * i);
+        }
+        GR_WAIT_FOR(n_punted() > before);
+        check_punt(GR_HOSTS, COUNT_LOCAL, &frame, since);
+    }
+
+    uint64_t dropped = statistic(GR_HOSTS, "rx_dropped");
+    unsigned int before = n_punted();
+    make_local(&frame, 2000);
+    for (int i = 0; i < 10; i++) {
+        gr_inject_twice(&gr_hosts, &frame);
+    }
+    GR_WAIT_FOR(statistic(GR_HOSTS, "rx_dropped") == dropped + 10);
+    ck_assert_uint_eq(n_punted(), before);
+}
+END_TEST
+
 START_TEST(sends)
 {
     struct gw_frame frame, sent;
 
     for (size_t len = 14; len <= 1514; len += 50) {
         make_local(&sent, len);
-        ck_assert(gateway_send(len % 4 ? GR_UPLINK : GR_HOSTS, sent.data, len));
+        ck_assert(gateway_send(len % 4 ? GR_UPLINK : GR_HOSTS, sent.data,
+                               len));
         GR_WAIT_FOR(gr_take(len % 4 ? &gr_uplink : &gr_hosts, &frame));
         check_frame(&frame, &sent);
     }
@@ -401,18 +445,6 @@ END_TEST
 
 /* Ports. */
 
-static uint64_t
-statistic(unsigned int port, const char *name)
-{
-    struct smap statistics = SMAP_INITIALIZER(&statistics);
-    uint64_t value;
-
-    gateway_port_get_statistics(port, &statistics);
-    value = smap_get_ullong(&statistics, name, 0);
-    smap_destroy(&statistics);
-    return value;
-}
-
 /* Another port comes and goes while packets flow. */
 START_TEST(ports_while_packets_flow)
 {
@@ -487,6 +519,73 @@ START_TEST(ports_refused)
     gr_must(gateway_port_open(GR_SPARE, "net_null0", 0));
     gateway_port_close(GR_SPARE);
     gateway_port_close(GR_SPARE);
+}
+END_TEST
+
+/* Returns the VTEP, of those for IPv4, that a packet to 'address' takes, or -1
+ * if there is no route. */
+static int
+route_of(uint32_t vni, uint32_t address)
+{
+    uint64_t unknown = gr_read_count(COUNT_NO_ROUTE);
+    struct gw_packet packet;
+    struct gw_frame frame;
+    bool taken = false;
+
+    gr_packet_to_vm(0, false, false, &packet);
+    packet.vni = vni;
+    packet.flow.dst[1] = address;
+    gw_packet_encode(&packet, &frame);
+    gr_inject(&gr_hosts, &frame);
+    GR_WAIT_FOR((taken = gr_take(&gr_uplink, &frame))
+                || gr_read_count(COUNT_NO_ROUTE) > unknown);
+    return taken ? gw_get(frame.data + 30, 4) - GR_VTEP_ADDRESS : -1;
+}
+
+static void
+set_route(uint32_t vni, uint32_t address, unsigned int plen, int vtep)
+{
+    struct gateway_next next = { .vtep = vtep, .vni = 200 };
+    struct in6_addr prefix = gr_ip4(address);
+
+    if (vtep >= 0) {
+        ovs_assert(gateway_route_add(vni, &prefix, 96 + plen, &next));
+    } else {
+        gateway_route_delete(vni, &prefix, 96 + plen);
+    }
+    gr_must(gateway_tables_commit());
+}
+
+/* The longest prefix wins, whatever the order in which they came, and what is
+ * behind it returns when it goes. */
+START_TEST(longest_prefix)
+{
+    static const uint32_t address = 0x0a630203;
+
+    ck_assert_int_eq(route_of(5, address), -1);
+    set_route(5, 0x0a630000, 16, 1);
+    ck_assert_int_eq(route_of(5, address), 1);
+    set_route(5, address, 32, 2);
+    set_route(5, 0x0a630200, 24, 3);
+    set_route(5, 0, 0, 4);
+    ck_assert_int_eq(route_of(5, address), 2);
+    ck_assert_int_eq(route_of(5, address + 1), 3);
+    ck_assert_int_eq(route_of(5, address + 256), 1);
+    ck_assert_int_eq(route_of(5, address + 65536), 4);
+    ck_assert_int_eq(route_of(6, address), -1);
+
+    /* Bits beyond the prefix do not count; a new one replaces the old. */
+    set_route(5, 0x0a6302ff, 24, 5);
+    ck_assert_int_eq(route_of(5, address + 1), 5);
+
+    set_route(5, address, 32, -1);
+    ck_assert_int_eq(route_of(5, address), 5);
+    set_route(5, 0x0a630200, 24, -1);
+    ck_assert_int_eq(route_of(5, address), 1);
+    set_route(5, 0x0a630000, 16, -1);
+    ck_assert_int_eq(route_of(5, address), 4);
+    set_route(5, 0, 0, -1);
+    ck_assert_int_eq(route_of(5, address), -1);
 }
 END_TEST
 
@@ -712,11 +811,13 @@ main(int argc OVS_UNUSED, char *argv[])
     tc = unit_case(s, "runtime", 300);
     tcase_add_test(tc, forwards);
     tcase_add_test(tc, punts);
+    tcase_add_test(tc, awkward_buffers);
     tcase_add_test(tc, sends);
     tcase_add_test(tc, changes);
     tcase_add_test(tc, ports_while_packets_flow);
     tcase_add_test(tc, port_reopens);
     tcase_add_test(tc, ports_refused);
+    tcase_add_test(tc, longest_prefix);
     tcase_add_test(tc, start_refused);
     tcase_add_test(tc, tables_full);
     tcase_add_test(tc, updates);
