@@ -52,7 +52,8 @@ enum { ZOO_GATEWAY_COUNTS };
  * threads to the traffic. */
 #define MAX_NEGOTIATIONS 2
 
-/* Should one not come back, others take its place after so many polls. */
+/* Should one not come back, others take its place after so many polls, or when
+ * the pipeline is empty. */
 #define MAX_STALL 1000000
 
 /* Frames to send, from many threads, to the thread "gateway"; the same for
@@ -83,8 +84,8 @@ static atomic_ullong n_dropped = 0;
 static struct rte_mbuf *taken[GATEWAY_BURST];
 static unsigned int n_taken, next_taken;
 
-/* Of the thread "gateway": negotiation packets in the pipeline, and polls since
- * the last one that were in vain for that. */
+/* Of the thread "gateway": negotiation packets in the pipeline, and polls
+ * since the last one that were in vain for that. */
 static unsigned int n_negotiations, n_stalled;
 
 /* The thread "gateway". */
@@ -131,6 +132,12 @@ cpu_rx(void *port OVS_UNUSED, struct rte_swx_pkt *pkt)
     pkt->length = m->data_len + GATEWAY_SHIM;
     gateway_run.n_in++;
     return 1;
+}
+
+void
+gateway_cpu_idle(void)
+{
+    n_negotiations = 0;
 }
 
 /* Returns why the pipeline has given 'm' to the CPU port. */

@@ -193,6 +193,7 @@ run_pipeline(void *aux OVS_UNUSED)
             }
         } else {
             gateway_ports_flush();
+            gateway_cpu_idle();
             n_busy = 0;
             atomic_read_relaxed(&polling, &poll);
             if (n_idle < IDLE_QUANTA) {

@@ -47,8 +47,8 @@ struct smap;
  * free. */
 char *gateway_pipeline_start(const char *spec, const char *eal_args);
 
-/* Stops the thread, closes all ports.  Does nothing if gateway_pipeline_start()
- * has not been successful. */
+/* Stops the thread, closes all ports.  Does nothing unless
+ * gateway_pipeline_start() has been successful. */
 void gateway_pipeline_stop(void);
 
 /* With 'polling' the thread never sleeps, which takes a whole processor.

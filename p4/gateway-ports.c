@@ -41,7 +41,8 @@
 VLOG_DEFINE_THIS_MODULE(gateway_ports);
 
 #define N_DESCRIPTORS 512
-#define N_BUFFERS 16383         /* One less than a power of two wastes least. */
+/* One less than a power of two wastes least. */
+#define N_BUFFERS 16383
 #define N_JUMBO_BUFFERS 4095
 
 /* Ethernet's header, two VLAN tags and checksum around an IP packet. */
@@ -102,8 +103,8 @@ count(atomic_ullong *counter, unsigned int n)
     atomic_store_relaxed(counter, value + n);
 }
 
-/* Returns 'm', or a copy, with room around it and nobody else's.  Frees 'm' and
- * returns NULL if there is no way. */
+/* Returns 'm', or a copy, with room around it and nobody else's.  Frees 'm'
+ * and returns NULL if there is no way. */
 static struct rte_mbuf *
 make_fit(struct rte_mbuf *m)
 {
@@ -301,8 +302,8 @@ gateway_ports_pool(size_t len)
 
 /* Opening and closing. */
 
-/* Stores in 'name' of 'size' bytes the part of 'devargs' that names the device,
- * without its arguments. */
+/* Stores in 'name' of 'size' bytes the part of 'devargs' that names the
+ * device, without its arguments. */
 static void
 device_name(const char *devargs, char *name, size_t size)
 {

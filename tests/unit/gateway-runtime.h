@@ -32,8 +32,8 @@
 #define GR_UPLINK 2             /* ...and leave through. */
 #define GR_SPARE 3
 
-/* VM i, 10.1.0.i or fd02::i in VNI 100, is behind VTEP i % GR_N_VTEPS, which is
- * 10.2.0.x or fd03::x.  Path tables go PLAIN, BITMAP, INDEX, PLAIN... */
+/* VM i, 10.1.0.i or fd02::i in VNI 100, is behind VTEP i % GR_N_VTEPS, which
+ * is 10.2.0.x or fd03::x.  Path tables go PLAIN, BITMAP, INDEX, PLAIN... */
 #define GR_N_VMS 64
 #define GR_N_VTEPS 16
 #define GR_VM_ADDRESS 0x0a010000
@@ -81,8 +81,8 @@ void gr_configure(void);
 void gr_inject(const struct gr_device *, const struct gw_frame *);
 bool gr_take(const struct gr_device *, struct gw_frame *);
 
-/* The same in buffers of 'n' bytes, without room around them; and as one packet
- * that has the frame twice. */
+/* The same in buffers of 'n' bytes, without room around them; and as one
+ * packet that has the frame twice. */
 void gr_inject_segments(const struct gr_device *, const struct gw_frame *,
                         size_t n);
 void gr_inject_twice(const struct gr_device *, const struct gw_frame *);

@@ -33,7 +33,9 @@
 #include "openvswitch/dynamic-string.h"
 #include "ovs-atomic.h"
 #include "ovs-thread.h"
+#include "p4/gateway-names.h"
 #include "p4/gateway-pipeline.h"
+#include "p4/gateway-private.h"
 #include "random.h"
 #include "smap.h"
 #include "util.h"
@@ -247,8 +249,8 @@ END_TEST
  *
  * The VTEPs' addresses change with an epoch, which each packet that comes out
  * tells; the VMs' MAC addresses too.  What has been committed when a packet
- * goes in, and what is about to be when it comes out, limits which epoch it may
- * have. */
+ * goes in, and what is about to be when it comes out, limits which epoch it
+ * may have. */
 
 #define MAX_OUTSTANDING 128
 #define PROBING_VMS 8           /* Whose next hop changes. */
@@ -391,8 +393,8 @@ change_prefixes(unsigned int epoch, bool present)
     struct gateway_next next = { .vtep = 1, .vni = 200, .mac = gr_mac(1) };
 
     for (unsigned int i = 0; i < 200; i++) {
-        struct in6_addr address = gr_ip6(UINT64_C(0xfd05000000000000) | i << 16,
-                                      0);
+        uint64_t hi = UINT64_C(0xfd05000000000000) | i << 16;
+        struct in6_addr address = gr_ip6(hi, 0);
 
         if (present && (i + epoch) % 3) {
             ovs_assert(gateway_route_add(100, &address, 48 + i % 60, &next));
@@ -473,8 +475,8 @@ START_TEST(ports_while_packets_flow)
 }
 END_TEST
 
-/* A port that is closed gets nothing, loses what goes there, and takes up where
- * it was. */
+/* A port that is closed gets nothing, loses what goes there, and takes up
+ * where it was. */
 START_TEST(port_reopens)
 {
     for (int i = 0; i < 20; i++) {
@@ -510,7 +512,7 @@ check_error(char *error, const char *part)
 
 START_TEST(ports_refused)
 {
-    check_error(gateway_port_open(GR_SPARE, "net_nothing0", 0), "net_nothing0");
+    check_error(gateway_port_open(GR_SPARE, "net_nothing0", 0), "nothing0");
     check_error(gateway_port_open(GR_SPARE, "net_null0", 60000), "60000");
     check_error(gateway_port_open(GR_SPARE, "net_null0", 10), "10");
     check_error(gateway_port_open(GR_SPARE, "net_ring_uplink", 0), "another");
@@ -664,13 +666,19 @@ random_cell(int path_table)
                               : UINT32_MAX);
 }
 
-static uint64_t
-n_pending(void)
+static struct gateway_update_stats
+path_stats(void)
 {
     struct gateway_update_stats stats;
 
     gateway_path_get_stats(&stats);
-    return stats.pending;
+    return stats;
+}
+
+static uint64_t
+n_pending(void)
+{
+    return path_stats().pending;
 }
 
 static void
@@ -733,6 +741,43 @@ START_TEST(updates)
     update(ZOO_GATEWAY_INDEX, 1, 0x100000);
     ck_assert_uint_eq(n_pending(), 0);
     check_cells();
+}
+END_TEST
+
+/* A cell changes again while its value is on the way: the last one stays. */
+START_TEST(newer_values)
+{
+    for (int i = 0; i < 2000; i++) {
+        uint64_t packets = path_stats().packets;
+        uint32_t cell = i % 7;
+
+        update(ZOO_GATEWAY_BITMAP, cell, i);
+        for (int j = 0; j < 1000 && path_stats().packets == packets; j++) {
+            continue;
+        }
+        update(ZOO_GATEWAY_BITMAP, cell, ~i);
+        GR_WAIT_FOR(!n_pending());
+        ck_assert_uint_eq(gateway_path_read(ZOO_GATEWAY_BITMAP, cell),
+                          (uint32_t) ~i);
+        wanted_cells[0][cell] = ~i;
+    }
+}
+END_TEST
+
+/* The pipeline drops negotiation packets. */
+START_TEST(lost_negotiations)
+{
+    uint64_t token = gateway_register_read(GATEWAY_TOKEN, 0);
+    uint64_t refused = gr_read_count(COUNT_UNAUTHENTICATED);
+    uint64_t retransmissions = path_stats().retransmissions;
+
+    gateway_register_write(GATEWAY_TOKEN, 0, token ^ 1);
+    update_all();
+    GR_WAIT_FOR(gr_read_count(COUNT_UNAUTHENTICATED) > refused + 200);
+    gateway_register_write(GATEWAY_TOKEN, 0, token);
+    GR_WAIT_FOR(!n_pending());
+    check_cells();
+    ck_assert_uint_gt(path_stats().retransmissions, retransmissions + 100);
 }
 END_TEST
 
@@ -821,6 +866,8 @@ main(int argc OVS_UNUSED, char *argv[])
     tcase_add_test(tc, start_refused);
     tcase_add_test(tc, tables_full);
     tcase_add_test(tc, updates);
+    tcase_add_test(tc, newer_values);
+    tcase_add_test(tc, lost_negotiations);
     tcase_add_test(tc, lost_acknowledgements);
     tcase_add_test(tc, updates_while_packets_flow);
     tcase_add_test(tc, memory);
