@@ -30,6 +30,7 @@
 #include <rte_ring.h>
 
 #include "gateway-runtime.h"
+#include "gateway-traffic.h"
 #include "openvswitch/dynamic-string.h"
 #include "ovs-atomic.h"
 #include "ovs-thread.h"
@@ -245,147 +246,6 @@ START_TEST(sends)
 }
 END_TEST
 
-/* Traffic in a thread of its own while the main thread changes something.
- *
- * The VTEPs' addresses change with an epoch, which each packet that comes out
- * tells; the VMs' MAC addresses too.  What has been committed when a packet
- * goes in, and what is about to be when it comes out, limits which epoch it
- * may have. */
-
-#define MAX_OUTSTANDING 128
-#define PROBING_VMS 8           /* Whose next hop changes. */
-
-static atomic_uint committed = 0; /* Epoch... */
-static atomic_uint pending = 0; /* ...or next one, until it is effective. */
-static atomic_bool stop_traffic = false;
-
-static struct {
-    unsigned int n_sent, n_received;
-    long long int worst;        /* Longest time in the gateway, ns. */
-} traffic;
-
-static void
-inject_numbered(unsigned int number, unsigned int epoch)
-{
-    struct gw_packet packet;
-    struct gw_frame frame;
-
-    gr_packet_to_vm(number % PROBING_VMS, number & 1, number & 2, &packet);
-    packet.inner6 = number & 2;
-    packet.payload = 200;
-    gw_packet_encode(&packet, &frame);
-
-    /* The end of the payload. */
-    uint8_t *p = frame.data + frame.len - 24;
-    p = gw_put(p, 0x7a7a6f6f, 4);
-    p = gw_put(p, number, 4);
-    p = gw_put(p, epoch, 4);
-    gw_put(p, gr_now(), 8);
-    gr_inject(&gr_hosts, &frame);
-}
-
-static void
-check_numbered(const struct gw_frame *frame)
-{
-    const uint8_t *p = frame->data + frame->len - 24;
-    unsigned int number, in_epoch, out_epoch, vtep_epoch, vm_epoch;
-    bool outer6 = gw_get(frame->data + 12, 2) == 0x86dd;
-
-    unit_assert(gw_get(p, 4) == 0x7a7a6f6f, "another packet");
-    number = gw_get(p + 4, 4);
-    in_epoch = gw_get(p + 8, 4);
-    atomic_read(&pending, &out_epoch);
-    traffic.worst = MAX(traffic.worst, gr_now() - (long long) gw_get(p + 12,
-                                                                     8));
-
-    /* The VTEP's address and the VM's MAC. */
-    vtep_epoch = gw_get(frame->data + (outer6 ? 14 + 36 : 14 + 16), 4)
-                 & 0xffff;
-    vm_epoch = gw_get(frame->data + (outer6 ? 70 : 50) + 2, 4);
-    unit_assert(vtep_epoch == vm_epoch, "packet %u has VTEP of epoch %u but "
-                "MAC of %u", number, vtep_epoch, vm_epoch);
-    unit_assert(vtep_epoch >= in_epoch && vtep_epoch <= out_epoch,
-                "packet %u went in at epoch %u, came out at %u, with %u",
-                number, in_epoch, out_epoch, vtep_epoch);
-}
-
-static void *
-run_traffic(void *aux OVS_UNUSED)
-{
-    long long int last = gr_now();
-
-    for (;;) {
-        struct gw_frame frame;
-        unsigned int epoch;
-        bool stop;
-
-        atomic_read(&stop_traffic, &stop);
-        if (!stop && traffic.n_sent - traffic.n_received < MAX_OUTSTANDING) {
-            atomic_read(&committed, &epoch);
-            inject_numbered(traffic.n_sent++, epoch);
-        }
-        if (gr_take(&gr_uplink, &frame)) {
-            check_numbered(&frame);
-            traffic.n_received++;
-            last = gr_now();
-        } else if (stop && (traffic.n_received == traffic.n_sent
-                            || gr_now() - last > GR_TOO_LONG * SEC)) {
-            return NULL;
-        }
-    }
-}
-
-static pthread_t
-start_traffic(void)
-{
-    memset(&traffic, 0, sizeof traffic);
-    atomic_store(&stop_traffic, false);
-    return ovs_thread_create("traffic", run_traffic, NULL);
-}
-
-/* Ends the traffic, of which nothing is lost. */
-static void
-end_traffic(pthread_t thread)
-{
-    atomic_store(&stop_traffic, true);
-    xpthread_join(thread, NULL);
-    printf("%u packets, the slowest one took %.1f ms\n", traffic.n_sent,
-           traffic.worst / 1e6);
-    ck_assert_uint_eq(traffic.n_received, traffic.n_sent);
-    ck_assert_uint_gt(traffic.n_sent, 1000);
-}
-
-/* Gives VTEP 'id' and the VMs behind it the marks of 'epoch'. */
-static void
-set_epoch(unsigned int id, unsigned int epoch)
-{
-    struct gateway_next next = {
-        .vtep = id, .vni = 200,
-        .mac = gr_mac(UINT64_C(0x020000000000) | epoch),
-    };
-    struct gateway_vtep v = {
-        .port = GR_UPLINK, .mtu = GR_MTU,
-        .src_mac = gr_mac(0x020000000002), .dst_mac = gr_mac(0x02000000aaaa),
-        .path_table = id % 3, .destination = gr_vtep_destination(id),
-    };
-
-    if (gr_vtep_is_ipv6(id)) {
-        v.local = gr_ip6(GW_ADDRESS6_HI, GW_ADDRESS6_LO);
-        v.remote = gr_ip6(UINT64_C(0xfd03000000000000), epoch);
-    } else {
-        v.local = gr_ip4(GW_ADDRESS);
-        v.remote = gr_ip4(GR_VTEP_ADDRESS | epoch);
-    }
-    ovs_assert(gateway_vtep_add(id, &v));
-    for (unsigned int vm = 0; vm < PROBING_VMS; vm++) {
-        for (int inner6 = 0; inner6 < 2; inner6++) {
-            struct in6_addr address = gr_vm_address(vm, inner6);
-
-            ovs_assert(gateway_route_add(100, &address, 128, &next));
-        }
-    }
-}
-
 /* Prefixes that no packet of the traffic has, many of them. */
 static void
 change_prefixes(unsigned int epoch, bool present)
@@ -411,35 +271,35 @@ START_TEST(changes)
     long long int exact = 0, wildcard = 0;
     unsigned int n_exact = 0, n_wildcard = 0;
 
-    set_epoch(0, 0);
+    gr_set_epoch(0, 0);
     gr_must(gateway_tables_commit());
 
-    pthread_t thread = start_traffic();
+    pthread_t thread = gr_start_traffic();
     for (unsigned int epoch = 1; epoch <= 400; epoch++) {
         bool prefixes = epoch % 10 == 0;
 
         /* The next hop goes round, and what it was goes away. */
-        set_epoch(epoch % GR_N_VTEPS, epoch);
+        gr_set_epoch(epoch % GR_N_VTEPS, epoch);
         gateway_vtep_delete((epoch - 1) % GR_N_VTEPS);
         if (prefixes) {
             change_prefixes(epoch, true);
         }
-        atomic_store(&pending, epoch);
+        atomic_store(&gr_pending, epoch);
 
         long long int start = gr_now();
         gr_must(gateway_tables_commit());
         long long int took = gr_now() - start;
 
-        atomic_store(&committed, epoch);
+        atomic_store(&gr_committed, epoch);
         *(prefixes ? &wildcard : &exact) += took;
         *(prefixes ? &n_wildcard : &n_exact) += 1;
     }
-    end_traffic(thread);
+    gr_end_traffic(thread);
     printf("commit: %.3f ms of exact entries, %.3f ms with prefixes\n",
            exact / 1e6 / n_exact, wildcard / 1e6 / n_wildcard);
 
-    atomic_store(&pending, 0);
-    atomic_store(&committed, 0);
+    atomic_store(&gr_pending, 0);
+    atomic_store(&gr_committed, 0);
     change_prefixes(0, false);
     gr_configure();
 }
@@ -453,10 +313,10 @@ START_TEST(ports_while_packets_flow)
     static const char devargs[] = "net_null0,no-rx=1";
     struct gateway_port_info info;
 
-    set_epoch(0, 0);
+    gr_set_epoch(0, 0);
     gr_must(gateway_tables_commit());
 
-    pthread_t thread = start_traffic();
+    pthread_t thread = gr_start_traffic();
     for (int i = 0; i < 100; i++) {
         ck_assert(!gateway_port_get_info(GR_SPARE, &info));
         gr_must(gateway_port_open(GR_SPARE, devargs, i % 2 ? 1400 : 0));
@@ -470,7 +330,7 @@ START_TEST(ports_while_packets_flow)
         GR_WAIT_FOR(statistic(GR_SPARE, "tx_packets") == 1);
         gateway_port_close(GR_SPARE);
     }
-    end_traffic(thread);
+    gr_end_traffic(thread);
     gr_configure();
 }
 END_TEST
@@ -814,15 +674,15 @@ END_TEST
 /* Path tables change, and so do flows' ports, while packets flow. */
 START_TEST(updates_while_packets_flow)
 {
-    set_epoch(1, 0);
+    gr_set_epoch(1, 0);
     gr_must(gateway_tables_commit());
 
-    pthread_t thread = start_traffic();
+    pthread_t thread = gr_start_traffic();
     for (int i = 0; i < 5; i++) {
         update_all();
         GR_WAIT_FOR(!n_pending());
     }
-    end_traffic(thread);
+    gr_end_traffic(thread);
     check_cells();
     gr_configure();
 }
