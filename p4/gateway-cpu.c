@@ -14,8 +14,8 @@
  * limitations under the License.
  */
 
-/* The CPU port: two queues, and the thread "gateway-punt" at the end of the one
- * that leads out of the pipeline. */
+/* The CPU port: queues into the pipeline and out of it, and the thread
+ * "gateway-punt" at the end of the latter. */
 
 #include <config.h>
 #include "p4/gateway-pipeline.h"
@@ -47,8 +47,21 @@
 enum { ZOO_GATEWAY_COUNTS };
 #undef ZOO_GATEWAY_COUNT
 
-static struct rte_ring *to_pipeline; /* Many producers, "gateway" consumes. */
-static struct rte_ring *from_pipeline; /* "gateway" to "gateway-punt". */
+/* A negotiation packet takes as much of the pipeline as a hundred others.  So
+ * no more than these are in it at once, which leaves the rest of SWX's 16
+ * threads to the traffic. */
+#define MAX_NEGOTIATIONS 2
+
+/* Should one not come back, others take its place after so many polls, or when
+ * the pipeline is empty. */
+#define MAX_STALL 1000000
+
+/* Frames to send, from many threads, to the thread "gateway"; the same for
+ * negotiation packets, which must not make frames wait; and from "gateway" to
+ * "gateway-punt". */
+static struct rte_ring *to_pipeline;
+static struct rte_ring *negotiations;
+static struct rte_ring *from_pipeline;
 
 /* Where in a buffer its time of arrival is. */
 static int when_offset = -1;
@@ -71,30 +84,75 @@ static atomic_ullong n_dropped = 0;
 static struct rte_mbuf *taken[GATEWAY_BURST];
 static unsigned int n_taken, next_taken;
 
+/* Of the thread "gateway": negotiation packets in the pipeline, and polls
+ * since the last one that were in vain for that. */
+static unsigned int n_negotiations, n_stalled;
+
 /* The thread "gateway". */
 
-static int
-cpu_rx(void *port OVS_UNUSED, struct rte_swx_pkt *pkt)
+/* Returns the next packet for the pipeline, or NULL. */
+static struct rte_mbuf *
+next_packet(void)
 {
-    if (gateway_run.hold) {
-        return 0;
-    }
+    struct rte_mbuf *m;
+
     if (next_taken >= n_taken) {
         next_taken = 0;
         n_taken = rte_ring_sc_dequeue_burst(to_pipeline, (void **) taken,
                                             GATEWAY_BURST, NULL);
-        if (!n_taken) {
-            return 0;
-        }
     }
+    if (n_taken) {
+        return taken[next_taken++];
+    }
+    if (n_negotiations >= MAX_NEGOTIATIONS) {
+        if (++n_stalled < MAX_STALL) {
+            return NULL;
+        }
+        n_negotiations = 0;
+    }
+    if (rte_ring_sc_dequeue(negotiations, (void **) &m)) {
+        return NULL;
+    }
+    n_negotiations++;
+    n_stalled = 0;
+    return m;
+}
 
-    struct rte_mbuf *m = taken[next_taken++];
+static int
+cpu_rx(void *port OVS_UNUSED, struct rte_swx_pkt *pkt)
+{
+    struct rte_mbuf *m = gateway_run.hold ? NULL : next_packet();
+
+    if (!m) {
+        return 0;
+    }
     pkt->handle = m;
     pkt->pkt = m->buf_addr;
     pkt->offset = m->data_off - GATEWAY_SHIM;
     pkt->length = m->data_len + GATEWAY_SHIM;
     gateway_run.n_in++;
     return 1;
+}
+
+void
+gateway_cpu_idle(void)
+{
+    n_negotiations = 0;
+}
+
+/* Returns why the pipeline has given 'm' to the CPU port. */
+static unsigned int
+get_reason(const struct rte_mbuf *m)
+{
+    return gateway_get_u32(rte_pktmbuf_mtod(m, const uint8_t *) + 8) & 0xff;
+}
+
+/* Returns the VNI in the shim of 'm', which packets have that a router has to
+ * say something of. */
+static uint32_t
+get_vni(const struct rte_mbuf *m)
+{
+    return gateway_get_u32(rte_pktmbuf_mtod(m, const uint8_t *) + 8) >> 8;
 }
 
 static void
@@ -108,6 +166,9 @@ cpu_tx(void *port OVS_UNUSED, struct rte_swx_pkt *pkt)
     m->data_len = m->pkt_len = pkt->length;
     time_timespec(&ts);
     *WHEN(m) = ts.tv_sec * 1000000000LL + ts.tv_nsec;
+    if (get_reason(m) == COUNT_ACKNOWLEDGED && n_negotiations) {
+        n_negotiations--;
+    }
     if (rte_ring_sp_enqueue(from_pipeline, m)) {
         unsigned long long int n;
 
@@ -140,9 +201,9 @@ gateway_cpu_wake(void)
 }
 
 bool
-gateway_cpu_send(struct rte_mbuf *m)
+gateway_cpu_negotiate(struct rte_mbuf *m)
 {
-    return !rte_ring_mp_enqueue(to_pipeline, m);
+    return !rte_ring_sp_enqueue(negotiations, m);
 }
 
 bool
@@ -160,7 +221,7 @@ gateway_send(unsigned int port, const void *data, size_t len)
     }
     memcpy(rte_pktmbuf_append(m, len), data, len);
     gateway_put_shim(m, port);
-    if (!gateway_cpu_send(m)) {
+    if (rte_ring_mp_enqueue(to_pipeline, m)) {
         rte_pktmbuf_free(m);
         return false;
     }
@@ -183,8 +244,7 @@ deliver(struct rte_mbuf *m)
 {
     uint8_t *data = rte_pktmbuf_mtod(m, uint8_t *);
     size_t len = rte_pktmbuf_data_len(m) - GATEWAY_SHIM;
-    uint32_t word = gateway_get_u32(data + 8);
-    unsigned int reason = word & 0xff;
+    unsigned int reason = get_reason(m);
 
     if (reason == COUNT_ACKNOWLEDGED) {
         gateway_negotiation_receive(data + GATEWAY_SHIM, len);
@@ -192,7 +252,7 @@ deliver(struct rte_mbuf *m)
         struct gateway_punt punt = {
             .port = gateway_get_u32(data + 4),
             .reason = reason,
-            .vni = word >> 8,
+            .vni = get_vni(m),
             .when = *WHEN(m),
             .len = len,
             .data = data + GATEWAY_SHIM,
@@ -302,10 +362,13 @@ gateway_cpu_config(struct rte_swx_pipeline *pipeline)
 
     to_pipeline = rte_ring_create("gateway_to", RING_SIZE, SOCKET_ID_ANY,
                                   RING_F_SC_DEQ);
+    negotiations = rte_ring_create("gateway_negotiations", RING_SIZE,
+                                   SOCKET_ID_ANY,
+                                   RING_F_SP_ENQ | RING_F_SC_DEQ);
     from_pipeline = rte_ring_create("gateway_from", RING_SIZE, SOCKET_ID_ANY,
                                     RING_F_SP_ENQ | RING_F_SC_DEQ);
     when_offset = rte_mbuf_dynfield_register(&field);
-    if (!to_pipeline || !from_pipeline || when_offset < 0) {
+    if (!to_pipeline || !negotiations || !from_pipeline || when_offset < 0) {
         return xasprintf("CPU port: %s", rte_strerror(rte_errno));
     }
     status = rte_swx_pipeline_port_in_type_register(pipeline, "cpu", &in);

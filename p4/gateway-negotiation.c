@@ -278,7 +278,7 @@ send_packet(void)
     ovs_mutex_unlock(&mutex);
     gateway_put_shim(packet->mbuf, ZOO_GATEWAY_CPU_PORT);
     rte_mbuf_refcnt_set(packet->mbuf, 2);
-    if (!gateway_cpu_send(packet->mbuf)) {
+    if (!gateway_cpu_negotiate(packet->mbuf)) {
         rte_mbuf_refcnt_set(packet->mbuf, 1);
         finish(packet, false);
         starved = true;

@@ -44,6 +44,7 @@
 #include "p4/gateway-private.h"
 #include "p4/swx-spec.h"
 #include "svec.h"
+#include "timeval.h"
 #include "util.h"
 
 VLOG_DEFINE_THIS_MODULE(gateway_pipeline);
@@ -68,6 +69,7 @@ struct gateway_run gateway_run;
 static atomic_bool exiting = false;
 static atomic_bool polling = false;
 static pthread_t thread;
+static bool started;            /* Main thread: the threads run. */
 
 /* A call of the main thread that waits for the pipeline to be empty.
  *
@@ -77,11 +79,25 @@ static struct {
     pthread_cond_t done;
     void (*function)(void *aux) OVS_GUARDED;
     void *aux OVS_GUARDED;
+
+    /* What it has taken so far, ns. */
+    unsigned int n OVS_GUARDED;
+    long long int sum OVS_GUARDED;
+    long long int longest OVS_GUARDED;
 } rest = {
     .mutex = OVS_MUTEX_INITIALIZER,
     .done = PTHREAD_COND_INITIALIZER,
 };
 static atomic_bool requested = false;
+
+static long long int
+now_ns(void)
+{
+    struct timespec ts;
+
+    time_timespec(&ts);
+    return ts.tv_sec * 1000000000LL + ts.tv_nsec;
+}
 
 /* What SWX drops leaves through a port that it adds for that. */
 static uint64_t
@@ -105,6 +121,9 @@ is_empty(void)
 static void
 serve_request(void)
 {
+    long long int start = now_ns();
+    long long int took;
+
     gateway_run.hold = true;
     while (!is_empty()) {
         rte_swx_pipeline_run(gateway_swx, 64);
@@ -112,6 +131,10 @@ serve_request(void)
     ovs_mutex_lock(&rest.mutex);
     rest.function(rest.aux);
     rest.function = NULL;
+    took = now_ns() - start;
+    rest.n++;
+    rest.sum += took;
+    rest.longest = MAX(rest.longest, took);
     atomic_store_relaxed(&requested, false);
     xpthread_cond_signal(&rest.done);
     ovs_mutex_unlock(&rest.mutex);
@@ -131,12 +154,22 @@ gateway_at_rest(void (*function)(void *aux), void *aux)
     ovs_mutex_unlock(&rest.mutex);
 }
 
+void
+gateway_at_rest_format(struct ds *s)
+{
+    ovs_mutex_lock(&rest.mutex);
+    ds_put_format(s, "packets waited %u times for a change, %.1f us on "
+                  "average, at most %.1f us\n", rest.n,
+                  rest.sum / 1e3 / MAX(rest.n, 1), rest.longest / 1e3);
+    ovs_mutex_unlock(&rest.mutex);
+}
+
 /* The thread uses nothing of RCU and counts no coverage: it must not hold up
  * the others while packets keep coming. */
 static void *
 run_pipeline(void *aux OVS_UNUSED)
 {
-    unsigned int n_idle = 0, n_busy = 0;
+    unsigned int n_idle = 0, n_busy = 0, nap = MIN_SLEEP;
     bool registered, stop;
 
     ovsrcu_quiesce_start();
@@ -154,16 +187,21 @@ run_pipeline(void *aux OVS_UNUSED)
         }
         if (gateway_run.n_in != n_in || !is_empty()) {
             n_idle = 0;
+            nap = MIN_SLEEP;
             if (++n_busy >= FLUSH_QUANTA) {
                 gateway_ports_flush();
                 n_busy = 0;
             }
         } else {
             gateway_ports_flush();
+            gateway_cpu_idle();
             n_busy = 0;
             atomic_read_relaxed(&polling, &poll);
-            if (++n_idle > IDLE_QUANTA && !poll) {
-                usleep(MIN(MIN_SLEEP * (n_idle - IDLE_QUANTA), MAX_SLEEP));
+            if (n_idle < IDLE_QUANTA) {
+                n_idle++;
+            } else if (!poll) {
+                usleep(nap);
+                nap = MIN(2 * nap, MAX_SLEEP);
             }
         }
         atomic_read_relaxed(&exiting, &stop);
@@ -334,7 +372,9 @@ static char *
 start_eal(const char *eal_args)
 {
     static const cookie_io_functions_t log_functions = { .write = log_write };
-    static struct svec kept;    /* DPDK goes on to use its arguments. */
+    /* DPDK goes on to use its arguments, and changes their order. */
+    static struct svec kept;
+    static char **argv;
     FILE *log;
     struct svec args = SVEC_EMPTY_INITIALIZER;
     cpu_set_t affinity;
@@ -348,6 +388,7 @@ start_eal(const char *eal_args)
     }
     svec_terminate(&args);
     kept = args;
+    argv = xmemdup(args.names, (args.n + 1) * sizeof *args.names);
     log = fopencookie(NULL, "w", log_functions);
     if (log) {
         setbuf(log, NULL);
@@ -358,7 +399,7 @@ start_eal(const char *eal_args)
      * start. */
     restore = !pthread_getaffinity_np(pthread_self(), sizeof affinity,
                                       &affinity);
-    int status = rte_eal_init(kept.n, kept.names);
+    int status = rte_eal_init(kept.n, argv);
     if (restore) {
         pthread_setaffinity_np(pthread_self(), sizeof affinity, &affinity);
     }
@@ -433,6 +474,7 @@ gateway_pipeline_start(const char *spec, const char *eal_args)
     atomic_store_relaxed(&exiting, false);
     thread = ovs_thread_create("gateway", run_pipeline, NULL);
     gateway_cpu_start();
+    started = true;
 
     error = gateway_tables_commit();
     if (error) {
@@ -450,12 +492,17 @@ gateway_pipeline_version(void)
 void
 gateway_pipeline_stop(void)
 {
+    if (!started) {
+        return;
+    }
+    started = false;
     gateway_ports_stop();
     gateway_cpu_stop();
     atomic_store_relaxed(&exiting, true);
     xpthread_join(thread, NULL);
     gateway_tables_destroy();
     gateway_negotiation_destroy();
-    rte_swx_pipeline_free(gateway_swx);
-    gateway_swx = NULL;
+
+    /* The pipeline stays: there is only one in a process, and DPDK's function
+     * to free it forgets parts of it. */
 }

@@ -50,7 +50,8 @@ char *gateway_pipeline_start(const char *spec, const char *eal_args);
 /* Any thread: returns the name and version of DPDK. */
 const char *gateway_pipeline_version(void);
 
-/* Stops the thread, closes all ports. */
+/* Stops the thread, closes all ports.  Does nothing unless
+ * gateway_pipeline_start() has been successful. */
 void gateway_pipeline_stop(void);
 
 /* With 'polling' the thread never sleeps, which takes a whole processor.

@@ -45,7 +45,8 @@
 VLOG_DEFINE_THIS_MODULE(gateway_ports);
 
 #define N_DESCRIPTORS 512
-#define N_BUFFERS 16383         /* One less than a power of two wastes least. */
+/* One less than a power of two wastes least. */
+#define N_BUFFERS 16383
 #define N_JUMBO_BUFFERS 4095
 
 /* Ethernet's header, two VLAN tags and checksum around an IP packet. */
@@ -106,8 +107,8 @@ count(atomic_ullong *counter, unsigned int n)
     atomic_store_relaxed(counter, value + n);
 }
 
-/* Returns 'm', or a copy, with room around it and nobody else's.  Frees 'm' and
- * returns NULL if there is no way. */
+/* Returns 'm', or a copy, with room around it and nobody else's.  Frees 'm'
+ * and returns NULL if there is no way. */
 static struct rte_mbuf *
 make_fit(struct rte_mbuf *m)
 {
@@ -305,8 +306,8 @@ gateway_ports_pool(size_t len)
 
 /* Opening and closing. */
 
-/* Stores in 'name' of 'size' bytes the part of 'devargs' that names the device,
- * without its arguments. */
+/* Stores in 'name' of 'size' bytes the part of 'devargs' that names the
+ * device, without its arguments. */
 static void
 device_name(const char *devargs, char *name, size_t size)
 {
@@ -430,7 +431,8 @@ start_device(const char *devargs, uint16_t id, unsigned int *mtu)
         status = rte_eth_dev_adjust_nb_rx_tx_desc(id, &n_rx, &n_tx);
     }
     if (status) {
-        return failed(devargs, "configure the device", status);
+        return xasprintf("%s: DPDK cannot configure the device with an MTU "
+                         "of %u (%s)", devargs, *mtu, rte_strerror(-status));
     }
     status = rte_eth_rx_queue_setup(id, 0, n_rx, socket, NULL, buffers);
     if (!status) {

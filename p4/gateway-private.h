@@ -49,8 +49,8 @@ struct rte_swx_table_state;
 #define GATEWAY_SHIM 12
 #define GATEWAY_TAILROOM 256
 
-/* Bytes of the frames that buffers have room for, unless a port has an MTU that
- * is too large for it, and the most that any has. */
+/* Bytes of the frames that buffers have room for, unless a port has an MTU
+ * that is too large for it, and the most that any has. */
 #define GATEWAY_FRAME 2304
 #define GATEWAY_JUMBO_FRAME 9728
 
@@ -72,6 +72,9 @@ extern struct rte_swx_pipeline *gateway_swx;
 /* Main thread: calls 'function' with 'aux' in the thread "gateway" at a moment
  * when no packet is in the pipeline, and returns afterwards. */
 void gateway_at_rest(void (*function)(void *aux), void *aux);
+
+/* Appends how often that has been, and how long packets waited for it. */
+void gateway_at_rest_format(struct ds *);
 
 /* Any thread: reads or writes a register.  The names are the program's, which
  * gateway_pipeline_start() has tried. */
@@ -127,9 +130,13 @@ char *gateway_cpu_config(struct rte_swx_pipeline *);
 void gateway_cpu_start(void);
 void gateway_cpu_stop(void);
 
-/* Any thread: gives 'm', with a shim, to the pipeline as a packet of the CPU
- * port.  Returns false, and 'm' stays the caller's, if the queue is full. */
-bool gateway_cpu_send(struct rte_mbuf *);
+/* In the thread "gateway-punt": gives a negotiation packet, with a shim, to
+ * the pipeline.  Returns false, and it stays the caller's, if the queue is
+ * full. */
+bool gateway_cpu_negotiate(struct rte_mbuf *);
+
+/* In the thread "gateway": the pipeline is empty. */
+void gateway_cpu_idle(void);
 
 /* Any thread: wakes the thread "gateway-punt". */
 void gateway_cpu_wake(void);
@@ -145,7 +152,7 @@ void gateway_negotiation_destroy(void);
 void gateway_negotiation_run(void);
 void gateway_negotiation_wait(void);
 
-/* In the thread "gateway-punt": 'data' of 'len' bytes is an acknowledgement. */
+/* In the thread "gateway-punt": takes an acknowledgement of 'len' bytes. */
 void gateway_negotiation_receive(const uint8_t *data, size_t len);
 
 /* Appends what path tables take in memory. */

@@ -252,8 +252,8 @@ swap_now(void *swap_)
     rte_swx_pipeline_table_state_set(swap->pipeline, swap->state);
 }
 
-/* Packets that are in the pipeline keep the state that they began with, so what
- * is swapped while there are none is out of use. */
+/* Packets that are in the pipeline keep the state that they began with, so
+ * what is swapped while there are none is out of use. */
 static void
 swap(struct rte_swx_pipeline *pipeline, struct rte_swx_table_state *state)
 {
@@ -284,6 +284,7 @@ gateway_tables_format(struct ds *s)
                       table_names[i].title, info.n, info.max, info.bytes);
     }
     gateway_negotiation_format(s);
+    gateway_at_rest_format(s);
 }
 
 /* Start and stop. */

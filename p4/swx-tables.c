@@ -527,8 +527,8 @@ forget_changes(struct swx_table *table)
     table->n_deleted = 0;
 }
 
-/* Gives tables->next what has changed.  When it fails, what it has done does no
- * harm: it is done again the next time, and changes nothing then. */
+/* Gives tables->next what has changed.  When it fails, what it has done does
+ * no harm: it is done again the next time, and changes nothing then. */
 static int
 prepare(struct swx_tables *tables)
 {

@@ -19,16 +19,16 @@
 
 /* Tables of a running SWX pipeline.
  *
- * DPDK has rte_swx_ctl_pipeline_commit() for this, which waits 100 us before it
- * changes or frees what the thread that runs the pipeline may still be reading.
- * A thread that has lost its processor for longer then reads freed memory.  It
- * also looks for each entry in a list of all.  This does the same with DPDK's
- * functions one level below, and has the caller say when the old tables are out
- * of use.
+ * DPDK has rte_swx_ctl_pipeline_commit() for this, which waits 100 us before
+ * it changes or frees what the thread that runs the pipeline may still be
+ * reading.  A thread that has lost its processor for longer then reads freed
+ * memory.  It also looks for each entry in a list of all.  This does the same
+ * with DPDK's functions one level below, and has the caller say when the old
+ * tables are out of use.
  *
  * There are two copies of each exact table, and a wildcard table is built anew
- * for each change, all while packets go through the other one.  So packets need
- * to wait only for the moment of the swap.
+ * for each change, all while packets go through the other one.  So packets
+ * need to wait only for the moment of the swap.
  *
  * Not thread-safe. */
 
@@ -41,8 +41,8 @@ struct rte_swx_table_state;
 struct swx_table;
 struct swx_tables;
 
-/* Returns the tables of 'pipeline', which has been built and has none but exact
- * and wildcard ones, without entries.  Returns NULL for lack of memory. */
+/* Returns the tables of 'pipeline', which has been built and has none but
+ * exact and wildcard ones, without entries, or NULL for lack of memory. */
 struct swx_tables *swx_tables_create(struct rte_swx_pipeline *pipeline);
 
 /* Frees 'tables', when nothing runs the pipeline, and before it is freed
@@ -67,8 +67,8 @@ bool swx_table_set(struct swx_table *table, const uint64_t key[],
                    const uint64_t mask[], uint32_t priority, int action,
                    const uint64_t args[]);
 
-/* Deletes an entry, from the next swx_tables_commit() on; does nothing if there
- * is none. */
+/* Deletes an entry, from the next swx_tables_commit() on; does nothing if
+ * there is none. */
 void swx_table_delete(struct swx_table *table, const uint64_t key[],
                       const uint64_t mask[], uint32_t priority);
 

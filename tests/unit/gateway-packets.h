@@ -17,7 +17,7 @@
 #ifndef GATEWAY_PACKETS_H
 #define GATEWAY_PACKETS_H 1
 
-/* Tunnel packets of the gateway's tests, encoded without the gateway's code. */
+/* Tunnel packets of the gateway's tests, encoded without its code. */
 
 #include <stdbool.h>
 #include <stddef.h>
