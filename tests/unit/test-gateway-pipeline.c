@@ -595,6 +595,9 @@ START_TEST(reasons)
     gw_packet_init(&good, false, false);
     good.flow.dst[1] = 0x0a030101;
     check_packet(&good, COUNT_NO_VTEP);
+    pk = good;
+    pk.payload = VTEP_MTU;      /* Too big for other VTEPs. */
+    check_packet(&pk, COUNT_NO_VTEP);
     good.flow.dst[1] = 0x0a030201;
     frame.port = 1;
     gw_packet_encode(&good, &frame);
