@@ -503,6 +503,17 @@ explain_bucket(const struct zoo_peer *peer, unsigned int b, struct ds *s)
     }
 }
 
+/* zooroute_set_select()'s, or NULL. */
+static void (*select_cb)(const struct zooroute_key *, const struct flow *,
+                         struct ds *);
+
+void
+zooroute_set_select(void (*cb)(const struct zooroute_key *,
+                               const struct flow *, struct ds *))
+{
+    select_cb = cb;
+}
+
 static void
 zooroute_select(struct unixctl_conn *conn, int argc OVS_UNUSED,
                 const char *argv[], void *aux OVS_UNUSED)
@@ -525,7 +536,12 @@ zooroute_select(struct unixctl_conn *conn, int argc OVS_UNUSED,
     if (p) {
         struct ds s = DS_EMPTY_INITIALIZER;
 
-        explain_bucket(&p->peer, zoo_bucket(flow_hash_5tuple(&flow, 0)), &s);
+        if (select_cb) {
+            select_cb(&p->key, &flow, &s);
+        } else {
+            explain_bucket(&p->peer, zoo_bucket(flow_hash_5tuple(&flow, 0)),
+                           &s);
+        }
         unixctl_command_reply(conn, ds_cstr(&s));
         ds_destroy(&s);
     }

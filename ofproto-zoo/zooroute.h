@@ -39,6 +39,7 @@
 #include "smap.h"
 
 struct ds;
+struct flow;
 
 /* Configuration: the row in table ZooRoute, as documented there. */
 
@@ -141,6 +142,12 @@ bool zooroute_is_enabled(void);
 /* Sets 'out->choice' to the slot of the peer that 'out' goes to, or to 0 for
  * Open vSwitch's own choice. */
 void zooroute_choose(struct zooroute_output *out);
+
+/* Main thread: has "zooroute/select" append by 'cb' which outer source port a
+ * packet with 'flow' takes to the peer with 'key', and why, for datapaths that do
+ * not use zoo_push_udp_src().  'cb' may call nothing of ZooRoute. */
+void zooroute_set_select(void (*cb)(const struct zooroute_key *key,
+                                    const struct flow *flow, struct ds *));
 
 /* Main thread: forgets the peer with 'key', if there is one, at once.  For
  * hosts that know that no tunnel leads there any more; others' peers go when

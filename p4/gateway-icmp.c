@@ -160,14 +160,7 @@ route(struct dp_packet *packet, uint32_t vni, const struct in6_addr *src,
     if (!t || !t->installed) {
         return false;
     }
-    memcpy(&flow.src[0], &src->s6_addr[0], 8);
-    memcpy(&flow.src[1], &src->s6_addr[8], 8);
-    memcpy(&flow.dst[0], &dst->s6_addr[0], 8);
-    memcpy(&flow.dst[1], &dst->s6_addr[8], 8);
-    for (int i = 0; i < 2; i++) {
-        flow.src[i] = ntohll(flow.src[i]);
-        flow.dst[i] = ntohll(flow.dst[i]);
-    }
+    zoo_gateway_flow_set(&flow, src->s6_addr, dst->s6_addr);
     eth = dp_packet_data(packet);
     eth->eth_dst = next.mac;
     eth->eth_src = gateway_router_mac;

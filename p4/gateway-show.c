@@ -20,10 +20,14 @@
 
 #include <inttypes.h>
 
+#include "flow.h"
+#include "ofproto-zoo/zoo-gateway-path.h"
+#include "ofproto-zoo/zooroute.h"
 #include "openvswitch/dynamic-string.h"
 #include "p4/gateway-counts.h"
 #include "p4/gateway-database.h"
 #include "p4/gateway-pipeline.h"
+#include "p4/gateway-state.h"
 #include "unixctl.h"
 #include "util.h"
 
@@ -65,9 +69,72 @@ gateway_counts(struct unixctl_conn *conn, int argc OVS_UNUSED,
     ds_destroy(&s);
 }
 
+/* Stores into '*gf' what the pipeline hashes of 'flow'. */
+static void
+hashed_flow(const struct flow *flow, struct zoo_gateway_flow *gf)
+{
+    struct in6_addr src = flow->ipv6_src, dst = flow->ipv6_dst;
+
+    if (flow->dl_type == htons(ETH_TYPE_IP)) {
+        in6_addr_set_mapped_ipv4(&src, flow->nw_src);
+        in6_addr_set_mapped_ipv4(&dst, flow->nw_dst);
+    }
+    memset(gf, 0, sizeof *gf);
+    zoo_gateway_flow_set(gf, src.s6_addr, dst.s6_addr);
+    gf->protocol = flow->nw_proto;
+    if ((flow->nw_proto == IPPROTO_TCP || flow->nw_proto == IPPROTO_UDP)
+        && !flow->nw_frag) {
+        gf->src_port = ntohs(flow->tp_src);
+        gf->dst_port = ntohs(flow->tp_dst);
+    }
+}
+
+/* Says which outer source port a packet with 'flow' takes to the peer with
+ * 'key', and why. */
+static void
+explain(const struct zooroute_key *key, const struct flow *flow,
+        struct ds *s)
+{
+    const struct gateway_tunnel *t;
+    struct zoo_gateway_flow gf;
+    uint32_t hash;
+
+    hashed_flow(flow, &gf);
+    hash = zoo_gateway_hash(&gf);
+    ovs_mutex_lock(&gateway_mutex);
+    t = gateway_tunnel_find(&key->remote);
+    if (!t || !t->installed) {
+        ds_put_cstr(s, "no tunnel leads there now\n");
+    } else {
+        unsigned int own = zoo_gateway_own(hash);
+        bool healthy = t->healthy & (UINT32_C(1) << own);
+
+        ds_put_format(s, "candidate %u: outer source port %"PRIu16", ", own,
+                      gateway_tunnel_sport(t, hash));
+        if (t->vtep.path_table == ZOO_GATEWAY_PLAIN) {
+            ds_put_cstr(s, "a hash, since the tunnel has no path table now");
+        } else if (t->vtep.path_table == ZOO_GATEWAY_BITMAP) {
+            ds_put_cstr(s, healthy ? "its own, which is healthy"
+                        : t->cell ? "of the next healthy candidate, since its "
+                                    "own is not"
+                        : "its own, since no candidate is healthy");
+        } else if (zoo_gateway_index_pick(t->cell, own) != own) {
+            ds_put_cstr(s, "recorded for its 8 candidates, of which one is "
+                        "not healthy");
+        } else {
+            ds_put_cstr(s, healthy ? "its own, with nothing recorded"
+                        : "its own, since no other 8 have a healthy one");
+        }
+        ds_put_char(s, '\n');
+    }
+    ovs_mutex_unlock(&gateway_mutex);
+}
+
 void
 gateway_show_init(void)
 {
+    zooroute_set_select(explain);
+
     unixctl_command_register("gateway/show", "", 0, 0, gateway_show, NULL);
     unixctl_command_register("gateway/counts", "", 0, 0, gateway_counts,
                              NULL);
