@@ -116,7 +116,7 @@ put_ipv6(struct dp_packet *packet, const struct error *error,
          const void *inner, size_t len)
 {
     struct ovs_16aligned_ip6_hdr *ip6;
-    struct icmp6_hdr *icmp6;
+    struct icmp6_data_header *icmp6;
     uint32_t sum;
 
     len = MIN(len, MAX_IPV6 - IPV6_HEADER_LEN - sizeof *icmp6);
@@ -131,14 +131,14 @@ put_ipv6(struct dp_packet *packet, const struct error *error,
     sum = packet_csum_pseudoheader6(ip6);
 
     icmp6 = dp_packet_put_zeros(packet, sizeof *icmp6);
-    icmp6->icmp6_type = error->type6;
-    icmp6->icmp6_code = error->code6;
-    icmp6->icmp6_mtu = htonl(error->mtu);
+    icmp6->icmp6_base.icmp6_type = error->type6;
+    icmp6->icmp6_base.icmp6_code = error->code6;
+    put_16aligned_be32(icmp6->icmp6_data.be32, htonl(error->mtu));
     dp_packet_put(packet, inner, len);
     icmp6 = dp_packet_at_assert(packet, ETH_HEADER_LEN + IPV6_HEADER_LEN,
                                 sizeof *icmp6);
-    icmp6->icmp6_cksum = csum_finish(csum_continue(sum, icmp6,
-                                                   sizeof *icmp6 + len));
+    icmp6->icmp6_base.icmp6_cksum
+        = csum_finish(csum_continue(sum, icmp6, sizeof *icmp6 + len));
 }
 
 /* Sends 'packet', an Ethernet frame of 'vni' to 'dst', as the pipeline would.
