@@ -27,10 +27,10 @@
 #include "openvswitch/shash.h"
 #include "openvswitch/vlog.h"
 #include "ovsdb-idl.h"
-#include "p4/gateway-counts.h"
 #include "p4/gateway-pipeline.h"
 #include "p4/gateway-routes.h"
 #include "p4/gateway-state.h"
+#include "p4/gateway-status.h"
 #include "smap.h"
 #include "sset.h"
 #include "timeval.h"
@@ -41,22 +41,11 @@ VLOG_DEFINE_THIS_MODULE(gateway_database);
 static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(5, 50);
 
 #define DEFAULT_ROUTER_MAC ETH_ADDR_C(02,5a,4f,4f,00,01)
-#define STATUS_INTERVAL_MS 5000
-#define STATUS_MIN_INTERVAL_MS 200
-
-/* What is wrong with ports, by name, and with ZooGateway. */
-static struct shash port_errors = SHASH_INITIALIZER(&port_errors);
-static char *gateway_error;
 
 /* Addresses in the pipeline, as strings. */
 static struct sset addresses = SSET_INITIALIZER(&addresses);
 
 static uint64_t neighbors_seq;
-
-/* Progress of writing status. */
-static struct ovsdb_idl_txn *status_txn;
-static bool status_dirty = true;  /* Also errors of tunnels and routes. */
-static long long int next_status = LLONG_MIN;
 
 static void
 add_columns(struct ovsdb_idl *idl, const struct ovsdb_idl_column *columns,
@@ -70,14 +59,6 @@ add_columns(struct ovsdb_idl *idl, const struct ovsdb_idl_column *columns,
 void
 gateway_database_init(struct ovsdb_idl *idl)
 {
-    const struct ovsdb_idl_column *written[] = {
-        &ovsrec_zoogateway_col_status,
-        &ovsrec_zoogateway_col_statistics,
-        &ovsrec_zoogateway_port_col_status,
-        &ovsrec_zoogateway_port_col_statistics,
-        &ovsrec_zoogateway_tunnel_col_error,
-        &ovsrec_zoogateway_route_col_error,
-    };
     const struct ovsdb_idl_column *unused[] = {
         &ovsrec_zoogateway_col_external_ids,
         &ovsrec_zoogateway_port_col_external_ids,
@@ -92,24 +73,13 @@ gateway_database_init(struct ovsdb_idl *idl)
                 OVSREC_ZOOGATEWAY_TUNNEL_N_COLUMNS);
     add_columns(idl, ovsrec_zoogateway_route_columns,
                 OVSREC_ZOOGATEWAY_ROUTE_N_COLUMNS);
-    for (size_t i = 0; i < ARRAY_SIZE(written); i++) {
-        ovsdb_idl_omit_alert(idl, written[i]);
-    }
+    gateway_status_init(idl);
     for (size_t i = 0; i < ARRAY_SIZE(unused); i++) {
         ovsdb_idl_omit(idl, unused[i]);
     }
 }
 
 /* Ports. */
-
-/* Keeps 'error', of which this takes ownership, as what is wrong with the port
- * 'name', and logs it. */
-static void
-set_port_error(const char *name, char *error)
-{
-    VLOG_ERR_RL(&rl, "port %s: %s", name, error);
-    free(shash_replace(&port_errors, name, error));
-}
 
 static void
 iface_destroy(struct gateway_interface *iface)
@@ -149,7 +119,7 @@ parse_addresses(const struct ovsrec_zoogateway_port *row,
             error = xstrdup("a multicast address cannot be a port's");
         }
         if (error) {
-            set_port_error(row->name, xasprintf("addresses: %s: %s",
+            gateway_status_port_error(row->name, xasprintf("addresses: %s: %s",
                                                 row->addresses[i], error));
             free(error);
         } else {
@@ -162,7 +132,7 @@ parse_addresses(const struct ovsrec_zoogateway_port *row,
             error = xstrdup("an address without length is wanted");
         }
         if (error) {
-            set_port_error(row->name, xasprintf("next_hops: %s: %s",
+            gateway_status_port_error(row->name, xasprintf("next_hops: %s: %s",
                                                 row->next_hops[i], error));
             free(error);
         } else {
@@ -184,20 +154,21 @@ parse_addresses(const struct ovsrec_zoogateway_port *row,
     ovs_mutex_unlock(&gateway_mutex);
 }
 
-/* Returns a number for another port, 0 if there is none. */
+/* Returns a number for another port, 0 if there is none.  A port that has just
+ * been closed is the last to lend its number: tunnels still have it. */
 static unsigned int
 free_port_number(void)
 {
-    unsigned int port;
+    static unsigned int last;
+    unsigned int port = 0;
 
     ovs_mutex_lock(&gateway_mutex);
-    for (port = 1; port < ZOO_GATEWAY_N_PORTS; port++) {
-        if (!gateway_interface_on(port)) {
-            break;
-        }
+    for (int i = 1; i < ZOO_GATEWAY_N_PORTS && !port; i++) {
+        last = last % (ZOO_GATEWAY_N_PORTS - 1) + 1;
+        port = gateway_interface_on(last) ? 0 : last;
     }
     ovs_mutex_unlock(&gateway_mutex);
-    return port < ZOO_GATEWAY_N_PORTS ? port : 0;
+    return port;
 }
 
 /* Opens the port of 'row'.  Returns NULL, after noting the error, if that
@@ -212,14 +183,14 @@ open_port(const struct ovsrec_zoogateway_port *row)
     char *error;
 
     if (!port) {
-        set_port_error(row->name,
+        gateway_status_port_error(row->name,
                        xasprintf("there are %d ports already, remove one",
                                  ZOO_GATEWAY_N_PORTS - 1));
         return NULL;
     }
     error = gateway_port_open(port, row->device, mtu);
     if (error) {
-        set_port_error(row->name, error);
+        gateway_status_port_error(row->name, error);
         return NULL;
     }
     if (!gateway_port_get_info(port, &info)) {
@@ -241,20 +212,6 @@ open_port(const struct ovsrec_zoogateway_port *row)
     return iface;
 }
 
-static struct gateway_interface *
-find_port(const char *name)
-{
-    struct gateway_interface *iface;
-
-    HMAP_FOR_EACH_WITH_HASH (iface, node, hash_string(name, 0),
-                             &gateway_interfaces) {
-        if (!strcmp(iface->name, name)) {
-            return iface;
-        }
-    }
-    return NULL;
-}
-
 static void
 reconfigure_ports(struct ovsdb_idl *idl)
 {
@@ -262,7 +219,6 @@ reconfigure_ports(struct ovsdb_idl *idl)
     struct shash rows = SHASH_INITIALIZER(&rows);
     struct gateway_interface *iface, *next;
 
-    shash_clear_free_data(&port_errors);
     OVSREC_ZOOGATEWAY_PORT_FOR_EACH (row, idl) {
         shash_add_once(&rows, row->name, row);
     }
@@ -277,7 +233,7 @@ reconfigure_ports(struct ovsdb_idl *idl)
     struct shash_node *node;
     SHASH_FOR_EACH (node, &rows) {
         row = node->data;
-        iface = find_port(row->name);
+        iface = gateway_interface_named(row->name);
         if (!iface) {
             iface = open_port(row);
         }
@@ -289,33 +245,6 @@ reconfigure_ports(struct ovsdb_idl *idl)
 }
 
 /* Addresses and ZooGateway. */
-
-/* Parses 's', which is not to have a prefix length. */
-static bool
-parse_address(const char *s, struct in6_addr *address)
-{
-    struct gateway_prefix prefix;
-    char *error = gateway_prefix_parse(s, &prefix);
-
-    if (error || prefix.plen != 128
-        || ipv6_addr_is_multicast(&prefix.address)
-        || !ipv6_addr_is_set(&prefix.address)) {
-        free(error);
-        return false;
-    }
-    *address = prefix.address;
-    return true;
-}
-
-static void
-set_gateway_error(char *error)
-{
-    if (error) {
-        VLOG_ERR_RL(&rl, "ZooGateway: %s", error);
-    }
-    free(gateway_error);
-    gateway_error = error;
-}
 
 /* Has the pipeline take packets to the addresses of all ports. */
 static void
@@ -360,8 +289,8 @@ parse_router_ips(const struct ovsrec_zoogateway *row)
     for (size_t i = 0; row && i < row->n_router_ips; i++) {
         struct in6_addr ip;
 
-        if (!parse_address(row->router_ips[i], &ip)) {
-            set_gateway_error(xasprintf("router_ips: \"%s\" is not a unicast "
+        if (!gateway_address_parse(row->router_ips[i], &ip)) {
+            gateway_status_error(xasprintf("router_ips: \"%s\" is not a unicast "
                                         "address, set it to one or remove it",
                                         row->router_ips[i]));
         } else {
@@ -383,7 +312,7 @@ parse_router_mac(const struct ovsrec_zoogateway *row)
     }
     if (!eth_addr_from_string(row->router_mac, &mac)
         || eth_addr_is_multicast(mac) || eth_addr_is_zero(mac)) {
-        set_gateway_error(xasprintf("router_mac: \"%s\" is not a unicast "
+        gateway_status_error(xasprintf("router_mac: \"%s\" is not a unicast "
                                     "Ethernet address, set it to one or "
                                     "clear it", row->router_mac));
         return gateway_router_mac;
@@ -416,9 +345,9 @@ put_tunnel(const struct ovsrec_zoogateway_tunnel *row)
     int path_table = parse_path_table(row);
     struct gateway_tunnel *t;
 
-    if (!parse_address(row->remote_ip, &remote)
+    if (!gateway_address_parse(row->remote_ip, &remote)
         || (row->local_ip && *row->local_ip
-            && (!parse_address(row->local_ip, &local)
+            && (!gateway_address_parse(row->local_ip, &local)
                 || gateway_is_ipv4(&local) != gateway_is_ipv4(&remote)))) {
         return NULL;
     }
@@ -453,7 +382,7 @@ reconfigure_tunnels(struct ovsdb_idl *idl)
     OVSREC_ZOOGATEWAY_TUNNEL_FOR_EACH (row, idl) {
         struct in6_addr remote;
 
-        t = (parse_address(row->remote_ip, &remote)
+        t = (gateway_address_parse(row->remote_ip, &remote)
              ? gateway_tunnel_find(&remote) : NULL);
         if (t) {
             bitmap_set1(seen, t->id);
@@ -501,7 +430,7 @@ parse_route(const struct ovsrec_zoogateway_route *row,
         return xasprintf("ip_prefix: %s has bits beyond its length, clear "
                          "them", row->ip_prefix);
     }
-    if (!parse_address(row->remote_ip, &route->remote)) {
+    if (!gateway_address_parse(row->remote_ip, &route->remote)) {
         return xasprintf("remote_ip: \"%s\" is not the address of a tunnel, "
                          "set it to one", row->remote_ip);
     }
@@ -517,15 +446,11 @@ parse_route(const struct ovsrec_zoogateway_route *row,
     return NULL;
 }
 
-/* Errors by the rows' UUIDs. */
-static struct shash route_errors = SHASH_INITIALIZER(&route_errors);
-
 static void
 reconfigure_routes(struct ovsdb_idl *idl)
 {
     const struct ovsrec_zoogateway_route *row;
 
-    shash_clear_free_data(&route_errors);
     ovs_mutex_lock(&gateway_mutex);
     gateway_routes_begin();
     OVSREC_ZOOGATEWAY_ROUTE_FOR_EACH (row, idl) {
@@ -536,13 +461,9 @@ reconfigure_routes(struct ovsdb_idl *idl)
             error = gateway_routes_put(&route);
         }
         if (error) {
-            char uuid[UUID_LEN + 1];
-
             VLOG_ERR_RL(&rl, "route %s of VNI %"PRId64": %s", row->ip_prefix,
                         row->vni, error);
-            snprintf(uuid, sizeof uuid, UUID_FMT,
-                     UUID_ARGS(&row->header_.uuid));
-            free(shash_replace(&route_errors, uuid, error));
+            gateway_status_route_error(&row->header_.uuid, error);
         }
     }
     gateway_routes_end();
@@ -555,7 +476,7 @@ commit_tables(void)
     char *error = gateway_tables_commit();
 
     if (error) {
-        set_gateway_error(error);
+        gateway_status_error(error);
     }
 }
 
@@ -564,7 +485,7 @@ gateway_database_reconfigure(struct ovsdb_idl *idl)
 {
     const struct ovsrec_zoogateway *row = ovsrec_zoogateway_first(idl);
 
-    set_gateway_error(NULL);
+    gateway_status_clear_errors();
     reconfigure_ports(idl);
     parse_router_ips(row);
     reconfigure_addresses(row ? parse_router_mac(row)
@@ -577,7 +498,7 @@ gateway_database_reconfigure(struct ovsdb_idl *idl)
         gateway_pipeline_set_polling(smap_get_bool(&row->other_config,
                                                    "busy-poll", false));
     }
-    status_dirty = true;
+    gateway_status_changed();
 }
 
 void
@@ -598,228 +519,8 @@ gateway_database_follow_neighbors(void)
             commit_tables();
             gateway_tunnels_changed();
         }
-        status_dirty = true;
+        gateway_status_changed();
     }
-}
-
-/* Status. */
-
-
-static void
-write_port(const struct ovsrec_zoogateway_port *row)
-{
-    const struct gateway_interface *iface = find_port(row->name);
-    const char *error = shash_find_data(&port_errors, row->name);
-    struct smap statistics = SMAP_INITIALIZER(&statistics);
-    struct smap status = SMAP_INITIALIZER(&status);
-    struct gateway_port_info info;
-    const struct smap_node *node;
-    size_t n = 0;
-
-    if (error) {
-        smap_add(&status, "error", error);
-    }
-    if (iface && gateway_port_get_info(iface->port, &info)) {
-        smap_add(&status, "link_state", info.link_up ? "up" : "down");
-        smap_add_format(&status, "mac", ETH_ADDR_FMT,
-                        ETH_ADDR_ARGS(info.mac));
-        smap_add_format(&status, "mtu", "%u", iface->mtu);
-        smap_add_format(&status, "port", "%u", iface->port);
-        gateway_port_get_statistics(iface->port, &statistics);
-    }
-    ovsrec_zoogateway_port_set_status(row, &status);
-
-    const char **keys = xcalloc(smap_count(&statistics) + 1, sizeof *keys);
-    int64_t *values = xcalloc(smap_count(&statistics) + 1, sizeof *values);
-    SMAP_FOR_EACH (node, &statistics) {
-        long long int value;
-
-        if (str_to_llong(node->value, 10, &value)) {
-            keys[n] = node->key;
-            values[n++] = value;
-        }
-    }
-    ovsrec_zoogateway_port_set_statistics(row, keys, values, n);
-    free(keys);
-    free(values);
-    smap_destroy(&status);
-    smap_destroy(&statistics);
-}
-
-static void
-write_gateway(const struct ovsrec_zoogateway *row, const char *error)
-{
-    uint64_t counts[ZOO_GATEWAY_N_COUNTS];
-    struct smap status = SMAP_INITIALIZER(&status);
-    const char *keys[ZOO_GATEWAY_N_COUNTS];
-    int64_t values[ZOO_GATEWAY_N_COUNTS];
-    size_t n = 0;
-
-    if (error || gateway_error) {
-        smap_add(&status, "error", error ? error : gateway_error);
-    }
-    if (!error) {
-        smap_add(&status, "dpdk", gateway_pipeline_version());
-        gateway_get_counts(counts);
-        for (size_t i = 0; i < ZOO_GATEWAY_N_COUNTS; i++) {
-            if (gateway_count_info[i].name) {
-                keys[n] = gateway_count_info[i].name;
-                values[n++] = counts[i];
-            }
-        }
-    }
-    ovsrec_zoogateway_set_status(row, &status);
-    ovsrec_zoogateway_set_statistics(row, keys, values, n);
-    smap_destroy(&status);
-}
-
-static void
-write_errors(struct ovsdb_idl *idl)
-{
-    const struct ovsrec_zoogateway_tunnel *tunnel;
-    const struct ovsrec_zoogateway_route *route;
-
-    OVSREC_ZOOGATEWAY_TUNNEL_FOR_EACH (tunnel, idl) {
-        const char *error = "its addresses are not two unicast addresses of "
-                            "one family";
-        const struct gateway_tunnel *t;
-        struct in6_addr remote;
-
-        ovs_mutex_lock(&gateway_mutex);
-        t = (parse_address(tunnel->remote_ip, &remote)
-             ? gateway_tunnel_find(&remote) : NULL);
-        ovsrec_zoogateway_tunnel_set_error(tunnel, t ? t->error : error);
-        ovs_mutex_unlock(&gateway_mutex);
-    }
-    OVSREC_ZOOGATEWAY_ROUTE_FOR_EACH (route, idl) {
-        char uuid[UUID_LEN + 1];
-
-        snprintf(uuid, sizeof uuid, UUID_FMT,
-                 UUID_ARGS(&route->header_.uuid));
-        ovsrec_zoogateway_route_set_error(
-            route, shash_find_data(&route_errors, uuid));
-    }
-}
-
-void
-gateway_database_run(struct ovsdb_idl *idl, const char *error)
-{
-    const struct ovsrec_zoogateway *row = ovsrec_zoogateway_first(idl);
-    const struct ovsrec_zoogateway_port *port;
-    long long int now = time_msec();
-
-    if (!status_txn && now >= next_status) {
-        next_status = now + STATUS_INTERVAL_MS;
-        status_txn = ovsdb_idl_txn_create(idl);
-        if (row) {
-            write_gateway(row, error);
-        }
-        if (!error) {
-            OVSREC_ZOOGATEWAY_PORT_FOR_EACH (port, idl) {
-                write_port(port);
-            }
-            if (status_dirty) {
-                write_errors(idl);
-            }
-        }
-        status_dirty = false;
-    }
-    if (status_txn) {
-        enum ovsdb_idl_txn_status status = ovsdb_idl_txn_commit(status_txn);
-
-        if (status != TXN_INCOMPLETE) {
-            ovsdb_idl_txn_destroy(status_txn);
-            status_txn = NULL;
-            if (status != TXN_SUCCESS && status != TXN_UNCHANGED) {
-                status_dirty = true;
-            }
-        }
-    }
-    if (status_dirty) {
-        next_status = MIN(next_status, now + STATUS_MIN_INTERVAL_MS);
-    }
-}
-
-void
-gateway_database_wait(void)
-{
-    if (status_txn) {
-        ovsdb_idl_txn_wait(status_txn);
-    } else {
-        poll_timer_wait_until(next_status);
-    }
-}
-
-/* For operators. */
-
-static void
-format_tunnel(const struct gateway_tunnel *t, struct ds *s)
-{
-    static const char *const tables[] = {
-        [ZOO_GATEWAY_PLAIN] = "plain",
-        [ZOO_GATEWAY_BITMAP] = "bitmap",
-        [ZOO_GATEWAY_INDEX] = "index",
-    };
-
-    ds_put_cstr(s, "tunnel ");
-    ipv6_format_mapped(&t->remote, s);
-    ds_put_format(s, ": %s, %s %"PRIu32, t->is_gateway ? "gateway" : "host",
-                  tables[t->path_table], t->id);
-    if (t->path_table != ZOO_GATEWAY_PLAIN) {
-        ds_put_format(s, " = 0x%0*"PRIx32,
-                      t->path_table == ZOO_GATEWAY_BITMAP ? 8 : 5, t->cell);
-    }
-    if (t->installed) {
-        const struct gateway_interface *iface
-            = gateway_interface_on(t->vtep.port);
-
-        ds_put_cstr(s, ", from ");
-        ipv6_format_mapped(&t->vtep.local, s);
-        ds_put_format(s, " on %s via ", iface ? iface->name : "none");
-        ipv6_format_mapped(&t->next_hop, s);
-    }
-    if (t->error) {
-        ds_put_format(s, ", error: %s", t->error);
-    }
-    ds_put_char(s, '\n');
-}
-
-void
-gateway_database_format(struct ds *s)
-{
-    const struct gateway_interface *iface;
-    const struct gateway_tunnel *t;
-
-    ovs_mutex_lock(&gateway_mutex);
-    HMAP_FOR_EACH (iface, node, &gateway_interfaces) {
-        ds_put_format(s, "port %u %s: %s, "ETH_ADDR_FMT", MTU %u,",
-                      iface->port, iface->name, iface->device,
-                      ETH_ADDR_ARGS(iface->mac), iface->mtu);
-        for (size_t i = 0; i < iface->n_addresses; i++) {
-            const struct gateway_prefix *p = &iface->addresses[i];
-
-            ds_put_char(s, ' ');
-            ipv6_format_mapped(&p->address, s);
-            ds_put_format(s, "/%u", p->plen
-                          - (gateway_is_ipv4(&p->address) ? 96 : 0));
-        }
-        ds_put_char(s, '\n');
-    }
-    ds_put_format(s, "router: "ETH_ADDR_FMT,
-                  ETH_ADDR_ARGS(gateway_router_mac));
-    for (size_t i = 0; i < 2; i++) {
-        if (ipv6_addr_is_set(&gateway_router_ips[i])) {
-            ds_put_char(s, ' ');
-            ipv6_format_mapped(&gateway_router_ips[i], s);
-        }
-    }
-    ds_put_char(s, '\n');
-    gateway_neighbors_format(s);
-    HMAP_FOR_EACH (t, node, &gateway_tunnels) {
-        format_tunnel(t, s);
-    }
-    ovs_mutex_unlock(&gateway_mutex);
-    ds_put_format(s, "routes: %"PRIuSIZE"\n", gateway_routes_count());
 }
 
 void
@@ -830,6 +531,5 @@ gateway_database_exit(void)
     HMAP_FOR_EACH_SAFE (iface, next, node, &gateway_interfaces) {
         close_port(iface);
     }
-    shash_destroy_free_data(&port_errors);
-    shash_destroy_free_data(&route_errors);
+    gateway_status_clear_errors();
 }

@@ -17,15 +17,11 @@
 #ifndef GATEWAY_DATABASE_H
 #define GATEWAY_DATABASE_H 1
 
-/* The gateway's configuration in, and its status to, the Open_vSwitch
- * database: tables ZooGateway, ZooGateway_Port, ZooGateway_Tunnel and
- * ZooGateway_Route.
+/* The gateway's configuration in the Open_vSwitch database: tables ZooGateway,
+ * ZooGateway_Port, ZooGateway_Tunnel and ZooGateway_Route.
  *
  * For the main thread. */
 
-#include <stdbool.h>
-
-struct ds;
 struct ovsdb_idl;
 
 /* Tells 'idl', which monitors nothing by default, what the gateway needs.
@@ -37,17 +33,8 @@ void gateway_database_init(struct ovsdb_idl *idl);
  * effect. */
 void gateway_database_reconfigure(struct ovsdb_idl *idl);
 
-/* Writes status and statistics, in transactions of its own.  There must be no
- * open transaction on 'idl', and 'idl' must have its lock.  'error' is why the
- * gateway does not run, NULL if it does. */
-void gateway_database_run(struct ovsdb_idl *idl, const char *error);
-void gateway_database_wait(void);
-
 /* From the loop, also without a database: reacts to what neighbors say. */
 void gateway_database_follow_neighbors(void);
-
-/* Appends ports, tunnels and how many routes there are. */
-void gateway_database_format(struct ds *);
 
 /* Closes all ports. */
 void gateway_database_exit(void);

@@ -51,6 +51,22 @@ gateway_prefix_parse(const char *s, struct gateway_prefix *prefix)
 }
 
 bool
+gateway_address_parse(const char *s, struct in6_addr *address)
+{
+    struct gateway_prefix prefix;
+    char *error = gateway_prefix_parse(s, &prefix);
+
+    if (error || prefix.plen != 128
+        || ipv6_addr_is_multicast(&prefix.address)
+        || !ipv6_addr_is_set(&prefix.address)) {
+        free(error);
+        return false;
+    }
+    *address = prefix.address;
+    return true;
+}
+
+bool
 gateway_prefix_has(const struct gateway_prefix *prefix,
                    const struct in6_addr *address)
 {
@@ -93,6 +109,20 @@ gateway_interface_with(const struct in6_addr *address)
 
     HMAP_FOR_EACH (iface, node, &gateway_interfaces) {
         if (gateway_interface_has(iface, address)) {
+            return iface;
+        }
+    }
+    return NULL;
+}
+
+struct gateway_interface *
+gateway_interface_named(const char *name)
+{
+    struct gateway_interface *iface;
+
+    HMAP_FOR_EACH_WITH_HASH (iface, node, hash_string(name, 0),
+                             &gateway_interfaces) {
+        if (!strcmp(iface->name, name)) {
             return iface;
         }
     }

@@ -25,11 +25,81 @@
 #include "ofproto-zoo/zooroute.h"
 #include "openvswitch/dynamic-string.h"
 #include "p4/gateway-counts.h"
-#include "p4/gateway-database.h"
 #include "p4/gateway-pipeline.h"
+#include "p4/gateway-routes.h"
 #include "p4/gateway-state.h"
 #include "unixctl.h"
 #include "util.h"
+
+static void
+format_tunnel(const struct gateway_tunnel *t, struct ds *s)
+{
+    static const char *const tables[] = {
+        [ZOO_GATEWAY_PLAIN] = "plain",
+        [ZOO_GATEWAY_BITMAP] = "bitmap",
+        [ZOO_GATEWAY_INDEX] = "index",
+    };
+
+    ds_put_cstr(s, "tunnel ");
+    ipv6_format_mapped(&t->remote, s);
+    ds_put_format(s, ": %s, %s %"PRIu32, t->is_gateway ? "gateway" : "host",
+                  tables[t->path_table], t->id);
+    if (t->path_table != ZOO_GATEWAY_PLAIN) {
+        ds_put_format(s, " = 0x%0*"PRIx32,
+                      t->path_table == ZOO_GATEWAY_BITMAP ? 8 : 5, t->cell);
+    }
+    if (t->installed) {
+        const struct gateway_interface *iface
+            = gateway_interface_on(t->vtep.port);
+
+        ds_put_cstr(s, ", from ");
+        ipv6_format_mapped(&t->vtep.local, s);
+        ds_put_format(s, " on %s via ", iface ? iface->name : "none");
+        ipv6_format_mapped(&t->next_hop, s);
+    }
+    if (t->error) {
+        ds_put_format(s, ", error: %s", t->error);
+    }
+    ds_put_char(s, '\n');
+}
+
+static void
+format_state(struct ds *s)
+{
+    const struct gateway_interface *iface;
+    const struct gateway_tunnel *t;
+
+    ovs_mutex_lock(&gateway_mutex);
+    HMAP_FOR_EACH (iface, node, &gateway_interfaces) {
+        ds_put_format(s, "port %u %s: %s, "ETH_ADDR_FMT", MTU %u,",
+                      iface->port, iface->name, iface->device,
+                      ETH_ADDR_ARGS(iface->mac), iface->mtu);
+        for (size_t i = 0; i < iface->n_addresses; i++) {
+            const struct gateway_prefix *p = &iface->addresses[i];
+
+            ds_put_char(s, ' ');
+            ipv6_format_mapped(&p->address, s);
+            ds_put_format(s, "/%u", p->plen
+                          - (gateway_is_ipv4(&p->address) ? 96 : 0));
+        }
+        ds_put_char(s, '\n');
+    }
+    ds_put_format(s, "router: "ETH_ADDR_FMT,
+                  ETH_ADDR_ARGS(gateway_router_mac));
+    for (size_t i = 0; i < 2; i++) {
+        if (ipv6_addr_is_set(&gateway_router_ips[i])) {
+            ds_put_char(s, ' ');
+            ipv6_format_mapped(&gateway_router_ips[i], s);
+        }
+    }
+    ds_put_char(s, '\n');
+    gateway_neighbors_format(s);
+    HMAP_FOR_EACH (t, node, &gateway_tunnels) {
+        format_tunnel(t, s);
+    }
+    ovs_mutex_unlock(&gateway_mutex);
+    ds_put_format(s, "routes: %"PRIuSIZE"\n", gateway_routes_count());
+}
 
 static void
 gateway_show(struct unixctl_conn *conn, int argc OVS_UNUSED,
@@ -38,7 +108,7 @@ gateway_show(struct unixctl_conn *conn, int argc OVS_UNUSED,
     struct gateway_update_stats updates;
     struct ds s = DS_EMPTY_INITIALIZER;
 
-    gateway_database_format(&s);
+    format_state(&s);
     gateway_tables_format(&s);
     gateway_path_get_stats(&updates);
     ds_put_format(&s, "updates of path tables: %"PRIu64" written by %"PRIu64

@@ -52,6 +52,10 @@ struct gateway_prefix {
  * free. */
 char *gateway_prefix_parse(const char *s, struct gateway_prefix *);
 
+/* Parses an address that a port or a VTEP may have.  Returns false if 's' is
+ * none. */
+bool gateway_address_parse(const char *s, struct in6_addr *);
+
 /* Returns true if 'address' is in 'prefix'. */
 bool gateway_prefix_has(const struct gateway_prefix *prefix,
                         const struct in6_addr *address);
@@ -81,6 +85,10 @@ extern struct in6_addr gateway_router_ips[2] OVS_GUARDED_BY(gateway_mutex);
 
 /* The inner address of what the gateway sends. */
 extern struct eth_addr gateway_router_mac OVS_GUARDED_BY(gateway_mutex);
+
+/* Returns the interface with 'name', NULL if there is none. */
+struct gateway_interface *gateway_interface_named(const char *name)
+    OVS_REQUIRES(gateway_mutex);
 
 /* Returns the interface on 'port', NULL if there is none. */
 struct gateway_interface *gateway_interface_on(unsigned int port)

@@ -437,10 +437,30 @@ gateway_tunnels_changed(void)
     next_run = LLONG_MIN;
 }
 
+/* Returns the IDs of all '*n' tunnels, as an array that the caller must
+ * free. */
+static uint32_t *
+list_ids(size_t *n) OVS_EXCLUDED(gateway_mutex)
+{
+    struct gateway_tunnel *t;
+    uint32_t *ids;
+
+    *n = 0;
+    ovs_mutex_lock(&gateway_mutex);
+    ids = xcalloc(hmap_count(&gateway_tunnels) + 1, sizeof *ids);
+    HMAP_FOR_EACH (t, node, &gateway_tunnels) {
+        ids[(*n)++] = t->id;
+    }
+    ovs_mutex_unlock(&gateway_mutex);
+    return ids;
+}
+
 void
 gateway_tunnels_run(void)
 {
     bool changed = false;
+    uint32_t *ids;
+    size_t n;
 
     if (time_msec() < next_run) {
         return;
@@ -448,9 +468,11 @@ gateway_tunnels_run(void)
     next_run = time_msec() + INTERVAL;
     forget_peers();
     update_candidate_ports();
-    for (uint32_t id = 0; id < ZOO_GATEWAY_N_VTEPS; id++) {
-        changed |= update_slot(id);
+    ids = list_ids(&n);
+    for (size_t i = 0; i < n; i++) {
+        changed |= update_slot(ids[i]);
     }
+    free(ids);
     forget_peers();
     if (changed) {
         char *error = gateway_tables_commit();

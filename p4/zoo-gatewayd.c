@@ -48,6 +48,7 @@
 #include "p4/gateway-pipeline.h"
 #include "p4/gateway-show.h"
 #include "p4/gateway-state.h"
+#include "p4/gateway-status.h"
 #include "smap.h"
 #include "stream-ssl.h"
 #include "stream.h"
@@ -266,9 +267,9 @@ run_database(struct gateway *gw)
     if (gw->started) {
         zooroute_db_status_run(gw->idl);
     }
-    gateway_database_run(gw->idl,
-                         gw->started ? NULL : gw->error ? gw->error
-                         : "not started");
+    gateway_status_run(gw->idl,
+                       gw->started ? NULL : gw->error ? gw->error
+                       : "not started");
 }
 
 /* Returns true if the database can be read and is this process's. */
@@ -307,7 +308,7 @@ gateway_wait(struct gateway *gw)
         if (gw->started) {
             zooroute_db_status_wait();
         }
-        gateway_database_wait();
+        gateway_status_wait();
     }
     if (gw->started) {
         gateway_neighbors_wait();
