@@ -32,6 +32,7 @@
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
+#include <rte_prefetch.h>
 #include <rte_swx_pipeline.h>
 #include <rte_swx_port.h>
 
@@ -158,6 +159,9 @@ network_rx(void *port OVS_UNUSED, struct rte_swx_pkt *pkt)
     while (burst.next < burst.n) {
         struct rte_mbuf *m = make_fit(burst.mbufs[burst.next++]);
 
+        if (burst.next < burst.n) {
+            rte_prefetch0(rte_pktmbuf_mtod(burst.mbufs[burst.next], void *));
+        }
         if (!m) {
             count(&ports[burst.port].rx_dropped, 1);
             continue;

@@ -607,7 +607,7 @@ END_TEST
 /* A cell changes again while its value is on the way: the last one stays. */
 START_TEST(newer_values)
 {
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; i < 1000; i++) {
         uint64_t packets = path_stats().packets;
         uint32_t cell = i % 7;
 
@@ -621,6 +621,69 @@ START_TEST(newer_values)
                           (uint32_t) ~i);
         wanted_cells[0][cell] = ~i;
     }
+}
+END_TEST
+
+/* Waits until all packets have been sent that can be. */
+static void
+wait_for_packets(void)
+{
+    uint64_t packets;
+
+    do {
+        packets = path_stats().packets;
+        usleep(1000);
+    } while (path_stats().packets != packets);
+}
+
+/* In the thread of the pipeline: changes cell 0 at the end of a long packet,
+ * and again. */
+static void
+change_twice(void *value_)
+{
+    uint32_t *value = value_;
+
+    for (uint32_t i = 0; i < 100; i++) {
+        wanted_cells[1][i] = *value;
+        update(ZOO_GATEWAY_INDEX, i, *value);
+    }
+    update(ZOO_GATEWAY_BITMAP, 0, *value);
+    wait_for_packets();
+    wanted_cells[0][0] = ~*value;
+    update(ZOO_GATEWAY_BITMAP, 0, ~*value);
+    wait_for_packets();
+}
+
+/* A short packet does not overtake a long one that has the same cell. */
+START_TEST(overtaking)
+{
+    for (uint32_t i = 0; i < 20; i++) {
+        gateway_at_rest(change_twice, &i);
+        GR_WAIT_FOR(!n_pending());
+        check_cells();
+    }
+}
+END_TEST
+
+static void
+stall(void *aux OVS_UNUSED)
+{
+    for (uint32_t i = 0; i < 1000; i++) {
+        wanted_cells[1][i] = i;
+        update(ZOO_GATEWAY_INDEX, i, i);
+    }
+    usleep(100 * 1000);
+}
+
+/* While the thread of the pipeline does not run, packets are late, not lost. */
+START_TEST(late_negotiations)
+{
+    uint64_t retransmissions = path_stats().retransmissions;
+
+    gateway_at_rest(stall, NULL);
+    GR_WAIT_FOR(!n_pending());
+    check_cells();
+    ck_assert_uint_eq(path_stats().retransmissions, retransmissions);
 }
 END_TEST
 
@@ -727,6 +790,8 @@ main(int argc OVS_UNUSED, char *argv[])
     tcase_add_test(tc, tables_full);
     tcase_add_test(tc, updates);
     tcase_add_test(tc, newer_values);
+    tcase_add_test(tc, overtaking);
+    tcase_add_test(tc, late_negotiations);
     tcase_add_test(tc, lost_negotiations);
     tcase_add_test(tc, lost_acknowledgements);
     tcase_add_test(tc, updates_while_packets_flow);
