@@ -357,7 +357,8 @@ zooroute_create(const struct zooroute_output *out)
         zooroute_note_refused(zooroute_key_hash(&out->key));
         return NULL;
     }
-    slot = (zooroute_new_session(&out->key, &session)
+    slot = (zoo_slot_count() < ZOO_SLOT_MAX
+            && zooroute_new_session(&out->key, &session)
             ? zoo_slot_alloc(zoo_push_salt(&out->key.remote)) : 0);
     if (!slot) {
         zooroute_stats.no_slot++;

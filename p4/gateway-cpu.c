@@ -169,7 +169,13 @@ cpu_tx(void *port OVS_UNUSED, struct rte_swx_pkt *pkt)
     if (get_reason(m) == COUNT_ACKNOWLEDGED && n_negotiations) {
         n_negotiations--;
     }
-    if (rte_ring_sp_enqueue(from_pipeline, m)) {
+
+    /* Tenants, and anybody on the link, can send what goes here by other
+     * reasons: it must not displace probes nor acknowledgements. */
+    if ((get_reason(m) != COUNT_ACKNOWLEDGED && get_reason(m) != COUNT_PROBE
+         && (rte_ring_free_count(from_pipeline)
+             < rte_ring_get_capacity(from_pipeline) / 2))
+        || rte_ring_sp_enqueue(from_pipeline, m)) {
         unsigned long long int n;
 
         atomic_read_relaxed(&n_dropped, &n);
@@ -204,6 +210,14 @@ bool
 gateway_cpu_negotiate(struct rte_mbuf *m)
 {
     return !rte_ring_sp_enqueue(negotiations, m);
+}
+
+bool
+gateway_reply(unsigned int port, const void *data, size_t len)
+{
+    return (rte_ring_free_count(to_pipeline)
+            >= rte_ring_get_capacity(to_pipeline) / 2
+            && gateway_send(port, data, len));
 }
 
 bool

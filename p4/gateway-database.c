@@ -34,18 +34,25 @@
 #include "smap.h"
 #include "sset.h"
 #include "timeval.h"
+#include "timeval.h"
 #include "util.h"
 
 VLOG_DEFINE_THIS_MODULE(gateway_database);
 
 static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(5, 50);
 
+/* Between two looks at what neighbors say, ms. */
+#define FOLLOW_INTERVAL 100
+
 #define DEFAULT_ROUTER_MAC ETH_ADDR_C(02,5a,4f,4f,00,01)
 
 /* Addresses in the pipeline, as strings. */
 static struct sset addresses = SSET_INITIALIZER(&addresses);
 
+/* What neighbors have said last, as far as tunnels have heard of it, and when
+ * they hear of more. */
 static uint64_t neighbors_seq;
+static long long int next_follow = LLONG_MIN;
 
 static void
 add_columns(struct ovsdb_idl *idl, const struct ovsdb_idl_column *columns,
@@ -262,15 +269,21 @@ reconfigure_addresses(struct eth_addr mac)
             address = iface->addresses[i].address;
             inet_ntop(AF_INET6, &address, string, sizeof string);
             sset_add(&new, string);
-            if (!sset_contains(&addresses, string)
-                || !eth_addr_equals(mac, gateway_router_mac)) {
-                gateway_address_add(&address, mac);
-            }
         }
     }
     SSET_FOR_EACH_SAFE (s, next, &addresses) {
         if (!sset_contains(&new, s) && ipv6_parse(s, &address)) {
             gateway_address_delete(&address);
+        }
+    }
+    SSET_FOR_EACH_SAFE (s, next, &new) {
+        if ((!sset_contains(&addresses, s)
+             || !eth_addr_equals(mac, gateway_router_mac))
+            && ipv6_parse(s, &address) && !gateway_address_add(&address, mac)) {
+            gateway_status_error(xasprintf("addresses: %s is more than the %d "
+                                           "that a gateway may have, remove "
+                                           "some", s, ZOO_GATEWAY_N_LOCAL));
+            sset_delete(&new, SSET_NODE_FROM_NAME(s));
         }
     }
     sset_swap(&addresses, &new);
@@ -335,10 +348,11 @@ parse_path_table(const struct ovsrec_zoogateway_tunnel *row)
             : ZOO_GATEWAY_INDEX);
 }
 
-/* Adds or changes the tunnel of 'row'.  Returns it, or NULL if its addresses are
- * wrong. */
-static struct gateway_tunnel *
-put_tunnel(const struct ovsrec_zoogateway_tunnel *row)
+/* Adds or changes the tunnel of 'row', unless it is among 'done' already, where
+ * it is added.  Returns NULL if successful, otherwise what is wrong with the
+ * row. */
+static char *
+put_tunnel(const struct ovsrec_zoogateway_tunnel *row, unsigned long *done)
     OVS_REQUIRES(gateway_mutex)
 {
     struct in6_addr remote, local = in6addr_any;
@@ -349,9 +363,14 @@ put_tunnel(const struct ovsrec_zoogateway_tunnel *row)
         || (row->local_ip && *row->local_ip
             && (!gateway_address_parse(row->local_ip, &local)
                 || gateway_is_ipv4(&local) != gateway_is_ipv4(&remote)))) {
-        return NULL;
+        return xstrdup("remote_ip and local_ip are not unicast addresses of "
+                       "one family, correct them");
     }
     t = gateway_tunnel_find(&remote);
+    if (t && bitmap_is_set(done, t->id)) {
+        return xstrdup("remote_ip is that of another row, too, remove one of "
+                       "them");
+    }
     if (t && t->path_table != path_table) {
         /* Its cell is in another array. */
         gateway_tunnel_remove(t);
@@ -360,25 +379,25 @@ put_tunnel(const struct ovsrec_zoogateway_tunnel *row)
     if (!t) {
         t = gateway_tunnel_add(&remote);
         if (!t) {
-            return NULL;
+            return xasprintf("there are %d tunnels already, remove some",
+                             ZOO_GATEWAY_N_VTEPS);
         }
         t->path_table = path_table;
     }
     t->wanted_local = local;
     t->is_gateway = row->peer_type && !strcmp(row->peer_type, "gateway");
-    return t;
+    bitmap_set1(done, t->id);
+    return NULL;
 }
 
+/* Removes tunnels that 'idl' has no row for. */
 static void
-reconfigure_tunnels(struct ovsdb_idl *idl)
+remove_tunnels(struct ovsdb_idl *idl)
 {
     const struct ovsrec_zoogateway_tunnel *row;
-    struct gateway_tunnel *t, *next;
     unsigned long *seen = bitmap_allocate(ZOO_GATEWAY_N_VTEPS);
+    struct gateway_tunnel *t, *next;
 
-    ovs_mutex_lock(&gateway_mutex);
-
-    /* First what goes, for its room. */
     OVSREC_ZOOGATEWAY_TUNNEL_FOR_EACH (row, idl) {
         struct in6_addr remote;
 
@@ -390,22 +409,47 @@ reconfigure_tunnels(struct ovsdb_idl *idl)
     }
     HMAP_FOR_EACH_SAFE (t, next, node, &gateway_tunnels) {
         if (!bitmap_is_set(seen, t->id)) {
+            ovs_mutex_lock(&gateway_mutex);
             gateway_tunnel_remove(t);
+            ovs_mutex_unlock(&gateway_mutex);
         }
     }
+    free(seen);
+}
+
+/* Only this thread changes what 'gateway_mutex' guards, so that it needs the
+ * mutex for the changes alone, one by one: others wait for it who must not wait
+ * for long. */
+static void
+reconfigure_tunnels(struct ovsdb_idl *idl)
+{
+    const struct ovsrec_zoogateway_tunnel *row;
+    unsigned long *done = bitmap_allocate(ZOO_GATEWAY_N_VTEPS);
+    struct gateway_tunnel *t;
+
+    remove_tunnels(idl);        /* First what goes, for its room. */
     OVSREC_ZOOGATEWAY_TUNNEL_FOR_EACH (row, idl) {
-        put_tunnel(row);
+        ovs_mutex_lock(&gateway_mutex);
+        char *error = put_tunnel(row, done);
+        ovs_mutex_unlock(&gateway_mutex);
+        if (error) {
+            VLOG_ERR_RL(&rl, "tunnel %s: %s", row->remote_ip, error);
+            gateway_status_row_error(&row->header_.uuid, error);
+        }
     }
+    ovs_mutex_lock(&gateway_mutex);
+    gateway_neighbors_mark();
+    ovs_mutex_unlock(&gateway_mutex);
     HMAP_FOR_EACH (t, node, &gateway_tunnels) {
+        ovs_mutex_lock(&gateway_mutex);
         t->has_route = false;
         gateway_tunnel_resolve(t);
+        ovs_mutex_unlock(&gateway_mutex);
     }
+    ovs_mutex_lock(&gateway_mutex);
     gateway_neighbors_sweep();
-    HMAP_FOR_EACH (t, node, &gateway_tunnels) {
-        gateway_tunnel_resolve(t);
-    }
     ovs_mutex_unlock(&gateway_mutex);
-    free(seen);
+    free(done);
 }
 
 /* Routes. */
@@ -416,6 +460,9 @@ static char *
 parse_route(const struct ovsrec_zoogateway_route *row,
             struct gateway_route *route)
 {
+    static const struct in6_addr any_ipv4 = {
+        .s6_addr = { [10] = 0xff, [11] = 0xff },
+    };
     char *error = gateway_prefix_parse(row->ip_prefix, &route->prefix);
 
     if (error) {
@@ -429,6 +476,12 @@ parse_route(const struct ovsrec_zoogateway_route *row,
     if (!ipv6_addr_equals(&net, &route->prefix.address)) {
         return xasprintf("ip_prefix: %s has bits beyond its length, clear "
                          "them", row->ip_prefix);
+    }
+    if (route->prefix.plen < 96
+        && gateway_prefix_has(&route->prefix, &any_ipv4)) {
+        return xasprintf("ip_prefix: %s has IPv4's addresses in it, too (RFC "
+                         "4291, section 2.5.5.2), use 2000::/3",
+                         row->ip_prefix);
     }
     if (!gateway_address_parse(row->remote_ip, &route->remote)) {
         return xasprintf("remote_ip: \"%s\" is not the address of a tunnel, "
@@ -450,24 +503,30 @@ static void
 reconfigure_routes(struct ovsdb_idl *idl)
 {
     const struct ovsrec_zoogateway_route *row;
+    struct gateway_route route;
+    char *error;
 
-    ovs_mutex_lock(&gateway_mutex);
     gateway_routes_begin();
     OVSREC_ZOOGATEWAY_ROUTE_FOR_EACH (row, idl) {
-        struct gateway_route route;
-        char *error = parse_route(row, &route);
-
+        error = parse_route(row, &route);
+        if (!error) {
+            gateway_routes_keep(&route);
+        }
+        free(error);
+    }
+    gateway_routes_sweep();     /* First what goes, for its room. */
+    OVSREC_ZOOGATEWAY_ROUTE_FOR_EACH (row, idl) {
+        error = parse_route(row, &route);
         if (!error) {
             error = gateway_routes_put(&route);
         }
         if (error) {
             VLOG_ERR_RL(&rl, "route %s of VNI %"PRId64": %s", row->ip_prefix,
                         row->vni, error);
-            gateway_status_route_error(&row->header_.uuid, error);
+            gateway_status_row_error(&row->header_.uuid, error);
         }
     }
     gateway_routes_end();
-    ovs_mutex_unlock(&gateway_mutex);
 }
 
 static void
@@ -505,21 +564,34 @@ void
 gateway_database_follow_neighbors(void)
 {
     uint64_t seq = gateway_neighbors_seq();
+    long long int now = time_msec();
     struct gateway_tunnel *t;
     bool changed = false;
 
-    if (seq != neighbors_seq) {
-        neighbors_seq = seq;
+    if (seq == neighbors_seq || now < next_follow) {
+        return;
+    }
+    neighbors_seq = seq;
+    next_follow = now + FOLLOW_INTERVAL;
+    HMAP_FOR_EACH (t, node, &gateway_tunnels) {
         ovs_mutex_lock(&gateway_mutex);
-        HMAP_FOR_EACH (t, node, &gateway_tunnels) {
-            changed |= gateway_tunnel_resolve(t);
-        }
+        changed |= gateway_tunnel_resolve(t);
         ovs_mutex_unlock(&gateway_mutex);
-        if (changed) {
-            commit_tables();
-            gateway_tunnels_changed();
-        }
-        gateway_status_changed();
+    }
+    if (changed) {
+        commit_tables();
+        gateway_tunnels_changed();
+    }
+    gateway_status_changed();
+}
+
+void
+gateway_database_wait_neighbors(void)
+{
+    if (gateway_neighbors_seq() != neighbors_seq) {
+        poll_timer_wait_until(next_follow);
+    } else {
+        gateway_neighbors_wait_seq(neighbors_seq);
     }
 }
 

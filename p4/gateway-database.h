@@ -35,6 +35,7 @@ void gateway_database_reconfigure(struct ovsdb_idl *idl);
 
 /* From the loop, also without a database: reacts to what neighbors say. */
 void gateway_database_follow_neighbors(void);
+void gateway_database_wait_neighbors(void);
 
 /* Closes all ports. */
 void gateway_database_exit(void);

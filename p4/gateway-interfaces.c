@@ -37,6 +37,10 @@ gateway_prefix_parse(const char *s, struct gateway_prefix *prefix)
 
     if (strchr(s, ':')) {
         error = ipv6_parse_cidr(s, &prefix->address, &plen);
+        if (!error && gateway_is_ipv4(&prefix->address) && plen < 96) {
+            error = xstrdup("an IPv4-mapped address needs a length of 96 or "
+                            "more");
+        }
     } else {
         error = ip_parse_cidr(s, &ip, &plen);
         if (!error) {

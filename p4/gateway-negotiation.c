@@ -310,7 +310,16 @@ gateway_negotiation_run(void)
 void
 gateway_negotiation_wait(void)
 {
-    if (starved) {
+    bool more;
+
+    /* What was queued before the caller said that it sleeps has not woken
+     * anybody up. */
+    ovs_mutex_lock(&mutex);
+    more = queue_n && n_packets < WINDOW && !starved;
+    ovs_mutex_unlock(&mutex);
+    if (more) {
+        poll_immediate_wake();
+    } else if (starved) {
         poll_timer_wait(1);
     } else if (n_packets) {
         poll_timer_wait(TIMEOUT);

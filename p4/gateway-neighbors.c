@@ -35,10 +35,24 @@
 
 VLOG_DEFINE_THIS_MODULE(gateway_neighbors);
 
+/* Open vSwitch 4.0 can also ask one neighbor alone. */
+#if __has_include("dpif-offload.h")
+#define compose_nd_ns(PACKET, ETH_SRC, SRC, DST) \
+    compose_nd_ns(PACKET, true, ETH_SRC, eth_addr_zero, SRC, DST)
+#endif
+
+static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(10, 50);
+
 /* Between two requests, while there is no answer, and until an answer is to be
  * confirmed, ms. */
 #define RETRY_INTERVAL 1000
 #define REFRESH_INTERVAL 30000
+
+/* Until a request for which there was no room is tried again, ms. */
+#define ROOM_INTERVAL 10
+
+/* Answers per second. */
+#define MAX_REPLIES 1000
 
 /* A next hop. */
 struct neighbor {
@@ -48,7 +62,7 @@ struct neighbor {
     struct in6_addr local;      /* Whom it is to answer. */
     struct eth_addr mac;
     bool known;                 /* 'mac' is. */
-    bool wanted;                /* Looked up since the last sweep. */
+    bool wanted;                /* Looked up since the last mark. */
     long long int confirmed;    /* When it last answered, time_msec(). */
     long long int next_request;
 };
@@ -122,6 +136,16 @@ gateway_neighbor_lookup(unsigned int port, const struct in6_addr *ip,
 }
 
 void
+gateway_neighbors_mark(void)
+{
+    struct neighbor *n;
+
+    HMAP_FOR_EACH (n, node, &neighbors) {
+        n->wanted = false;
+    }
+}
+
+void
 gateway_neighbors_sweep(void)
 {
     struct neighbor *n, *next;
@@ -130,21 +154,45 @@ gateway_neighbors_sweep(void)
         if (!n->wanted) {
             hmap_remove(&neighbors, &n->node);
             free(n);
-        } else {
-            n->wanted = false;
         }
     }
 }
 
-static void
+/* Sends 'packet', which this gateway has made on its own.  Returns false if
+ * there was no room. */
+static bool
 send_packet(unsigned int port, struct dp_packet *packet)
 {
-    gateway_send(port, dp_packet_data(packet), dp_packet_size(packet));
+    bool sent = gateway_send(port, dp_packet_data(packet),
+                             dp_packet_size(packet));
+
+    dp_packet_uninit(packet);
+    return sent;
+}
+
+/* Returns true if a request may be answered: MAX_REPLIES a second, whoever
+ * asks. */
+static bool
+may_reply(void)
+{
+    static struct token_bucket bucket = TOKEN_BUCKET_INIT(MAX_REPLIES,
+                                                          1000 * MAX_REPLIES);
+
+    return token_bucket_withdraw(&bucket, 1000);
+}
+
+/* Sends 'packet', the answer to a request. */
+static void
+send_reply(unsigned int port, struct dp_packet *packet)
+{
+    if (may_reply()) {
+        gateway_reply(port, dp_packet_data(packet), dp_packet_size(packet));
+    }
     dp_packet_uninit(packet);
 }
 
-/* Asks for the address of 'n'. */
-static void
+/* Asks for the address of 'n'.  Returns false if there was no room. */
+static bool
 send_request(const struct neighbor *n, const struct gateway_interface *iface)
 {
     uint64_t stub[64];
@@ -158,34 +206,42 @@ send_request(const struct neighbor *n, const struct gateway_interface *iface)
     } else {
         compose_nd_ns(&packet, iface->mac, &n->local, &n->ip);
     }
-    send_packet(n->port, &packet);
+    return send_packet(n->port, &packet);
+}
+
+/* Composes into 'packet' what tells all neighbors of 'iface' that 'ip' is
+ * there. */
+static void
+compose_announcement(struct dp_packet *packet,
+                     const struct gateway_interface *iface,
+                     const struct in6_addr *ip)
+{
+    if (gateway_is_ipv4(ip)) {
+        ovs_be32 ip4 = in6_addr_get_mapped_ipv4(ip);
+
+        compose_arp(packet, ARP_OP_REQUEST, iface->mac, eth_addr_zero, true,
+                    ip4, ip4);
+    } else {
+        static const struct eth_addr group = ETH_ADDR_C(33,33,00,00,00,01);
+        static const struct in6_addr all_nodes = {
+            .s6_addr = { 0xff, 0x02, [15] = 1 },
+        };
+
+        /* Not asked for (RFC 4861, section 7.2.6). */
+        compose_nd_na(packet, iface->mac, group, ip, &all_nodes,
+                      htonl(ND_RSO_ROUTER | ND_RSO_OVERRIDE));
+    }
 }
 
 void
 gateway_neighbors_announce(const struct gateway_interface *iface)
 {
     for (size_t i = 0; i < iface->n_addresses; i++) {
-        const struct in6_addr *ip = &iface->addresses[i].address;
         uint64_t stub[64];
         struct dp_packet packet;
 
         dp_packet_use_stub(&packet, stub, sizeof stub);
-        if (gateway_is_ipv4(ip)) {
-            ovs_be32 ip4 = in6_addr_get_mapped_ipv4(ip);
-
-            compose_arp(&packet, ARP_OP_REQUEST, iface->mac, eth_addr_zero,
-                        true, ip4, ip4);
-        } else {
-            static const struct eth_addr group
-                = ETH_ADDR_C(33,33,00,00,00,01);
-            static const struct in6_addr all_nodes = {
-                .s6_addr = { 0xff, 0x02, [15] = 1 },
-            };
-
-            /* Not asked for (RFC 4861, section 7.2.6). */
-            compose_nd_na(&packet, iface->mac, group, ip, &all_nodes,
-                          htonl(ND_RSO_ROUTER | ND_RSO_OVERRIDE));
-        }
+        compose_announcement(&packet, iface, &iface->addresses[i].address);
         send_packet(iface->port, &packet);
     }
 }
@@ -205,8 +261,8 @@ gateway_neighbors_run(void)
         }
         n->next_request = now + RETRY_INTERVAL;
         iface = gateway_interface_on(n->port);
-        if (iface) {
-            send_request(n, iface);
+        if (iface && !send_request(n, iface)) {
+            n->next_request = now + ROOM_INTERVAL;
         }
     }
     ovs_mutex_unlock(&gateway_mutex);
@@ -244,9 +300,9 @@ learn(unsigned int port, const struct in6_addr *ip, struct eth_addr mac)
     if (!n->known || !eth_addr_equals(n->mac, mac)) {
         char s[INET6_ADDRSTRLEN];
 
-        VLOG_INFO("neighbor %s on port %u is at "ETH_ADDR_FMT,
-                  ipv6_string_mapped(s, ip) ? s : "?", port,
-                  ETH_ADDR_ARGS(mac));
+        VLOG_INFO_RL(&rl, "neighbor %s on port %u is at "ETH_ADDR_FMT,
+                     ipv6_string_mapped(s, ip) ? s : "?", port,
+                     ETH_ADDR_ARGS(mac));
         n->mac = mac;
         n->known = true;
         seq_change(neighbors_seq());
@@ -271,7 +327,7 @@ receive_arp(const struct gateway_interface *iface, const struct flow *flow)
         dp_packet_use_stub(&packet, stub, sizeof stub);
         compose_arp(&packet, ARP_OP_REPLY, iface->mac, flow->arp_sha, false,
                     flow->nw_dst, flow->nw_src);
-        send_packet(iface->port, &packet);
+        send_reply(iface->port, &packet);
     }
 }
 
@@ -289,18 +345,20 @@ receive_nd(const struct gateway_interface *iface, const struct flow *flow)
         uint64_t stub[64];
         struct dp_packet packet;
 
+        dp_packet_use_stub(&packet, stub, sizeof stub);
         if (!ipv6_addr_is_set(&flow->ipv6_src)) {
-            /* Somebody asks whether the address is free (RFC 4862), and will
-             * see our next announcement. */
+            /* Somebody asks whether the address is free (RFC 4862, section
+             * 5.4.3). */
+            compose_announcement(&packet, iface, &flow->nd_target);
+            send_reply(iface->port, &packet);
             return;
         }
         learn(iface->port, &flow->ipv6_src, flow->arp_sha);
-        dp_packet_use_stub(&packet, stub, sizeof stub);
         compose_nd_na(&packet, iface->mac, flow->dl_src, &flow->nd_target,
                       &flow->ipv6_src,
                       htonl(ND_RSO_ROUTER | ND_RSO_SOLICITED
                             | ND_RSO_OVERRIDE));
-        send_packet(iface->port, &packet);
+        send_reply(iface->port, &packet);
     }
 }
 
@@ -310,12 +368,11 @@ static void
 answer_echo(const struct gateway_interface *iface, struct dp_packet *packet,
             const struct flow *flow)
 {
-    static struct token_bucket bucket = TOKEN_BUCKET_INIT(100, 1000);
     struct eth_header *eth = dp_packet_eth(packet);
     struct icmp_header *icmp = dp_packet_l4(packet);
 
     if (!icmp || dp_packet_l4_size(packet) < sizeof *icmp
-        || !token_bucket_withdraw(&bucket, 1)) {
+        || !may_reply()) {
         return;
     }
     eth->eth_dst = flow->dl_src;
@@ -328,7 +385,8 @@ answer_echo(const struct gateway_interface *iface, struct dp_packet *packet,
                         flow->nw_tos, flow->ipv6_label, 64);
         packet_set_icmp(packet, ICMP6_ECHO_REPLY, 0);
     }
-    gateway_send(iface->port, dp_packet_data(packet), dp_packet_size(packet));
+    gateway_reply(iface->port, dp_packet_data(packet),
+                  dp_packet_size(packet));
 }
 
 static bool
@@ -352,10 +410,15 @@ gateway_neighbors_receive(const struct gateway_punt *punt)
     dp_packet_use_const(&packet, punt->data, punt->len);
     flow_extract(&packet, &flow);
 
+    /* Not what other VLANs say, nor what is to be answered to many. */
+    if (flow.vlans[0].tci || eth_addr_is_multicast(flow.dl_src)
+        || eth_addr_is_zero(flow.dl_src)) {
+        return;
+    }
     ovs_mutex_lock(&gateway_mutex);
     iface = gateway_interface_on(punt->port);
-    if (!iface) {
-        /* It has just been closed. */
+    if (!iface || eth_addr_equals(flow.dl_src, iface->mac)) {
+        /* It has just been closed, or hears itself. */
     } else if (flow.dl_type == htons(ETH_TYPE_ARP)) {
         receive_arp(iface, &flow);
     } else if (is_nd(&flow, NULL)) {

@@ -192,6 +192,10 @@ uint64_t gateway_punt_get_dropped(void);
  * Returns false if the queue is full or the port is not open. */
 bool gateway_send(unsigned int port, const void *data, size_t len);
 
+/* The same for what others can cause: returns false also if the queue is half
+ * full, so that there is room for probes. */
+bool gateway_reply(unsigned int port, const void *data, size_t len);
+
 /* Counters. */
 
 /* Stores the pipeline's counts into 'counts', by number (see

@@ -27,7 +27,8 @@ struct route {
     uint32_t vni;
     struct gateway_prefix prefix;
     struct gateway_next next;   /* As in the pipeline. */
-    bool seen;
+    bool kept;                  /* It is to stay, as far as known. */
+    bool seen;                  /* It has been put. */
 };
 
 static struct hmap routes OVS_GUARDED_BY(gateway_mutex)
@@ -64,7 +65,40 @@ gateway_routes_begin(void)
     struct route *r;
 
     HMAP_FOR_EACH (r, node, &routes) {
-        r->seen = false;
+        r->kept = r->seen = false;
+    }
+}
+
+void
+gateway_routes_keep(const struct gateway_route *route)
+{
+    struct route *r = route_find(route->vni, &route->prefix);
+
+    if (r) {
+        r->kept = true;
+    }
+}
+
+static void
+route_delete(struct route *r)
+{
+    gateway_route_delete(r->vni, &r->prefix.address, r->prefix.plen);
+    ovs_mutex_lock(&gateway_mutex);
+    hmap_remove(&routes, &r->node);
+    n_by_plen[r->prefix.plen]--;
+    ovs_mutex_unlock(&gateway_mutex);
+    free(r);
+}
+
+void
+gateway_routes_sweep(void)
+{
+    struct route *r, *next;
+
+    HMAP_FOR_EACH_SAFE (r, next, node, &routes) {
+        if (!r->kept) {
+            route_delete(r);
+        }
     }
 }
 
@@ -105,6 +139,7 @@ gateway_routes_put(const struct gateway_route *route)
             return xstrdup("the pipeline has no room for more routes");
         }
     }
+    ovs_mutex_lock(&gateway_mutex);
     if (!r) {
         r = xzalloc(sizeof *r);
         r->vni = route->vni;
@@ -113,6 +148,7 @@ gateway_routes_put(const struct gateway_route *route)
         n_by_plen[r->prefix.plen]++;
     }
     r->next = next;
+    ovs_mutex_unlock(&gateway_mutex);
     r->seen = true;
     return NULL;
 }
@@ -124,10 +160,7 @@ gateway_routes_end(void)
 
     HMAP_FOR_EACH_SAFE (r, next, node, &routes) {
         if (!r->seen) {
-            gateway_route_delete(r->vni, &r->prefix.address, r->prefix.plen);
-            hmap_remove(&routes, &r->node);
-            n_by_plen[r->prefix.plen]--;
-            free(r);
+            route_delete(r);
         }
     }
 }

@@ -34,16 +34,20 @@ struct gateway_route {
     struct eth_addr mac;
 };
 
-/* Begins to take over a configuration: gateway_routes_put() each, then
- * gateway_routes_end(), which removes those that were not put. */
-void gateway_routes_begin(void) OVS_REQUIRES(gateway_mutex);
+/* Takes over a configuration: gateway_routes_begin(), gateway_routes_keep() for
+ * each route, gateway_routes_sweep(), which removes all others, so that there is
+ * room, gateway_routes_put() for each, and gateway_routes_end(), which removes
+ * those that could not be put. */
+void gateway_routes_begin(void);
+void gateway_routes_keep(const struct gateway_route *route);
+void gateway_routes_sweep(void);
+void gateway_routes_end(void);
 
 /* Puts 'route' into the pipeline's tables, for the next
  * gateway_tables_commit().  Returns NULL if successful, otherwise what is wrong
  * with it, which the caller must free. */
 char *gateway_routes_put(const struct gateway_route *route)
-    OVS_REQUIRES(gateway_mutex);
-void gateway_routes_end(void) OVS_REQUIRES(gateway_mutex);
+    OVS_EXCLUDED(gateway_mutex);
 
 /* Stores where the pipeline sends packets of 'vni' to 'address' into '*next' and
  * returns true, or returns false if it has no route for them. */

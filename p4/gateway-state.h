@@ -113,8 +113,9 @@ bool gateway_neighbor_lookup(unsigned int port, const struct in6_addr *ip,
                              struct eth_addr *mac)
     OVS_REQUIRES(gateway_mutex);
 
-/* Main thread: forgets all neighbors that have not been looked up since the
- * last call of this function. */
+/* Main thread: gateway_neighbors_sweep() forgets all neighbors that have not
+ * been looked up since gateway_neighbors_mark(). */
+void gateway_neighbors_mark(void) OVS_REQUIRES(gateway_mutex);
 void gateway_neighbors_sweep(void) OVS_REQUIRES(gateway_mutex);
 
 /* Main thread, from its loop: asks those that are due. */
@@ -159,6 +160,7 @@ struct gateway_tunnel {
 
     /* ZooRoute. */
     uint16_t slot;              /* 0 for none. */
+    uint32_t slot_vni;          /* With 'slot': the VNI of probes. */
     struct in6_addr peer_local; /* With 'slot': the peer's local address. */
     uint32_t healthy;           /* Candidates whose flows are at home. */
     uint32_t cell;              /* In the path table. */
@@ -199,8 +201,10 @@ bool gateway_tunnel_resolve(struct gateway_tunnel *)
  * candidates their ports.  To be called when the configuration has changed, and
  * from the loop. */
 void gateway_tunnels_run(void) OVS_EXCLUDED(gateway_mutex);
-void gateway_tunnels_changed(void);
 void gateway_tunnels_wait(void);
+
+/* Any thread: has gateway_tunnels_run() look at all tunnels again. */
+void gateway_tunnels_changed(void);
 
 /* Main thread: begins to follow ZooRoute's path tables. */
 void gateway_tunnels_init(void);

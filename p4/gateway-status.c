@@ -40,10 +40,10 @@ static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(5, 50);
 #define STATUS_INTERVAL_MS 5000
 #define STATUS_MIN_INTERVAL_MS 200
 
-/* What is wrong with ports, by name, with routes, by their rows' UUIDs, and with
- * ZooGateway. */
+/* What is wrong with ports, by name, with rows of tunnels and routes, by their
+ * UUIDs, and with ZooGateway. */
 static struct shash port_errors = SHASH_INITIALIZER(&port_errors);
-static struct shash route_errors = SHASH_INITIALIZER(&route_errors);
+static struct shash row_errors = SHASH_INITIALIZER(&row_errors);
 static char *gateway_error;
 
 /* Progress of writing. */
@@ -78,7 +78,7 @@ void
 gateway_status_clear_errors(void)
 {
     shash_clear_free_data(&port_errors);
-    shash_clear_free_data(&route_errors);
+    shash_clear_free_data(&row_errors);
     free(gateway_error);
     gateway_error = NULL;
 }
@@ -99,12 +99,12 @@ gateway_status_port_error(const char *name, char *error)
 }
 
 void
-gateway_status_route_error(const struct uuid *row, char *error)
+gateway_status_row_error(const struct uuid *row, char *error)
 {
     char uuid[UUID_LEN + 1];
 
     snprintf(uuid, sizeof uuid, UUID_FMT, UUID_ARGS(row));
-    free(shash_replace(&route_errors, uuid, error));
+    free(shash_replace(&row_errors, uuid, error));
 }
 
 
@@ -176,6 +176,16 @@ write_gateway(const struct ovsrec_zoogateway *row, const char *error)
     smap_destroy(&status);
 }
 
+/* Returns what is wrong with 'row', NULL if nothing is. */
+static const char *
+row_error(const struct uuid *row)
+{
+    char uuid[UUID_LEN + 1];
+
+    snprintf(uuid, sizeof uuid, UUID_FMT, UUID_ARGS(row));
+    return shash_find_data(&row_errors, uuid);
+}
+
 static void
 write_errors(struct ovsdb_idl *idl)
 {
@@ -183,24 +193,20 @@ write_errors(struct ovsdb_idl *idl)
     const struct ovsrec_zoogateway_route *route;
 
     OVSREC_ZOOGATEWAY_TUNNEL_FOR_EACH (tunnel, idl) {
-        const char *error = "its addresses are not two unicast addresses of "
-                            "one family";
+        const char *error = row_error(&tunnel->header_.uuid);
         const struct gateway_tunnel *t;
         struct in6_addr remote;
 
         ovs_mutex_lock(&gateway_mutex);
         t = (gateway_address_parse(tunnel->remote_ip, &remote)
              ? gateway_tunnel_find(&remote) : NULL);
-        ovsrec_zoogateway_tunnel_set_error(tunnel, t ? t->error : error);
+        ovsrec_zoogateway_tunnel_set_error(tunnel, error || !t ? error
+                                           : t->error);
         ovs_mutex_unlock(&gateway_mutex);
     }
     OVSREC_ZOOGATEWAY_ROUTE_FOR_EACH (route, idl) {
-        char uuid[UUID_LEN + 1];
-
-        snprintf(uuid, sizeof uuid, UUID_FMT,
-                 UUID_ARGS(&route->header_.uuid));
-        ovsrec_zoogateway_route_set_error(
-            route, shash_find_data(&route_errors, uuid));
+        ovsrec_zoogateway_route_set_error(route,
+                                          row_error(&route->header_.uuid));
     }
 }
 

@@ -31,11 +31,12 @@ void gateway_status_init(struct ovsdb_idl *idl);
 
 /* What is wrong with the configuration.  The errors, of which these take
  * ownership, stay until gateway_status_clear_errors() is called; of several for
- * one thing the last counts.  Tunnels' errors are in gateway-state.h. */
+ * one thing the last counts.  'row' is a tunnel's or a route's; what is wrong
+ * with a tunnel that there is is in gateway-state.h. */
 void gateway_status_clear_errors(void);
 void gateway_status_error(char *error);
 void gateway_status_port_error(const char *name, char *error);
-void gateway_status_route_error(const struct uuid *row, char *error);
+void gateway_status_row_error(const struct uuid *row, char *error);
 
 /* Has everything written soon. */
 void gateway_status_changed(void);

@@ -275,6 +275,10 @@ gateway_tables_commit(void)
 void
 gateway_tables_format(struct ds *s)
 {
+    if (!all) {
+        ds_put_cstr(s, "the pipeline does not run\n");
+        return;
+    }
     for (size_t i = 0; i < N_TABLES; i++) {
         struct swx_table_info info;
 

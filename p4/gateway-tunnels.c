@@ -25,6 +25,7 @@
 #include "openvswitch/vlog.h"
 #include "ovs-ext/zoo-datapath.h"
 #include "p4/gateway-headers.h"
+#include "seq.h"
 #include "timeval.h"
 #include "util.h"
 
@@ -48,6 +49,11 @@ static uint16_t candidate_ports[ZOO_GATEWAY_N_CANDIDATES]
     OVS_GUARDED_BY(gateway_mutex);
 
 static long long int next_run = LLONG_MIN;
+
+/* gateway_tunnels_changed() changes it, from 'seen_change' on that
+ * gateway_tunnels_run() has heard of. */
+static struct seq *change_seq;
+static uint64_t seen_change;
 
 static uint32_t
 hash_address(const struct in6_addr *address)
@@ -176,14 +182,16 @@ gateway_tunnel_remove(struct gateway_tunnel *tunnel)
 /* The way to a VTEP. */
 
 /* Returns the interface to reach 'tunnel' through, and stores its address
- * there into '*local', or returns NULL and sets the tunnel's error. */
+ * there into '*local', or returns NULL and sets the tunnel's error.  One that the
+ * remote address is on the link of is best, then one with a next hop, then the
+ * first by name. */
 static const struct gateway_interface *
 find_interface(struct gateway_tunnel *tunnel, struct in6_addr *local)
     OVS_REQUIRES(gateway_mutex)
 {
     const struct gateway_interface *iface, *found = NULL;
     bool ipv4 = gateway_is_ipv4(&tunnel->remote);
-    bool on_link = false;
+    int best = 0;
 
     if (ipv6_addr_is_set(&tunnel->wanted_local)) {
         *local = tunnel->wanted_local;
@@ -195,14 +203,19 @@ find_interface(struct gateway_tunnel *tunnel, struct in6_addr *local)
     }
 
     HMAP_FOR_EACH (iface, node, &gateway_interfaces) {
+        bool has_next_hop = ipv6_addr_is_set(&iface->next_hops[!ipv4]);
+
         for (size_t i = 0; i < iface->n_addresses; i++) {
             const struct gateway_prefix *p = &iface->addresses[i];
-            bool has = gateway_prefix_has(p, &tunnel->remote);
+            int rank = (gateway_prefix_has(p, &tunnel->remote) ? 3
+                        : has_next_hop ? 2 : 1);
 
             if (gateway_is_ipv4(&p->address) == ipv4
-                && (!found || (has && !on_link))) {
+                && (rank > best
+                    || (rank == best && strcmp(iface->name,
+                                               found->name) < 0))) {
                 found = iface;
-                on_link = has;
+                best = rank;
                 *local = p->address;
             }
         }
@@ -352,6 +365,7 @@ slot_published(uint16_t slot)
 void
 gateway_tunnels_init(void)
 {
+    change_seq = seq_create();
     zoo_slot_observe(slot_published);
 }
 
@@ -386,13 +400,15 @@ fill_output(const struct gateway_tunnel *tunnel, struct zooroute_output *out)
     out->tun_id = htonll(tunnel->probe_vni);
     out->encap = ZOO_ENCAP_VXLAN;
     out->mode = ZOO_FLOW_ON;
+    out->key_flow = true;       /* Any VNI: probe-vni may say which. */
     out->iface = "gateway";
 }
 
 /* Asks ZooRoute for the slot of the tunnel with 'id', if there is one.  Returns
- * true if the pipeline's tables have changed. */
+ * true if the pipeline's tables have changed.  Sets '*full' if there is no slot
+ * to be had; a tunnel without one asks for none then. */
 static bool
-update_slot(uint32_t id) OVS_EXCLUDED(gateway_mutex)
+update_slot(uint32_t id, bool *full) OVS_EXCLUDED(gateway_mutex)
 {
     struct zooroute_output out;
     struct gateway_tunnel *t;
@@ -401,20 +417,27 @@ update_slot(uint32_t id) OVS_EXCLUDED(gateway_mutex)
 
     ovs_mutex_lock(&gateway_mutex);
     t = by_id[id];
-    wanted = t && t->installed && t->path_table != ZOO_GATEWAY_PLAIN;
+    wanted = (t && t->installed && t->path_table != ZOO_GATEWAY_PLAIN
+              && (t->slot || !*full));
     if (wanted) {
         fill_output(t, &out);
+        if (t->slot && t->slot_vni != t->probe_vni) {
+            set_slot(t, 0, &in6addr_any);
+        }
     }
     ovs_mutex_unlock(&gateway_mutex);
     if (!t) {
         return false;
     }
+    forget_peers();
 
     /* Only this thread adds and removes tunnels. */
     if (wanted) {
         zooroute_choose(&out);
         if (out.choice) {
             zoo_slot_mark_used(out.choice);
+        } else {
+            *full = zooroute_is_enabled();
         }
     } else {
         out.choice = 0;
@@ -422,6 +445,7 @@ update_slot(uint32_t id) OVS_EXCLUDED(gateway_mutex)
     ovs_mutex_lock(&gateway_mutex);
     if (out.choice != t->slot) {
         set_slot(t, out.choice, &t->vtep.local);
+        t->slot_vni = t->probe_vni;
 
         /* Without ZooRoute outer source ports are hashes. */
         changed = gateway_tunnel_resolve(t);
@@ -434,7 +458,7 @@ update_slot(uint32_t id) OVS_EXCLUDED(gateway_mutex)
 void
 gateway_tunnels_changed(void)
 {
-    next_run = LLONG_MIN;
+    seq_change(change_seq);
 }
 
 /* Returns the IDs of all '*n' tunnels, as an array that the caller must
@@ -458,19 +482,20 @@ list_ids(size_t *n) OVS_EXCLUDED(gateway_mutex)
 void
 gateway_tunnels_run(void)
 {
-    bool changed = false;
+    bool changed = false, full = false;
     uint32_t *ids;
     size_t n;
 
-    if (time_msec() < next_run) {
+    if (time_msec() < next_run && seq_read(change_seq) == seen_change) {
         return;
     }
+    seen_change = seq_read(change_seq);
     next_run = time_msec() + INTERVAL;
     forget_peers();
     update_candidate_ports();
     ids = list_ids(&n);
     for (size_t i = 0; i < n; i++) {
-        changed |= update_slot(ids[i]);
+        changed |= update_slot(ids[i], &full);
     }
     free(ids);
     forget_peers();
@@ -488,4 +513,5 @@ void
 gateway_tunnels_wait(void)
 {
     poll_timer_wait_until(next_run);
+    seq_wait(change_seq, seen_change);
 }

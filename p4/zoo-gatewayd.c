@@ -312,7 +312,7 @@ gateway_wait(struct gateway *gw)
     }
     if (gw->started) {
         gateway_neighbors_wait();
-        gateway_neighbors_wait_seq(gateway_neighbors_seq());
+        gateway_database_wait_neighbors();
         gateway_tunnels_wait();
         zooroute_wait();
     }

@@ -50,6 +50,12 @@ gateway_send(unsigned int port, const void *data, size_t len)
 }
 
 bool
+gateway_reply(unsigned int port, const void *data, size_t len)
+{
+    return gateway_send(port, data, len);
+}
+
+bool
 gateway_port_get_info(unsigned int port, struct gateway_port_info *info)
 {
     memset(info, 0, sizeof *info);
@@ -117,7 +123,6 @@ prefix(const char *s)
 
 static void
 add_tunnel(const char *remote, const char *inner)
-    OVS_REQUIRES(gateway_mutex)
 {
     struct gateway_route route = {
         .vni = 100,
@@ -125,15 +130,18 @@ add_tunnel(const char *remote, const char *inner)
         .prefix = prefix(inner),
         .remote = prefix(remote).address,
     };
-    struct gateway_tunnel *t = gateway_tunnel_add(&route.remote);
+    struct gateway_tunnel *t;
     char *error;
 
+    ovs_mutex_lock(&gateway_mutex);
+    t = gateway_tunnel_add(&route.remote);
     gateway_tunnel_resolve(t);
     t->installed = true;
     t->vtep.local = t->local;
     t->vtep.remote = t->remote;
     t->vtep.mtu = 1500;
     t->vtep.port = 1;
+    ovs_mutex_unlock(&gateway_mutex);
     error = gateway_routes_put(&route);
     if (error) {
         ovs_fatal(0, "%s", error);
@@ -157,9 +165,9 @@ set_up(void)
     hmap_insert(&gateway_interfaces, &iface->node, 0);
     gateway_router_ips[0] = prefix("10.1.0.254").address;
     gateway_router_ips[1] = prefix("fd01::fe").address;
+    ovs_mutex_unlock(&gateway_mutex);
     add_tunnel("10.0.0.2", "10.1.0.0/16");
     add_tunnel("fd00::2", "fd01::/64");
-    ovs_mutex_unlock(&gateway_mutex);
     zoo_pop_enable(true);
 }
 
