@@ -60,6 +60,14 @@ all_candidates(const struct zoo_peer *peer)
     FOR_EACH_ROUND (R, PEER)                    \
         if (R->open)
 
+/* Returns 'interval' as it is doubled now. */
+static inline long long int
+stretched(const struct zoo_peer *peer, const struct zoo_params *params,
+          long long int interval)
+{
+    return interval << zoo_peer_doublings(peer, params);
+}
+
 /* Returns how long the answer to a probe of candidate 'i' may take.  A report
  * tells of the fastest candidates first, and the paths of others may be
  * longer, ns. */

@@ -45,6 +45,12 @@
 #define UNANSWERED_ROUNDS 3
 #define UNANSWERED_TIME (3 * SEC)
 
+/* CTL is followed once per this time, which its effect takes to show. */
+#define SLOWER_TIME_MS 500
+
+/* For so long a report may say that absence is no loss. */
+#define MAX_UNSEEN_TIME (30 * SEC)
+
 /* Rounds. */
 
 static void
@@ -58,6 +64,9 @@ request_urgent(struct zoo_peer *peer, const struct zoo_params *params,
                             zoo_peer_silence_timeout(peer, params)
                             / (ZOO_PEER_MAX_ROUNDS / 2 - 2));
 
+    if (zoo_peer_doublings(peer, params)) {
+        gap = MAX(gap, stretched(peer, params, params->probe_interval) / 2);
+    }
     peer->next_urgent = MIN(peer->next_urgent,
                             MAX(now, peer->last_urgent + gap));
 }
@@ -239,6 +248,16 @@ entry_has_round(const struct zoo_probe_entry *e, uint32_t id)
                 && e->history & (1u << (e->last - id - 1))));
 }
 
+/* Returns true if that 'report' does not know of a probe of 'c' says nothing,
+ * because the peer has dropped some unseen.  That is no excuse for ever. */
+static bool
+may_be_unseen(const struct zoo_candidate *c, const struct zoo_probe *report,
+              long long int now)
+{
+    return (report->ctl & ZOO_PROBE_CTL_UNSEEN
+            && now - c->validated < MAX_UNSEEN_TIME);
+}
+
 /* Learns from what 'report' says about candidate 'i'.  'continuous' is false
  * if the responder may have forgotten what arrived earlier. */
 static void
@@ -271,7 +290,8 @@ learn_entry(struct zoo_peer *peer, const struct zoo_params *params,
             candidate_arrived(peer, params, r, i, now);
         } else if (!knows || !(r->open & bit(i))) {
             continue;
-        } else if (!continuous && r->id != report->round) {
+        } else if ((!continuous && r->id != report->round)
+                   || may_be_unseen(c, report, now)) {
             /* Nobody will ever know. */
             r->open &= ~bit(i);
         } else {
@@ -332,6 +352,20 @@ zoo_peer_consents(struct zoo_peer *peer, uint16_t cap, long long int now)
     return (peer->peer_caps & cap) == cap;
 }
 
+/* Follows what 'report' asks for. */
+static void
+learn_ctl(struct zoo_peer *peer, const struct zoo_probe *report,
+          long long int now)
+{
+    unsigned int n = report->ctl & ZOO_PROBE_CTL_DOUBLINGS;
+    uint32_t now_ms = now / MSEC;
+
+    if (n && (!peer->slowed || now_ms - peer->slowed_ms >= SLOWER_TIME_MS)) {
+        peer->slowed = MIN(peer->slowed + n, ZOO_PEER_MAX_DOUBLINGS);
+        peer->slowed_ms = now_ms;
+    }
+}
+
 enum zoo_probe_error
 zoo_peer_report(struct zoo_peer *peer, const struct zoo_params *params,
                 const struct zoo_probe *report, long long int now)
@@ -371,7 +405,10 @@ zoo_peer_report(struct zoo_peer *peer, const struct zoo_params *params,
             }
             peer->link_down = LLONG_MIN / 2;
         }
-        sample_rtt(peer, now - r->sent);
+        learn_ctl(peer, report, now);
+        if (!(report->ctl & ZOO_PROBE_CTL_DOUBLINGS)) {
+            sample_rtt(peer, now - r->sent);
+        }
         learn_rewriting(peer, report);
     }
     if (report->flags & ZOO_PROBE_F_CHALLENGE) {

@@ -22,6 +22,7 @@
 
 #include "bitmap.h"
 #include "util.h"
+#include "zoo-responder.h"
 
 /* Bounds of the timeout of a round. */
 #define MIN_TIMEOUT (20 * MSEC)
@@ -53,6 +54,11 @@
 #define LEGACY_MAX_BACKOFF (60 * SEC)
 #define LEGACY_CANDIDATES 4
 #define EXHAUSTED_MAX_BACKOFF SEC
+#define EXHAUSTED_MAX_INTERVAL (4 * SEC)
+
+/* A peer that has not asked for longer intervals for this long is asked more
+ * often again. */
+#define RELAX_TIME_MS 1100
 
 /* A bucket counts as used for one to two of these. */
 #define USE_PERIOD SEC
@@ -127,16 +133,25 @@ zoo_peer_in_use(const struct zoo_peer *peer)
     return zoo_path_table_owners(&peer->table, used);
 }
 
+/* Returns how much more patience is due because the other side answers later
+ * what it refuses, or because this side gets less of the processor. */
+static long long int
+extra_timeout(const struct zoo_peer *peer, const struct zoo_params *params)
+{
+    return ((peer->slowed ? ZOO_RESPONDER_REFUSED_HOLD * 3 / 2 : 0)
+            + (params->stretch ? MIN_TIMEOUT << params->stretch : 0));
+}
+
 long long int
-zoo_peer_timeout(const struct zoo_peer *peer,
-                 const struct zoo_params *params OVS_UNUSED)
+zoo_peer_timeout(const struct zoo_peer *peer, const struct zoo_params *params)
 {
     if (!peer->srtt) {
         return FIRST_TIMEOUT;
     }
     return MAX(MIN_TIMEOUT,
                MIN(MAX_TIMEOUT,
-                   peer->srtt + MAX(TIMEOUT_MARGIN, 4 * peer->rttvar)));
+                   peer->srtt + MAX(TIMEOUT_MARGIN, 4 * peer->rttvar)
+                   + extra_timeout(peer, params)));
 }
 
 long long int
@@ -483,9 +498,12 @@ run_backoff(struct zoo_peer *peer, const struct zoo_params *params,
     }
     peer->urgent = true;
     if (exhausted) {
-        peer->next_full = now + MIN(params->probe_interval
-                                    << MIN(peer->backoff / 8, 10),
-                                    EXHAUSTED_MAX_BACKOFF);
+        long long int interval = MIN(params->probe_interval
+                                     << MIN(peer->backoff / 8, 10),
+                                     EXHAUSTED_MAX_BACKOFF);
+
+        peer->next_full = now + MIN(stretched(peer, params, interval),
+                                    MAX(interval, EXHAUSTED_MAX_INTERVAL));
         set = all_candidates(peer);
     } else {
         peer->next_full = now + MIN(SEC << MIN(peer->backoff, 10),
@@ -506,7 +524,7 @@ run_active(struct zoo_peer *peer, const struct zoo_params *params,
 {
     /* So many rounds under way that they cannot be told apart would be too
      * many. */
-    long long int fast = MAX(params->probe_interval,
+    long long int fast = MAX(stretched(peer, params, params->probe_interval),
                              zoo_peer_timeout(peer, params) / 8);
 
     if (budget == ZOO_BUDGET_SCARCE && now >= peer->next_full) {
@@ -519,7 +537,8 @@ run_active(struct zoo_peer *peer, const struct zoo_params *params,
             peer->next_urgent = LLONG_MAX;
         }
         peer->next_fast = now + fast;
-        peer->next_full = now + MAX(params->full_interval, fast);
+        peer->next_full = now + MAX(stretched(peer, params,
+                                              params->full_interval), fast);
         return all_candidates(peer);
     } else if (now >= peer->next_fast && !peer->n_silent) {
         peer->next_fast = now + fast;
@@ -598,10 +617,31 @@ void
 zoo_peer_reconfigured(struct zoo_peer *peer, const struct zoo_params *params,
                       long long int now)
 {
+    long long int fast = stretched(peer, params, params->probe_interval);
+    long long int full = stretched(peer, params, params->full_interval);
+
     if (peer->state == ZOO_PEER_ACTIVE) {
-        peer->next_fast = MIN(peer->next_fast, now + params->probe_interval);
-        peer->next_full = MIN(peer->next_full, now + params->full_interval);
+        peer->next_fast = MIN(peer->next_fast, now + fast);
+        peer->next_full = MIN(peer->next_full, now + full);
+    } else if (peer->state == ZOO_PEER_EXHAUSTED) {
+        peer->next_full = MIN(peer->next_full,
+                              now + MIN(full, EXHAUSTED_MAX_INTERVAL));
     }
+}
+
+bool
+zoo_peer_relax(struct zoo_peer *peer, const struct zoo_params *params,
+               long long int now)
+{
+    uint32_t now_ms = now / MSEC;
+
+    if (!peer->slowed || now_ms - peer->slowed_ms < RELAX_TIME_MS) {
+        return false;
+    }
+    peer->slowed--;
+    peer->slowed_ms = now_ms;
+    zoo_peer_reconfigured(peer, params, now);
+    return true;
 }
 
 void

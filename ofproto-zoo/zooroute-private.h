@@ -84,6 +84,8 @@ struct zooroute_stats {
     uint64_t rx_requests, rx_reports;
     uint64_t rx_errors[ZOO_PROBE_N_ERRORS];
     uint64_t unsent_rounds;         /* Because of something local. */
+    uint64_t rx_over_rate;          /* Requests beyond rx_rate. */
+    uint64_t rx_ctl;                /* Reports that ask to slow down. */
     uint64_t rate_limited;          /* Rounds put off by max_probe_rate. */
     uint64_t no_slot;               /* Peers that got no slot. */
 };
@@ -100,6 +102,7 @@ extern struct zoo_params zooroute_params;
 extern struct zoo_auth *zooroute_auth;
 extern struct zooroute_stats zooroute_stats;
 extern struct zoo_responder *zooroute_responder;
+extern struct zoo_rx_limit *zooroute_rx_limit;
 extern struct zoo_schedule zooroute_peer_schedule;
 extern unsigned int zooroute_n_learned; /* Peers that are 'learned'. */
 extern struct hmap zooroute_sessions; /* Peers by 'peer.session'. */

@@ -217,6 +217,8 @@ get_statistics(struct smap *statistics) OVS_REQUIRES(zooroute_mutex)
     ADD("rx_reports", stats->rx_reports);
     ADD("unsent_rounds", stats->unsent_rounds);
     ADD("rate_limited", stats->rate_limited);
+    ADD("rx_over_rate", stats->rx_over_rate);
+    ADD("rx_ctl", stats->rx_ctl);
     ADD("no_slot", stats->no_slot);
     ADD("too_many_peers", zooroute_n_refused(&last_refused));
     if (zoo_rx_dropped(ZOO_RX_REQUESTS)) {

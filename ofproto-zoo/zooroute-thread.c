@@ -148,12 +148,13 @@ poll_use(long long int now) OVS_REQUIRES(zooroute_mutex)
         enum zoo_peer_state before = peer->peer.state;
         bool used[ZOO_N_BUCKETS];
         bool any = zoo_slot_take_used(peer->slot, used);
+        bool relaxed = zoo_peer_relax(&peer->peer, &zooroute_params, now);
 
         zoo_peer_use(&peer->peer, any ? used : NULL, &zooroute_params, now);
         zooroute_update_consent(peer, now);
         zooroute_publish(peer);
         zooroute_log_events(peer, before);
-        if (peer->peer.state != before) {
+        if (peer->peer.state != before || relaxed) {
             zooroute_schedule(peer, now);
         }
     }

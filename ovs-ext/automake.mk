@@ -60,6 +60,8 @@ ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zoo-probe.h \
 	ofproto-zoo/zoo-responder.c \
 	ofproto-zoo/zoo-responder.h \
+	ofproto-zoo/zoo-rx-limit.c \
+	ofproto-zoo/zoo-rx-limit.h \
 	ofproto-zoo/zoo-schedule.c \
 	ofproto-zoo/zoo-schedule.h \
 	ofproto-zoo/zooroute-appctl.c \
