@@ -48,8 +48,11 @@
 /* CTL is followed once per this time, which its effect takes to show. */
 #define SLOWER_TIME_MS 500
 
-/* For so long a report may say that absence is no loss. */
+/* For so long, or so many full intervals, reports may say that absence is no
+ * loss, or a weak sign of it: a candidate from which nothing has arrived for
+ * longer has failed. */
 #define MAX_UNSEEN_TIME (30 * SEC)
+#define MAX_BUSY_ROUNDS 4
 
 /* Rounds. */
 
@@ -251,11 +254,18 @@ entry_has_round(const struct zoo_probe_entry *e, uint32_t id)
 /* Returns true if that 'report' does not know of a probe of 'c' says nothing,
  * because the peer has dropped some unseen.  That is no excuse for ever. */
 static bool
-may_be_unseen(const struct zoo_candidate *c, const struct zoo_probe *report,
+may_be_unseen(const struct zoo_peer *peer, const struct zoo_params *params,
+              const struct zoo_candidate *c, const struct zoo_probe *report,
               long long int now)
 {
-    return (report->ctl & ZOO_PROBE_CTL_UNSEEN
-            && now - c->validated < MAX_UNSEEN_TIME);
+    long long int limit = (report->ctl & ZOO_PROBE_CTL_UNSEEN
+                           ? MAX_UNSEEN_TIME
+                           : report->ctl & ZOO_PROBE_CTL_BUSY
+                           ? (MAX_BUSY_ROUNDS
+                              * zoo_peer_full_interval(peer, params))
+                           : 0);
+
+    return now - c->validated < limit;
 }
 
 /* Learns from what 'report' says about candidate 'i'.  'continuous' is false
@@ -291,7 +301,7 @@ learn_entry(struct zoo_peer *peer, const struct zoo_params *params,
         } else if (!knows || !(r->open & bit(i))) {
             continue;
         } else if ((!continuous && r->id != report->round)
-                   || may_be_unseen(c, report, now)) {
+                   || may_be_unseen(peer, params, c, report, now)) {
             /* Nobody will ever know. */
             r->open &= ~bit(i);
         } else {

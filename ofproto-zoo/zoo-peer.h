@@ -57,6 +57,8 @@
 #include "zoo-probe.h"
 #include "util.h"
 
+struct ds;
+
 /* Rounds that may be open at once. */
 #define ZOO_PEER_MAX_ROUNDS 16
 
@@ -312,5 +314,10 @@ unsigned int zoo_peer_report_ports(const struct zoo_peer *,
 bool zoo_peer_consents(struct zoo_peer *, uint16_t cap, long long int now);
 
 const char *zoo_peer_state_to_string(enum zoo_peer_state);
+
+/* Appends to 's' how often the peer is probed, and why, on one line without
+ * its end. */
+void zoo_peer_format_mode(const struct zoo_peer *, const struct zoo_params *,
+                          struct ds *s);
 
 #endif /* zoo-peer.h */

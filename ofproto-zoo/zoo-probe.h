@@ -96,8 +96,11 @@ enum zoo_probe_type {
  * How many times the sender is asked to double its intervals.  It comes back by
  * itself when it is not asked any more. */
 #define ZOO_PROBE_CTL_DOUBLINGS 0x07
-/* Requests may have been dropped unseen: that one has not arrived, as far as
- * the report tells, is no sign of loss. */
+/* The receiver gets so many requests of all together that some may be lost
+ * before it sees them: that one has not arrived is a weak sign of loss. */
+#define ZOO_PROBE_CTL_BUSY 0x40
+/* Requests of this very sender were dropped unseen: that one has not arrived, as
+ * far as the report tells, is no sign of loss. */
 #define ZOO_PROBE_CTL_UNSEEN 0x80
 
 #define ZOO_PROBE_HMAC_LEN 16

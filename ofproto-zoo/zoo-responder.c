@@ -296,7 +296,8 @@ note_request(struct zoo_responder *r, struct sender *s,
 
     s->report_ctl = (MAX(s->report_ctl & ZOO_PROBE_CTL_DOUBLINGS,
                          grant.ctl & ZOO_PROBE_CTL_DOUBLINGS)
-                     | ((s->report_ctl | grant.ctl) & ZOO_PROBE_CTL_UNSEEN));
+                     | ((s->report_ctl | grant.ctl)
+                        & (ZOO_PROBE_CTL_UNSEEN | ZOO_PROBE_CTL_BUSY)));
     owe_report(r, s, grant.refused, now);
     if (!grant.refused && s->n_arrived >= probe->n_entries) {
         pay_report_now(r, s, now);

@@ -62,6 +62,8 @@ struct zoo_rx_limit {
     unsigned int throttle;
     uint32_t basis;
     struct bucket taken, admitted;
+    struct bucket offered;      /* As 'admitted', but also by what is not. */
+    long long int busy;         /* Until then some may be lost unseen. */
     struct source sources[N_SOURCES];
 };
 
@@ -74,6 +76,7 @@ zoo_rx_limit_create(uint32_t basis)
     l->total = l->per_source = 1;
     /* Buckets are full at first. */
     l->taken.updated = l->admitted.updated = -MAX_ELAPSED;
+    l->offered.updated = -MAX_ELAPSED;
     for (size_t i = 0; i < N_SOURCES; i++) {
         struct source *s = &l->sources[i];
 
@@ -125,6 +128,19 @@ bucket_refill(struct bucket *b, long long int rate, long long int now)
     b->updated = now;
 }
 
+/* Notes that a request has come, of whomever, whatever becomes of it, where
+ * 'rate' is what is looked at. */
+static void
+note_offered(struct zoo_rx_limit *l, long long int rate, long long int now)
+{
+    bucket_refill(&l->offered, rate, now);
+    if (l->offered.credit >= SEC) {
+        l->offered.credit -= SEC;
+    } else {
+        l->busy = now + ZOO_RX_UNSEEN_TIME;
+    }
+}
+
 bool
 zoo_rx_limit_admit(struct zoo_rx_limit *l, const struct in6_addr *source,
                    unsigned int n_lost, long long int now)
@@ -133,6 +149,7 @@ zoo_rx_limit_admit(struct zoo_rx_limit *l, const struct in6_addr *source,
     long long int total = (long long int) l->total * WIDER_TOTAL;
     long long int own = (long long int) l->per_source * WIDER_SOURCE;
 
+    note_offered(l, total, now);
     total = MAX(total >> l->throttle, 1);
     bucket_refill(&l->admitted, total, now);
     bucket_refill(&s->admitted, own, now);
@@ -194,6 +211,7 @@ zoo_rx_limit_take(struct zoo_rx_limit *l, const struct in6_addr *source,
         s->n_taken++;
     }
     grant.ctl = (MAX(s->doublings, grant.refused)
+                 | (now < l->busy ? ZOO_PROBE_CTL_BUSY : 0)
                  | (now < s->unseen ? ZOO_PROBE_CTL_UNSEEN : 0));
     return grant;
 }

@@ -36,6 +36,9 @@
  * buckets alone: who forges a source can make that source's requests be
  * dropped, as any flood can, but cannot have it asked to slow down.
  *
+ * More requests than the wider bucket of all has tokens for are also more than
+ * lower layers may hold, where anyone's get lost: reports say so to all.
+ *
  * Pure: times (monotonic, ns) are arguments.  Memory is constant.  Callers
  * serialize. */
 

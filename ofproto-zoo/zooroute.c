@@ -50,6 +50,7 @@ struct zoo_schedule zooroute_peer_schedule OVS_GUARDED_BY(zooroute_mutex);
 struct hmap zooroute_sessions OVS_GUARDED_BY(zooroute_mutex)
     = HMAP_INITIALIZER(&zooroute_sessions);
 
+struct zoo_budget_state zooroute_budget OVS_GUARDED_BY(zooroute_mutex);
 unsigned int zooroute_n_learned OVS_GUARDED_BY(zooroute_mutex);
 
 /* What flow translation reads without a lock.  NULL while the feature is

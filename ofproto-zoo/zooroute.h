@@ -52,6 +52,8 @@ struct zooroute_config {
     unsigned int max_probe_rate;    /* Requests per second. */
     unsigned int rx_rate;           /* Requests per second, of all sources. */
     unsigned int rx_rate_per_source; /* The same of one, 0 for a tenth. */
+    unsigned int cpu_limit;         /* Percent of the processors. */
+    unsigned int prober_cpu_limit;  /* Percent of one processor. */
     unsigned int fail_threshold;
     unsigned int recover_successes;
     unsigned int recover_window;
@@ -74,6 +76,8 @@ struct zooroute_config {
         .full_interval_ms = 1000,               \
         .max_probe_rate = 20000,                \
         .rx_rate = 50000,                       \
+        .cpu_limit = 80,                        \
+        .prober_cpu_limit = 50,                 \
         .fail_threshold = 2,                    \
         .recover_successes = 3,                 \
         .recover_window = 5,                    \

@@ -54,6 +54,7 @@ static const struct int_column int_columns[] = {
     INT_COLUMN(full_interval, full_interval_ms),
     INT_COLUMN(max_probe_rate, max_probe_rate),
     INT_COLUMN(rx_rate, rx_rate),
+    INT_COLUMN(cpu_limit, cpu_limit),
     INT_COLUMN(fail_threshold, fail_threshold),
     INT_COLUMN(recover_successes, recover_successes),
     INT_COLUMN(recover_window, recover_window),
@@ -137,6 +138,7 @@ parse_other_config(const struct ovsrec_zooroute *row,
     long long int probe_vni = c->probe_vni;
     long long int max_peers = c->max_peers;
     long long int rx_rate_per_source = c->rx_rate_per_source;
+    long long int prober_cpu_limit = c->prober_cpu_limit;
     char *error;
 
     error = parse_other_int(row, "seed", 0, UINT32_MAX, &new_seed);
@@ -151,6 +153,10 @@ parse_other_config(const struct ovsrec_zooroute *row,
     if (!error) {
         error = parse_other_int(row, "rx-rate-per-source", 1, 1000 * 1000,
                                 &rx_rate_per_source);
+    }
+    if (!error) {
+        error = parse_other_int(row, "prober-cpu-limit", 1, 100,
+                                &prober_cpu_limit);
     }
     if (error) {
         return error;
@@ -175,6 +181,7 @@ parse_other_config(const struct ovsrec_zooroute *row,
     c->probe_vni = probe_vni;
     c->max_peers = max_peers;
     c->rx_rate_per_source = rx_rate_per_source;
+    c->prober_cpu_limit = prober_cpu_limit;
     return NULL;
 }
 
@@ -346,6 +353,7 @@ zooroute_db_config_format(struct ds *s)
     ds_put_format(s, "max-peers: %u\n", config.max_peers);
     ds_put_format(s, "rx-rate-per-source: %u\n",
                   zooroute_rx_rate_per_source(&config));
+    ds_put_format(s, "prober-cpu-limit: %u\n", config.prober_cpu_limit);
     if (config.probe_vni >= 0) {
         ds_put_format(s, "probe-vni: %"PRId64"\n", config.probe_vni);
     }

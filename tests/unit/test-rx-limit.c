@@ -173,6 +173,10 @@ START_TEST(flood)
            good.refused);
     ck_assert_uint_le(admitted, 10 * 2000);
     ck_assert_uint_eq(good.dropped, 0);
+    ck_assert_uint_eq(good.ctl, ZOO_PROBE_CTL_BUSY);
+    now += ZOO_RX_UNSEEN_TIME;
+    offer(&good, 99, 9, true);
+    ck_assert_uint_eq(good.ctl, 0);
     zoo_rx_limit_destroy(limit);
 }
 END_TEST
@@ -345,6 +349,43 @@ START_TEST(dropped_is_not_lost)
 }
 END_TEST
 
+/* Side 1 is flooded by others: so often that it makes no difference whose they
+ * are, requests are lost on all paths, in bursts. */
+static void
+set_busy(struct sim *s OVS_UNUSED, struct sim_packet *p)
+{
+    if (p->from == 1 && p->body[1] == ZOO_PROBE_REPORT) {
+        p->body[8] |= ZOO_PROBE_CTL_BUSY;
+    }
+}
+
+static bool path_0_is_down(struct sim *);
+
+START_TEST(busy_with_others)
+{
+    for (uint32_t seed = 0; seed < 20; seed++) {
+        long long int took;
+
+        unit_seed(seed);
+        sim_init(&sim, N_PATHS, &sim_defaults);
+        sim_use(&sim, 0, 4);
+        sim_run(&sim, 3 * SEC);
+        sim.tap = set_busy;
+        for (int i = 0; i < 50; i++) {
+            sim_set_loss(&sim, 0, SIM_ALL_PATHS, 0.5);
+            sim_run(&sim, 10 * MSEC + random_range(50 * MSEC));
+            sim_set_loss(&sim, 0, SIM_ALL_PATHS, 0);
+            sim_run(&sim, random_range(500 * MSEC));
+        }
+        sim_check_undisturbed(&sim, 0, seed);
+        sim_set_loss_both(&sim, 0, 1);
+        took = sim_run_until(&sim, path_0_is_down, 10 * SEC);
+        unit_assert(took <= 6 * SEC, "seed %u: %lld ms", seed, took / MSEC);
+        sim_destroy(&sim);
+    }
+}
+END_TEST
+
 static bool
 path_0_is_down(struct sim *s)
 {
@@ -459,6 +500,7 @@ main(void)
     tc = unit_case(s, "backpressure", 300);
     tcase_add_test(tc, slows_down_and_comes_back);
     tcase_add_test(tc, dropped_is_not_lost);
+    tcase_add_test(tc, busy_with_others);
     tcase_add_test(tc, still_detects);
     tcase_add_test(tc, older_sender);
     tcase_add_test(tc, forged_reports);
