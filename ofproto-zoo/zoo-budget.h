@@ -47,8 +47,9 @@ struct zoo_budget_reading {
     long long int when;         /* Monotonic. */
     bool have_cpus;             /* Are the next two known? */
     uint64_t busy, all;         /* Of the processors, summed up. */
-    uint64_t probing;           /* Processor time of the prober: what it sends */
-    uint64_t receiving;         /* and judges, and what it receives. */
+    /* Processor time of the prober: for what it sends and judges, and for what
+     * it receives. */
+    uint64_t probing, receiving;
 };
 
 struct zoo_budget_limits {

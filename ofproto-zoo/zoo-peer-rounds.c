@@ -120,6 +120,19 @@ candidate_failed(struct zoo_peer *peer, const struct zoo_params *params,
     }
 }
 
+/* The time of candidate 'i' of 'r' is over, and it has not arrived as far as
+ * the peer knows. */
+static void
+absent_for_good(struct zoo_peer *peer, const struct zoo_params *params,
+                struct zoo_open_round *r, unsigned int i, long long int now)
+{
+    if (r->excused & bit(i)) {
+        r->open &= ~bit(i);
+    } else {
+        candidate_failed(peer, params, r, i, now);
+    }
+}
+
 /* Returns those of the open candidates of 'r' that are not down: their fate
  * matters. */
 static uint32_t
@@ -145,7 +158,7 @@ expire_round(struct zoo_peer *peer, const struct zoo_params *params,
 
     FOR_EACH_CANDIDATE (i, r->open & r->absent) {
         if (now >= r->sent + zoo_peer_candidate_timeout(peer, params, i)) {
-            candidate_failed(peer, params, r, i, now);
+            absent_for_good(peer, params, r, i, now);
         }
     }
     if (!(r->open & ~r->absent)) {
@@ -300,15 +313,16 @@ learn_entry(struct zoo_peer *peer, const struct zoo_params *params,
             candidate_arrived(peer, params, r, i, now);
         } else if (!knows || !(r->open & bit(i))) {
             continue;
-        } else if ((!continuous && r->id != report->round)
-                   || may_be_unseen(peer, params, c, report, now)) {
+        } else if (!continuous && r->id != report->round) {
             /* Nobody will ever know. */
             r->open &= ~bit(i);
         } else {
+            r->absent |= bit(i);
+            if (may_be_unseen(peer, params, c, report, now)) {
+                r->excused |= bit(i);
+            }
             if (now >= r->sent + timeout) {
-                candidate_failed(peer, params, r, i, now);
-            } else {
-                r->absent |= bit(i);
+                absent_for_good(peer, params, r, i, now);
             }
         }
     }

@@ -95,6 +95,8 @@ struct zoo_open_round {
     uint32_t failed;            /* Given up, but may still arrive. */
     uint32_t absent;            /* Of these, not arrived as far as known. */
     long long int sent;
+    uint32_t excused;           /* Of the absent, those that the peer may have
+                                 * dropped unseen. */
     bool answered;              /* By a report on this very round. */
     bool urged;                 /* Its silence has caused an urgent round. */
 };

@@ -386,6 +386,24 @@ START_TEST(busy_with_others)
 }
 END_TEST
 
+/* Who is late for the first report arrives all the same. */
+START_TEST(busy_and_slow)
+{
+    for (uint32_t seed = 0; seed < 20; seed++) {
+        unit_seed(seed);
+        sim_init(&sim, N_PATHS, &sim_defaults);
+        sim.path[0][1].delay = 8 * MSEC;
+        sim_use(&sim, 0, 4);
+        sim.tap = set_busy;
+        sim_run(&sim, 60 * SEC);
+        sim_check_undisturbed(&sim, 0, seed);
+        unit_assert(sim.now - sim.side[0].peer.candidates[1].validated
+                    <= SEC, "seed %u", seed);
+        sim_destroy(&sim);
+    }
+}
+END_TEST
+
 static bool
 path_0_is_down(struct sim *s)
 {
@@ -501,6 +519,7 @@ main(void)
     tcase_add_test(tc, slows_down_and_comes_back);
     tcase_add_test(tc, dropped_is_not_lost);
     tcase_add_test(tc, busy_with_others);
+    tcase_add_test(tc, busy_and_slow);
     tcase_add_test(tc, still_detects);
     tcase_add_test(tc, older_sender);
     tcase_add_test(tc, forged_reports);
