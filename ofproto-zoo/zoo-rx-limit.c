@@ -134,6 +134,10 @@ static void
 note_offered(struct zoo_rx_limit *l, long long int rate, long long int now)
 {
     bucket_refill(&l->offered, rate, now);
+    /* Lower layers do not hold what comes in a second. */
+    l->offered.credit = MIN(l->offered.credit,
+                            MAX(bucket_depth(rate) / 10,
+                                2 * ZOO_MAX_CANDIDATES * SEC));
     if (l->offered.credit >= SEC) {
         l->offered.credit -= SEC;
     } else {
