@@ -202,6 +202,22 @@ candidate_to_json(const struct zoo_peer *peer, unsigned int i, bool in_use,
     return object;
 }
 
+/* How often the peer is probed: in words, and how much longer its intervals are
+ * than those configured because of either limit. */
+static void
+mode_to_json(const struct zooroute_peer *p, struct json *object)
+{
+    struct ds mode = DS_EMPTY_INITIALIZER;
+
+    zoo_peer_format_mode(&p->peer, &zooroute_params, &mode);
+    json_object_put_string(object, "mode", ds_cstr(&mode));
+    ds_destroy(&mode);
+    json_object_put(object, "slowed_by_peer",
+                    json_integer_create(1 << p->peer.slowed));
+    json_object_put(object, "slowed_by_cpu",
+                    json_integer_create(1 << zooroute_params.stretch));
+}
+
 static struct json *
 peer_to_json(const struct zooroute_peer *p, long long int now)
 {
@@ -223,6 +239,7 @@ peer_to_json(const struct zooroute_peer *p, long long int now)
                     json_integer_create(count_1bits(zoo_peer_healthy(peer))));
     json_object_put(object, "failovers",
                     json_integer_create(peer->failovers));
+    mode_to_json(p, object);
     count_buckets(&peer->table, n_buckets);
     for (unsigned int i = 0; i < peer->table.n; i++) {
         json_array_add(candidates,
@@ -254,6 +271,8 @@ format_peer(const struct zooroute_peer *p, long long int now, struct ds *s)
                       peer->srtt / 1000,
                       zoo_peer_timeout(peer, &zooroute_params) / MSEC);
     }
+    ds_put_cstr(s, "; ");
+    zoo_peer_format_mode(peer, &zooroute_params, s);
     if (p->send_error) {
         ds_put_format(s, "\n  probes cannot be sent: %s",
                       ovs_strerror(p->send_error));

@@ -27,6 +27,7 @@
 #include "ovs-atomic.h"
 #include "ovs-ext/zoo-quarantine.h"
 #include "ovs-rcu.h"
+#include "random.h"
 #include "seq.h"
 #include "simap.h"
 #include "sset.h"
@@ -44,10 +45,12 @@ struct zoo_params zooroute_params OVS_GUARDED_BY(zooroute_mutex);
 struct zoo_auth *zooroute_auth OVS_GUARDED_BY(zooroute_mutex);
 struct zooroute_stats zooroute_stats OVS_GUARDED_BY(zooroute_mutex);
 struct zoo_responder *zooroute_responder OVS_GUARDED_BY(zooroute_mutex);
+struct zoo_rx_limit *zooroute_rx_limit OVS_GUARDED_BY(zooroute_mutex);
 struct zoo_schedule zooroute_peer_schedule OVS_GUARDED_BY(zooroute_mutex);
 struct hmap zooroute_sessions OVS_GUARDED_BY(zooroute_mutex)
     = HMAP_INITIALIZER(&zooroute_sessions);
 
+struct zoo_budget_state zooroute_budget OVS_GUARDED_BY(zooroute_mutex);
 unsigned int zooroute_n_learned OVS_GUARDED_BY(zooroute_mutex);
 
 /* What flow translation reads without a lock.  NULL while the feature is
@@ -75,6 +78,7 @@ zooroute_init(void)
         ovs_mutex_lock(&zooroute_mutex);
         zoo_schedule_init(&zooroute_peer_schedule);
         zooroute_responder = zoo_responder_create();
+        zooroute_rx_limit = zoo_rx_limit_create(random_uint32());
         zooroute_consents = zoo_consents_create();
         zooroute_config = ZOOROUTE_CONFIG_DEFAULT;
         ovs_mutex_unlock(&zooroute_mutex);
@@ -173,6 +177,7 @@ set_params(const struct zooroute_config *c) OVS_REQUIRES(zooroute_mutex)
         .recover_window = c->recover_window,
         .hold_down = c->hold_down_s * 1000 * msec,
         .peer_idle = c->peer_idle_s * 1000 * msec,
+        .stretch = zooroute_params.stretch,
     };
 }
 
@@ -232,6 +237,8 @@ zooroute_set_config(const struct zooroute_config *config)
     zooroute_config.auth_key_file = nullable_xstrdup(config->auth_key_file);
     set_params(config);
     zooroute_update_room();
+    zoo_rx_limit_configure(zooroute_rx_limit, config->rx_rate,
+                           zooroute_rx_rate_per_source(config));
     zoo_schedule_refill(&zooroute_peer_schedule, config->max_probe_rate,
                         zoo_now());
     if (!same_candidates(&old, config)) {

@@ -37,6 +37,7 @@
 #include "ovs-ext/zoo-xlate.h"
 #include "packets.h"
 #include "smap.h"
+#include "util.h"
 
 struct ds;
 struct flow;
@@ -50,6 +51,10 @@ struct zooroute_config {
     unsigned int probe_interval_ms;
     unsigned int full_interval_ms;
     unsigned int max_probe_rate;    /* Requests per second. */
+    unsigned int rx_rate;           /* Requests per second, of all sources. */
+    unsigned int rx_rate_per_source; /* The same of one, 0 for a tenth. */
+    unsigned int cpu_limit;         /* Percent of the processors. */
+    unsigned int prober_cpu_limit;  /* Percent of one processor. */
     unsigned int fail_threshold;
     unsigned int recover_successes;
     unsigned int recover_window;
@@ -72,6 +77,9 @@ struct zooroute_config {
         .probe_interval_ms = 100,               \
         .full_interval_ms = 1000,               \
         .max_probe_rate = 20000,                \
+        .rx_rate = 50000,                       \
+        .cpu_limit = 80,                        \
+        .prober_cpu_limit = 50,                 \
         .fail_threshold = 2,                    \
         .recover_successes = 3,                 \
         .recover_window = 5,                    \
@@ -81,6 +89,14 @@ struct zooroute_config {
         .probe_vni = -1,                        \
         .max_peers = 4096,                      \
     })
+
+/* Returns how many requests per second one source may send. */
+static inline unsigned int
+zooroute_rx_rate_per_source(const struct zooroute_config *config)
+{
+    return (config->rx_rate_per_source ? config->rx_rate_per_source
+            : MAX(config->rx_rate / 10, 1));
+}
 
 /* Main thread: registers the appctl commands.  Call once. */
 void zooroute_init(void);

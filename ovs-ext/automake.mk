@@ -40,6 +40,8 @@ lib_libopenvswitch_la_SOURCES += \
 ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zoo-auth.c \
 	ofproto-zoo/zoo-auth.h \
+	ofproto-zoo/zoo-budget.c \
+	ofproto-zoo/zoo-budget.h \
 	ofproto-zoo/zoo-consent.c \
 	ofproto-zoo/zoo-consent.h \
 	ofproto-zoo/zoo-gateway-counts.h \
@@ -50,6 +52,7 @@ ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zoo-health.h \
 	ofproto-zoo/zoo-path-table.c \
 	ofproto-zoo/zoo-path-table.h \
+	ofproto-zoo/zoo-peer-intervals.c \
 	ofproto-zoo/zoo-peer-private.h \
 	ofproto-zoo/zoo-peer-rounds.c \
 	ofproto-zoo/zoo-peer.c \
@@ -60,9 +63,12 @@ ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zoo-probe.h \
 	ofproto-zoo/zoo-responder.c \
 	ofproto-zoo/zoo-responder.h \
+	ofproto-zoo/zoo-rx-limit.c \
+	ofproto-zoo/zoo-rx-limit.h \
 	ofproto-zoo/zoo-schedule.c \
 	ofproto-zoo/zoo-schedule.h \
 	ofproto-zoo/zooroute-appctl.c \
+	ofproto-zoo/zooroute-cpu.c \
 	ofproto-zoo/zooroute-peers.c \
 	ofproto-zoo/zooroute-private.h \
 	ofproto-zoo/zooroute-receive.c \

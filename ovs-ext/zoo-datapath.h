@@ -190,6 +190,8 @@ struct zoo_rx {
     ovs_be16 tp_src, tp_dst;        /* Outer UDP ports. */
     ovs_be64 tun_id;
     long long int when;             /* Monotonic time of arrival, ns. */
+    unsigned int n_lost;            /* Requests of its source, and perhaps of
+                                     * some others, that found no room. */
     size_t len;
     uint8_t body[ZOO_PROBE_MAX_LEN];
 };
@@ -223,7 +225,10 @@ enum zoo_rx_queue {
 };
 
 /* Probes that may wait in each.  Requests are one per candidate of a round,
- * and a round of a hundred peers fits; reports are one to three per round. */
+ * and a round of a hundred peers fits; reports are one to three per round.
+ *
+ * The requests of one source take no more room than they leave, so that others
+ * find some, whoever sends too many. */
 #define ZOO_RX_MAX_REQUESTS 6144
 #define ZOO_RX_MAX_REPORTS 2048
 

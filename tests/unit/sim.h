@@ -74,6 +74,7 @@ struct sim_side {
     long long int stalled_until;    /* The thread does not run. */
     unsigned int n_instances;       /* Behind this side's address. */
     struct zoo_responder *responder[SIM_MAX_INSTANCES];
+    struct zoo_rx_limit *limit;     /* None if NULL. */
     struct ovs_list inbox;
     long long int next_use;
     uint32_t report_salt;
