@@ -102,7 +102,6 @@ enum vtrace_event_type {
     VTRACE_EVENT_RECORD,        /* 'data' is what the exporter 'node' sent. */
     VTRACE_EVENT_WATERMARK,     /* The same, and 'number' is 'now'. */
     VTRACE_EVENT_ENDPOINT,
-    VTRACE_EVENT_OFFSET,        /* 'node' is a, 'task' b, 'number' offset. */
     VTRACE_EVENT_RUN,           /* 'number' is 'now'. */
     VTRACE_EVENT_TASK,          /* A new analysis, of 'task'. */
     VTRACE_EVENT_LISTEN,        /* 'domain', 'color'; 'name' is the entry. */
@@ -177,14 +176,6 @@ void vtrace_analyzer_watermark(struct vtrace_analyzer *,
 void vtrace_analyzer_endpoint(struct vtrace_analyzer *,
                               struct vtrace_exporter *exporter,
                               const struct vtrace_endpoint *);
-
-/* The clock of 'b' is 'offset' ns ahead of that of 'a', as probes measured.
- * Without it the offset is taken from the records of both directions, as half
- * the difference of the smallest delays. */
-void vtrace_analyzer_clock_offset(struct vtrace_analyzer *,
-                                  struct vtrace_exporter *a,
-                                  struct vtrace_exporter *b,
-                                  int64_t offset);
 
 /* Judges the packets that can be judged.  To be called every now and then,
  * several times a second at best. */

@@ -258,6 +258,70 @@ get_evidence(const struct net *net, const char *name)
     return value;
 }
 
+/* Exits. */
+
+/* An answer that enters h2 by 'port' and is delivered there. */
+static void
+send_answer(struct net *net, int64_t time, uint64_t digest, const char *port)
+{
+    for (int i = 0; i < 2; i++) {
+        struct vtrace_record r = net->templates[i ? 3 : 0];
+
+        r.color = COLOR + 1;
+        r.time = START + time + i * 20000;
+        r.digest = digest;
+        ovs_strlcpy(r.port, i ? "other" : port, sizeof r.port);
+        vtrace_analyzer_record(net->az, net->nodes[1], &r);
+    }
+}
+
+/* Replies are watched at one port.  The verdict says so if packets leave by
+ * others too. */
+START_TEST(test_several_exits)
+{
+    static const struct {
+        int every;              /* So many packets leave by port "vm2". */
+        const char *port;       /* Where answers come, or NULL. */
+        const char *kind, *replies;
+    } cases[] = {
+        { 1000, "vm", "none", NULL },
+        { 4, "vm", "none", "watched at h2/br-int/vm only, where 150 of 200 "
+          "packets left" },
+        { 4, "vm2", "none", "watched at h2/br-int/vm2 only, where 50 of 200 "
+          "packets left" },
+        { 4, NULL, "no-reply", "watched at h2/br-int/vm only, where 150 of "
+          "200 packets left" },
+    };
+    const struct json *verdict;
+    struct json *json;
+    struct net net;
+
+    net_init(&net);
+    ck_assert(vtrace_analysis_listen(net.an, "", COLOR + 1, VTRACE_REVERSE,
+                                     "h2"));
+    vtrace_analysis_start(net.an, VTRACE_REVERSE);
+    for (int i = 0; i < 200; i++) {
+        tick(&net, i * 10 * MSEC);
+        ovs_strlcpy(net.templates[3].port,
+                    i % cases[_i].every == 1 ? "vm2" : "vm",
+                    sizeof net.templates[3].port);
+        send_packet(&net, i * 10 * MSEC, digest_of(i), 40000, true);
+        if (cases[_i].port) {
+            send_answer(&net, i * 10 * MSEC + MSEC, digest_of(1000 + i),
+                        cases[_i].port);
+        }
+    }
+    stop(&net, 2 * SEC);
+    json = vtrace_analysis_to_json(net.an, true);
+    verdict = vtrace_json_member(json, "verdict", JSON_OBJECT);
+    ck_assert_str_eq(vtrace_json_string(verdict, "kind", ""), cases[_i].kind);
+    ck_assert_pstr_eq(vtrace_json_string(verdict, "replies", NULL),
+                      cases[_i].replies);
+    json_destroy(json);
+    net_destroy(&net);
+}
+END_TEST
+
 /* Counts. */
 
 /* What nodes counted for an earlier task with the color excuses no loss, even
@@ -630,6 +694,7 @@ suite(void)
     Suite *s = suite_create("vtrace-evidence");
     TCase *tc = unit_case(s, "evidence", 120);
 
+    tcase_add_loop_test(tc, test_several_exits, 0, 4);
     tcase_add_loop_test(tc, test_used_color, 0, 6);
     tcase_add_test(tc, test_lost_records);
     tcase_add_loop_test(tc, test_broken_connection, 0, 5);
