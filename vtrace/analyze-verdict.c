@@ -688,3 +688,34 @@ vtrace_analysis_exit(const struct vtrace_analysis *an,
     };
     return true;
 }
+
+/* Names in records are cut. */
+static bool
+is_record_name(const char *cut, const char *name)
+{
+    return !strncmp(cut, name, VTRACE_NAME_LEN - 1);
+}
+
+bool
+vtrace_analysis_crosses(const struct vtrace_analysis *an,
+                        enum vtrace_direction direction,
+                        const struct vtrace_entry *at)
+{
+    const struct flow_state *flow = &an->flows[direction];
+    const struct point *point;
+
+    HMAP_FOR_EACH (point, node, &flow->points) {
+        const struct vtrace_exporter *from = point->fn->node;
+        const struct vtrace_exporter *to
+            = point->edge ? vtrace_edge_target(flow, point) : NULL;
+
+        if ((to && to->domain != from->domain && !strcmp(to->name, at->node))
+            || (point->key.role == VTRACE_ROLE_IN
+                && !strcmp(from->name, at->node)
+                && is_record_name(point->bridge, at->bridge)
+                && is_record_name(point->port, at->port))) {
+            return true;
+        }
+    }
+    return false;
+}

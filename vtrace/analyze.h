@@ -210,6 +210,12 @@ bool vtrace_analysis_exit(const struct vtrace_analysis *,
                           enum vtrace_direction direction,
                           struct vtrace_exit *exit);
 
+/* Returns true if packets of 'direction' have come in by the border 'at', or
+ * were sent to its node from another domain. */
+bool vtrace_analysis_crosses(const struct vtrace_analysis *,
+                             enum vtrace_direction direction,
+                             const struct vtrace_entry *at);
+
 /* Sets '*verdict' to what the packets judged so far say. */
 void vtrace_analysis_verdict(const struct vtrace_analysis *,
                              struct vtrace_verdict *verdict);

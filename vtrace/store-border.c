@@ -23,6 +23,7 @@
 
 #include "openvswitch/shash.h"
 #include "openvswitch/util.h"
+#include "sset.h"
 #include "util.h"
 
 /* Domains are shared by nodes, so there are few: a task that gets more colors
@@ -145,6 +146,30 @@ vtrace_store_borders(struct vtrace_store *store,
         vtrace_store_borders_destroy(*bordersp, *n);
         *bordersp = NULL;
         *n = 0;
+    }
+    sqlite3_finalize(stmt);
+    return error;
+}
+
+char *
+vtrace_store_bridges(struct vtrace_store *store, const char *node,
+                     struct sset *bridges)
+{
+    char *error = NULL;
+    sqlite3_stmt *stmt;
+    int rc;
+
+    stmt = vtrace_sql_query(store, "SELECT 0, bridge FROM border_bridges "
+                            "WHERE node = ? UNION "
+                            "SELECT 1, bridge FROM maps WHERE node = ? UNION "
+                            "SELECT 1, bridge FROM rules WHERE node = ? "
+                            "ORDER BY 1 LIMIT ?", "sssi", node, node, node,
+                            (int64_t) VTRACE_STORE_MAX_BRIDGES);
+    while ((rc = stmt ? sqlite3_step(stmt) : SQLITE_ERROR) == SQLITE_ROW) {
+        sset_add(bridges, vtrace_sql_text(stmt, 1));
+    }
+    if (rc != SQLITE_DONE) {
+        error = vtrace_sql_error(store);
     }
     sqlite3_finalize(stmt);
     return error;

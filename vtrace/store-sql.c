@@ -129,6 +129,17 @@ static const char *const schema_steps[] = {
     "  node TEXT NOT NULL, bridge TEXT NOT NULL, port TEXT NOT NULL,\n"
     "  theirs INTEGER NOT NULL, color INTEGER NOT NULL,\n"
     "  PRIMARY KEY (task, direction, number)) WITHOUT ROWID;\n",
+
+    /* 3 to 4: bridges with borders, also when these are removed, since their
+     * rules may be left where a switch was away. */
+    "CREATE TABLE border_bridges (\n"
+    "  node TEXT NOT NULL, bridge TEXT NOT NULL,\n"
+    "  PRIMARY KEY (node, bridge)) WITHOUT ROWID;\n"
+    "INSERT INTO border_bridges SELECT DISTINCT node, bridge FROM borders;\n"
+    "CREATE TRIGGER borders_add AFTER INSERT ON borders\n"
+    "BEGIN\n"
+    "  INSERT OR IGNORE INTO border_bridges VALUES (NEW.node, NEW.bridge);\n"
+    "END;\n",
 };
 
 static char *
