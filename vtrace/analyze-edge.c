@@ -209,7 +209,9 @@ bool
 vtrace_edge_is_failover(const struct edge *edge)
 {
     uint64_t lost = edge->sent - edge->received;
+    bool newer = has_newer_sport(edge, edge->first_lost);
     bool in_a_row = lost == 1;
+    unsigned int n_moved = 0;
     uint64_t explained = 0;
 
     if (!lost || edge->n_sports < 2 || edge->since_lost < MIN_DELIVERED) {
@@ -217,8 +219,7 @@ vtrace_edge_is_failover(const struct edge *edge)
     }
 
     /* Where many ports are in use, packets move to one of those. */
-    if (edge->n_sports < MANY_SPORTS
-        && !has_newer_sport(edge, edge->first_lost)) {
+    if (edge->n_sports < MANY_SPORTS && !newer) {
         return false;
     }
 
@@ -228,7 +229,12 @@ vtrace_edge_is_failover(const struct edge *edge)
 
         explained += n;
         in_a_row |= n >= 2;
+        n_moved += n > 0;
     }
+
+    /* Where flows have few packets, each of several may have lost its last
+     * one. */
+    in_a_row |= newer && n_moved >= MIN_EVIDENCE;
     if (!in_a_row || explained * 10 < lost * 9) {
         return false;
     }

@@ -542,6 +542,37 @@ START_TEST(test_outage)
 }
 END_TEST
 
+/* An outage in which each of five of eight flows, with a packet every 80 ms,
+ * sends but one. */
+START_TEST(test_short_outage)
+{
+    static const char *const expected[] = {
+        "none failover",                /* They move to new ports. */
+        "underlay-loss underlay-lossy", /* They stay. */
+        "underlay-loss underlay-lossy", /* They end. */
+    };
+    struct vtrace_verdict v;
+    struct net net;
+
+    net_init(&net);
+    for (int i = 0; i < 1000; i++) {
+        int64_t time = i * 10 * MSEC;
+        int flow = i % 8;
+        bool affected = flow < 5 && i >= 304;
+
+        tick(&net, time);
+        if (affected && i >= 312 && _i == 2) {
+            continue;
+        }
+        send_packet(&net, time, digest_of(i),
+                    (affected && i >= 312 && !_i ? 50000 : 40000) + flow,
+                    !affected || i >= 312);
+    }
+    finish(&net, 10 * SEC, expected[_i], &v);
+    ck_assert_uint_eq(v.lost, 5);
+}
+END_TEST
+
 /* Limits. */
 
 /* Packets that repeat at a high rate, whose records from h2 come later. */
@@ -702,6 +733,7 @@ suite(void)
     tcase_add_test(tc, test_late_entry);
     tcase_add_loop_test(tc, test_bursts, 0, 3);
     tcase_add_loop_test(tc, test_outage, 0, 6);
+    tcase_add_loop_test(tc, test_short_outage, 0, 3);
     tcase_add_loop_test(tc, test_crowd, 0, 2);
     tcase_add_test(tc, test_pool);
     tcase_add_loop_test(tc, test_endpoints, 0, 2);
