@@ -189,6 +189,15 @@ vtrace_sql_query(struct vtrace_store *store, const char *sql,
 }
 
 char *
+vtrace_sql_done(struct vtrace_store *store, sqlite3_stmt *stmt, int rc)
+{
+    char *error = rc == SQLITE_DONE ? NULL : vtrace_sql_error(store);
+
+    sqlite3_finalize(stmt);
+    return error;
+}
+
+char *
 vtrace_sql_exec(struct vtrace_store *store, int *changes, const char *sql,
                 const char *format, ...)
 {
