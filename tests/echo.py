@@ -97,21 +97,25 @@ class Server(_Thread):
     def _reset(self):
         for key in list(self.selector.get_map().values()):
             sock = key.fileobj
-            if sock not in (self.udp, self.tcp):
+            if sock is not self.udp:
                 self.selector.unregister(sock)
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
                                 struct.pack("ii", 1, 0))
                 sock.close()
+        self._listen()          # Half open connections went with the old one.
 
-    def _prepare(self):
-        self.udp = self._socket(socket.SOCK_DGRAM)
-        self.udp.bind(("", PORT))
+    def _listen(self):
         self.tcp = self._socket(socket.SOCK_STREAM)
         self.tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.tcp.bind(("", PORT))
         self.tcp.listen(64)
-        for sock in (self.udp, self.tcp):
-            self.selector.register(sock, selectors.EVENT_READ)
+        self.selector.register(self.tcp, selectors.EVENT_READ)
+
+    def _prepare(self):
+        self.udp = self._socket(socket.SOCK_DGRAM)
+        self.udp.bind(("", PORT))
+        self.selector.register(self.udp, selectors.EVENT_READ)
+        self._listen()
 
     def _turn(self):
         if self._forget.is_set():
