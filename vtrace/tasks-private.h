@@ -34,10 +34,11 @@ struct live {
     struct vtrace_analysis *analysis;
     bool listening[VTRACE_N_DIRECTIONS];
     bool began[VTRACE_N_DIRECTIONS];    /* Installation, by this process. */
-    bool *unmapped[VTRACE_N_DIRECTIONS];    /* Maps that were gone lately, or
-                                             * NULL. */
-    long long int restore;      /* When to put maps back again. */
-    long long int unmapped_until[VTRACE_N_DIRECTIONS];
+    struct {
+        bool *unmapped;         /* Maps that were gone lately, or NULL. */
+        long long int until;    /* How long that is lately. */
+        long long int restore;  /* When to put maps back again. */
+    } maps[VTRACE_N_DIRECTIONS];
     bool stop;                  /* A user wants it to end. */
     int64_t stopped;            /* When its time was over, or 0. */
     char *reverse_error;        /* Why there is no reverse rule, or NULL. */

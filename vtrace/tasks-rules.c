@@ -71,7 +71,7 @@ vtrace_tasks_rule_status(const struct vtrace_tasks *tasks,
                          const struct live *live,
                          const struct vtrace_rule *rule, const char **why)
 {
-    const bool *unmapped = live->unmapped[rule->direction];
+    const bool *unmapped = live->maps[rule->direction].unmapped;
 
     for (size_t i = 0; i < rule->n_maps; i++) {
         enum vtrace_op_status status
@@ -187,7 +187,7 @@ static bool
 note_unmapped(const struct vtrace_tasks *tasks, struct live *live,
               const struct vtrace_rule *rule)
 {
-    bool **unmapped = &live->unmapped[rule->direction];
+    bool **unmapped = &live->maps[rule->direction].unmapped;
     bool all = true;
 
     for (size_t i = 0; i < rule->n_maps; i++) {
@@ -211,17 +211,18 @@ vtrace_tasks_restore_maps(struct vtrace_tasks *tasks, struct live *live,
                           const struct vtrace_task *task,
                           const struct vtrace_rule *rule)
 {
-    long long int *until = &live->unmapped_until[rule->direction];
+    long long int *until = &live->maps[rule->direction].until;
+    long long int *next = &live->maps[rule->direction].restore;
     bool all = note_unmapped(tasks, live, rule);
-    bool *unmapped = live->unmapped[rule->direction];
-    bool restore = time_msec() >= live->restore;
+    bool *unmapped = live->maps[rule->direction].unmapped;
+    bool restore = time_msec() >= *next;
 
     if (!unmapped) {
         return NULL;
     }
     if (!all) {
         *until = time_msec() + LATE_RECORDS_MS;
-        live->restore = restore ? time_msec() + RETRY_MS : live->restore;
+        *next = restore ? time_msec() + RETRY_MS : *next;
     }
     for (size_t i = 0; i < rule->n_maps; i++) {
         const struct vtrace_entry *at = &rule->maps[i].at;
@@ -246,7 +247,7 @@ vtrace_tasks_restore_maps(struct vtrace_tasks *tasks, struct live *live,
     }
     if (all && time_msec() >= *until) {
         free(unmapped);
-        live->unmapped[rule->direction] = NULL;
+        live->maps[rule->direction].unmapped = NULL;
     }
     return NULL;
 }

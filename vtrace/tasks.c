@@ -66,7 +66,7 @@ live_destroy(struct vtrace_tasks *tasks, struct live *live)
     hmap_remove(&tasks->live, &live->node);
     vtrace_analysis_destroy(live->analysis);
     for (int i = 0; i < VTRACE_N_DIRECTIONS; i++) {
-        free(live->unmapped[i]);
+        free(live->maps[i].unmapped);
     }
     free(live->reverse_error);
     free(live);
