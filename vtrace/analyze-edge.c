@@ -235,7 +235,10 @@ vtrace_edge_is_failover(const struct edge *edge)
     /* Where flows have few packets, each of several may have lost its last
      * one. */
     in_a_row |= newer && n_moved >= MIN_EVIDENCE;
-    if (!in_a_row || explained * 10 < lost * 9) {
+
+    /* Packets of flows that stay may be lost meanwhile, as those that move
+     * fill the queues of theirs. */
+    if (!in_a_row || explained * 5 < lost * 4) {
         return false;
     }
 
