@@ -206,11 +206,11 @@ lost_before_move(const struct edge *edge, const struct sport_stats *ss)
 }
 
 bool
-vtrace_edge_is_failover(const struct edge *edge)
+vtrace_edge_is_failover(const struct edge *edge, bool known)
 {
     uint64_t lost = edge->sent - edge->received;
     bool newer = has_newer_sport(edge, edge->first_lost);
-    bool in_a_row = lost == 1;
+    bool in_a_row = known || lost == 1;
     unsigned int n_moved = 0;
     uint64_t explained = 0;
 

@@ -426,9 +426,10 @@ bool vtrace_exceeds(double n, double expected);
 /* Returns the outer source port of at least nine in ten lost packets, or 0. */
 uint16_t vtrace_edge_losing_sport(const struct edge *);
 
-/* Returns true if the packets that were lost were lost in a row, and the flow
- * then moved to another outer source port and lost no more. */
-bool vtrace_edge_is_failover(const struct edge *);
+/* Returns true if the packets that were lost were lost in a row, or others of
+ * the task are 'known' to have been lost in a failover, and the flow then moved
+ * to another outer source port and lost no more. */
+bool vtrace_edge_is_failover(const struct edge *, bool known);
 
 /* Returns what the loss on 'edge', of which lost records explain 'explained'
  * packets, comes from. */

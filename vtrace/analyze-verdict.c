@@ -244,7 +244,7 @@ summarize_vanished(const struct flow_state *flow, const struct point *point,
     }
 
     /* Ports that are not used any more are evidence of their own. */
-    if (point->edge && vtrace_edge_is_failover(point->edge)
+    if (point->edge && vtrace_edge_is_failover(point->edge, false)
         && is_more_than(flow, point, MIN_EVIDENCE)) {
         s->failover = point;
     } else if (!is_significant(flow, point)) {
@@ -524,7 +524,7 @@ static void
 explain_doubt(struct summary *s)
 {
     if (s->doubtful_point && s->doubtful_point->edge
-        && vtrace_edge_is_failover(s->doubtful_point->edge)) {
+        && vtrace_edge_is_failover(s->doubtful_point->edge, true)) {
         s->doubtful = 0;
     }
 }

@@ -578,6 +578,49 @@ START_TEST(test_short_outage)
 }
 END_TEST
 
+/* A failover of the forward direction, and of the other one, in which two of
+ * eight flows lose the last packet that they send before they move, or do not
+ * move. */
+START_TEST(test_both_failovers)
+{
+    static const char *const expected[] = {
+        "none failover",
+        "inconclusive too-few-packets",
+    };
+    struct vtrace_verdict v;
+    struct net net;
+
+    net_init(&net);
+    ck_assert(vtrace_analysis_listen(net.an, "", COLOR + 1, VTRACE_REVERSE,
+                                     "h2"));
+    vtrace_analysis_start(net.an, VTRACE_REVERSE);
+    for (int i = 0; i < 1000; i++) {
+        int64_t time = i * 10 * MSEC;
+        bool over = time >= 3300 * MSEC;
+        bool affected = i % 8 < 2 && i >= 304;
+
+        tick(&net, time);
+        send_packet(&net, time, digest_of(i), over ? 50000 : 40000,
+                    over || time < 3 * SEC);
+        for (int j = 0; j < (affected && i < 312 ? 2 : 4); j++) {
+            struct vtrace_record r = net.templates[j];
+
+            r.color = COLOR + 1;
+            r.time = START + time + MSEC + j * 20000;
+            r.digest = digest_of(1000 + i);
+            r.tun_src = net.templates[j].tun_dst;
+            r.tun_dst = net.templates[j].tun_src;
+            r.tun_sport = (affected && i >= 312 && !_i ? 50000 : 40000)
+                          + i % 8;
+            vtrace_analyzer_record(net.az, net.nodes[1 - j / 2], &r);
+        }
+    }
+    stop(&net, 10 * SEC);
+    ck_assert_str_eq(get_verdict(net.an, &v), expected[_i]);
+    net_destroy(&net);
+}
+END_TEST
+
 /* Limits. */
 
 /* Packets that repeat at a high rate, whose records from h2 come later. */
@@ -739,6 +782,7 @@ suite(void)
     tcase_add_loop_test(tc, test_bursts, 0, 3);
     tcase_add_loop_test(tc, test_outage, 0, 6);
     tcase_add_loop_test(tc, test_short_outage, 0, 5);
+    tcase_add_loop_test(tc, test_both_failovers, 0, 2);
     tcase_add_loop_test(tc, test_crowd, 0, 2);
     tcase_add_test(tc, test_pool);
     tcase_add_loop_test(tc, test_endpoints, 0, 2);
