@@ -108,6 +108,7 @@ EXTRA_DIST += \
 	ovs-ext/ovs-zooroute.7 \
 	ovs-ext/ofp-actions-zoo.c \
 	ovs-ext/ofproto-dpif-xlate-inject.c \
+	ovs-ext/ofproto-dpif-xlate-record.c \
 	ovs-ext/ofproto-dpif-xlate-vtrace.c \
 	ovs-ext/ofproto-dpif-xlate-zoo.c
 
