@@ -32,6 +32,7 @@ net_af_packet device.
 
 import json
 import os
+import re
 import signal
 import subprocess
 
@@ -299,7 +300,8 @@ class Regions(fabric.Fabric):
     def start_zooroute(self, **columns):
         """Turns it on at hosts and gateways, and waits until all know all of
         their paths."""
-        settings = ["%s=%s" % item for item in columns.items()]
+        settings = ["%s=%s" % item
+                    for item in {"cpu_limit": 100, **columns}.items()]
         for switch in (*self.switches.values(), *self.gateways.values()):
             switch.vsctl("create", "ZooRoute", *settings)
         self.wait_validated()
@@ -320,6 +322,16 @@ class Regions(fabric.Fabric):
                           for address in (self.vtep(i),
                                           self.gateway_vtep(3 - i))),
               seconds, "the gateways to find all paths up")
+
+    def wait_home(self, seconds=40):
+        """Waits until all flows have their own candidates."""
+        def at_home(gateway):
+            cells = re.findall(r"^tunnel .* = (0x[0-9a-f]+)",
+                               gateway.appctl("gateway/show"), re.M)
+            return cells and set(cells) <= {"0xffffffff", "0x00000"}
+
+        until(lambda: all(map(at_home, self.gateways.values())), seconds,
+              "flows to go home")
 
     # Failures of local paths; long-haul ones are spines.
 
