@@ -363,7 +363,6 @@ main(int argc, char *argv[])
     ovsthread_id_init();
     dns_resolve_init(true);
     ovs_cmdl_proctitle_init(argc, argv);
-    service_start(&argc, &argv);
     spec_file = xasprintf("%s/gateway.spec", ovs_pkgdatadir());
     remote = parse_options(argc, argv);
     fatal_ignore_sigpipe();
@@ -405,7 +404,6 @@ main(int argc, char *argv[])
     }
     ovsdb_idl_destroy(gw.idl);
     unixctl_server_destroy(unixctl);
-    service_stop();
     vlog_disable_async();
     ovsrcu_exit();
     dns_resolve_destroy();
