@@ -48,6 +48,27 @@ standard_crc(const uint8_t bytes[FLOW_BYTES])
     return p[0] | p[1] << 8 | p[2] << 16 | (uint32_t) p[3] << 24;
 }
 
+static uint64_t
+get_be64(const uint8_t *p)
+{
+    uint64_t x = 0;
+
+    for (int i = 0; i < 8; i++) {
+        x = x << 8 | p[i];
+    }
+    return x;
+}
+
+void
+zoo_gateway_flow_set(struct zoo_gateway_flow *flow, const uint8_t src[16],
+                     const uint8_t dst[16])
+{
+    for (int i = 0; i < 2; i++) {
+        flow->src[i] = get_be64(&src[8 * i]);
+        flow->dst[i] = get_be64(&dst[8 * i]);
+    }
+}
+
 uint32_t
 zoo_gateway_hash(const struct zoo_gateway_flow *flow)
 {

@@ -70,6 +70,11 @@ struct zoo_gateway_flow {
     uint32_t protocol;
 };
 
+/* Sets the addresses of 'flow', which are 16 bytes each as a packet has them,
+ * IPv4 ones as IPv4-mapped. */
+void zoo_gateway_flow_set(struct zoo_gateway_flow *flow,
+                          const uint8_t src[16], const uint8_t dst[16]);
+
 /* Returns the hash of 'flow' that the pipeline computes: CRC-32C (RFC 3720,
  * appendix B.4) of the little-endian fields in their order, from 0 on and not
  * inverted, which is what SWX calls "crc32". */

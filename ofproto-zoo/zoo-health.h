@@ -45,6 +45,8 @@ struct zoo_params {
     unsigned int recover_successes, recover_window;
     long long int hold_down;
     long long int peer_idle;
+    unsigned int stretch;       /* Doublings of intervals, because of
+                                 * cpu_limit. */
 };
 
 enum zoo_health_state {

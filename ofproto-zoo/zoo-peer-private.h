@@ -17,8 +17,9 @@
 #ifndef ZOO_PEER_PRIVATE_H
 #define ZOO_PEER_PRIVATE_H 1
 
-/* What zoo-peer.c (states, buckets, schedule) and zoo-peer-rounds.c (what
- * reports, and their absence, teach) share. */
+/* What zoo-peer.c (states, buckets, schedule), zoo-peer-rounds.c (what reports,
+ * and their absence, teach) and zoo-peer-intervals.c (how often, and how long)
+ * share. */
 
 #include "util.h"
 #include "zoo-peer.h"
@@ -59,6 +60,26 @@ all_candidates(const struct zoo_peer *peer)
 #define FOR_EACH_OPEN_ROUND(R, PEER)            \
     FOR_EACH_ROUND (R, PEER)                    \
         if (R->open)
+
+/* Returns 'interval' as it is doubled now. */
+static inline long long int
+stretched(const struct zoo_peer *peer, const struct zoo_params *params,
+          long long int interval)
+{
+    return interval << zoo_peer_doublings(peer, params);
+}
+
+/* Candidates that a peer is asked on that has never answered. */
+#define ZOO_PEER_LEGACY_CANDIDATES 4
+
+/* Return the time from one round to the next on candidates in use, on all, and
+ * where there is no choice of paths, ns. */
+long long int zoo_peer_fast_interval(const struct zoo_peer *,
+                                     const struct zoo_params *);
+long long int zoo_peer_full_interval(const struct zoo_peer *,
+                                     const struct zoo_params *);
+long long int zoo_peer_backoff_interval(const struct zoo_peer *,
+                                        const struct zoo_params *);
 
 /* Returns how long the answer to a probe of candidate 'i' may take.  A report
  * tells of the fastest candidates first, and the paths of others may be

@@ -45,6 +45,15 @@
 #define UNANSWERED_ROUNDS 3
 #define UNANSWERED_TIME (3 * SEC)
 
+/* CTL is followed once per this time, which its effect takes to show. */
+#define SLOWER_TIME_MS 500
+
+/* For so long, or so many full intervals, reports may say that absence is no
+ * loss, or a weak sign of it: a candidate from which nothing has arrived for
+ * longer has failed. */
+#define MAX_UNSEEN_TIME (30 * SEC)
+#define MAX_BUSY_ROUNDS 4
+
 /* Rounds. */
 
 static void
@@ -58,6 +67,9 @@ request_urgent(struct zoo_peer *peer, const struct zoo_params *params,
                             zoo_peer_silence_timeout(peer, params)
                             / (ZOO_PEER_MAX_ROUNDS / 2 - 2));
 
+    if (zoo_peer_doublings(peer, params)) {
+        gap = MAX(gap, stretched(peer, params, params->probe_interval) / 2);
+    }
     peer->next_urgent = MIN(peer->next_urgent,
                             MAX(now, peer->last_urgent + gap));
 }
@@ -108,6 +120,19 @@ candidate_failed(struct zoo_peer *peer, const struct zoo_params *params,
     }
 }
 
+/* The time of candidate 'i' of 'r' is over, and it has not arrived as far as
+ * the peer knows. */
+static void
+absent_for_good(struct zoo_peer *peer, const struct zoo_params *params,
+                struct zoo_open_round *r, unsigned int i, long long int now)
+{
+    if (r->excused & bit(i)) {
+        r->open &= ~bit(i);
+    } else {
+        candidate_failed(peer, params, r, i, now);
+    }
+}
+
 /* Returns those of the open candidates of 'r' that are not down: their fate
  * matters. */
 static uint32_t
@@ -133,7 +158,7 @@ expire_round(struct zoo_peer *peer, const struct zoo_params *params,
 
     FOR_EACH_CANDIDATE (i, r->open & r->absent) {
         if (now >= r->sent + zoo_peer_candidate_timeout(peer, params, i)) {
-            candidate_failed(peer, params, r, i, now);
+            absent_for_good(peer, params, r, i, now);
         }
     }
     if (!(r->open & ~r->absent)) {
@@ -239,6 +264,23 @@ entry_has_round(const struct zoo_probe_entry *e, uint32_t id)
                 && e->history & (1u << (e->last - id - 1))));
 }
 
+/* Returns true if that 'report' does not know of a probe of 'c' says nothing,
+ * because the peer has dropped some unseen.  That is no excuse for ever. */
+static bool
+may_be_unseen(const struct zoo_peer *peer, const struct zoo_params *params,
+              const struct zoo_candidate *c, const struct zoo_probe *report,
+              long long int now)
+{
+    long long int limit = (report->ctl & ZOO_PROBE_CTL_UNSEEN
+                           ? MAX_UNSEEN_TIME
+                           : report->ctl & ZOO_PROBE_CTL_BUSY
+                           ? (MAX_BUSY_ROUNDS
+                              * zoo_peer_full_interval(peer, params))
+                           : 0);
+
+    return now - c->validated < limit;
+}
+
 /* Learns from what 'report' says about candidate 'i'.  'continuous' is false
  * if the responder may have forgotten what arrived earlier. */
 static void
@@ -275,10 +317,12 @@ learn_entry(struct zoo_peer *peer, const struct zoo_params *params,
             /* Nobody will ever know. */
             r->open &= ~bit(i);
         } else {
+            r->absent |= bit(i);
+            if (may_be_unseen(peer, params, c, report, now)) {
+                r->excused |= bit(i);
+            }
             if (now >= r->sent + timeout) {
-                candidate_failed(peer, params, r, i, now);
-            } else {
-                r->absent |= bit(i);
+                absent_for_good(peer, params, r, i, now);
             }
         }
     }
@@ -332,6 +376,20 @@ zoo_peer_consents(struct zoo_peer *peer, uint16_t cap, long long int now)
     return (peer->peer_caps & cap) == cap;
 }
 
+/* Follows what 'report' asks for. */
+static void
+learn_ctl(struct zoo_peer *peer, const struct zoo_probe *report,
+          long long int now)
+{
+    unsigned int n = report->ctl & ZOO_PROBE_CTL_DOUBLINGS;
+    uint32_t now_ms = now / MSEC;
+
+    if (n && (!peer->slowed || now_ms - peer->slowed_ms >= SLOWER_TIME_MS)) {
+        peer->slowed = MIN(peer->slowed + n, ZOO_PEER_MAX_DOUBLINGS);
+        peer->slowed_ms = now_ms;
+    }
+}
+
 enum zoo_probe_error
 zoo_peer_report(struct zoo_peer *peer, const struct zoo_params *params,
                 const struct zoo_probe *report, long long int now)
@@ -371,7 +429,10 @@ zoo_peer_report(struct zoo_peer *peer, const struct zoo_params *params,
             }
             peer->link_down = LLONG_MIN / 2;
         }
-        sample_rtt(peer, now - r->sent);
+        learn_ctl(peer, report, now);
+        if (!(report->ctl & ZOO_PROBE_CTL_DOUBLINGS)) {
+            sample_rtt(peer, now - r->sent);
+        }
         learn_rewriting(peer, report);
     }
     if (report->flags & ZOO_PROBE_F_CHALLENGE) {

@@ -23,19 +23,6 @@
 #include "bitmap.h"
 #include "util.h"
 
-/* Bounds of the timeout of a round. */
-#define MIN_TIMEOUT (20 * MSEC)
-#define FIRST_TIMEOUT (400 * MSEC)
-#define MAX_TIMEOUT SEC
-#define TIMEOUT_MARGIN (10 * MSEC)
-
-/* Silence this much longer than the timeout is failure of every candidate in
- * the round. */
-#define SILENCE (300 * MSEC)
-
-/* How long a responder may wait for stragglers. */
-#define HOLD (2 * MSEC)
-
 /* A peer of which nothing answers tries a new session after so many rounds. */
 #define SESSION_ROUNDS_EXHAUSTED 32
 
@@ -48,11 +35,6 @@
 #define MASS_LOSS_TIME SEC
 #define MASS_LOSS_CALM (600 * MSEC)
 #define MASS_LOSS_HOLD_DOWNS 10
-
-/* How seldom, and how little, peers without a choice of paths are asked. */
-#define LEGACY_MAX_BACKOFF (60 * SEC)
-#define LEGACY_CANDIDATES 4
-#define EXHAUSTED_MAX_BACKOFF SEC
 
 /* A bucket counts as used for one to two of these. */
 #define USE_PERIOD SEC
@@ -125,41 +107,6 @@ zoo_peer_in_use(const struct zoo_peer *peer)
 
     used_lately(peer, used);
     return zoo_path_table_owners(&peer->table, used);
-}
-
-long long int
-zoo_peer_timeout(const struct zoo_peer *peer,
-                 const struct zoo_params *params OVS_UNUSED)
-{
-    if (!peer->srtt) {
-        return FIRST_TIMEOUT;
-    }
-    return MAX(MIN_TIMEOUT,
-               MIN(MAX_TIMEOUT,
-                   peer->srtt + MAX(TIMEOUT_MARGIN, 4 * peer->rttvar)));
-}
-
-long long int
-zoo_peer_candidate_timeout(const struct zoo_peer *peer,
-                           const struct zoo_params *params, unsigned int i)
-{
-    const struct zoo_candidate *c = &peer->candidates[i];
-    long long int us = c->rtt_us + 4LL * c->rttvar_us;
-
-    if (!us) {
-        return MAX(zoo_peer_timeout(peer, params), FIRST_TIMEOUT);
-    }
-    return MAX(zoo_peer_timeout(peer, params),
-               MIN(MAX_TIMEOUT, us * 1000 + HOLD + TIMEOUT_MARGIN / 2));
-}
-
-long long int
-zoo_peer_silence_timeout(const struct zoo_peer *peer,
-                         const struct zoo_params *params)
-{
-    long long int timeout = zoo_peer_timeout(peer, params);
-
-    return MAX(4 * timeout, timeout + SILENCE);
 }
 
 void
@@ -482,17 +429,13 @@ run_backoff(struct zoo_peer *peer, const struct zoo_params *params,
         return 0;
     }
     peer->urgent = true;
+    peer->next_full = now + zoo_peer_backoff_interval(peer, params);
     if (exhausted) {
-        peer->next_full = now + MIN(params->probe_interval
-                                    << MIN(peer->backoff / 8, 10),
-                                    EXHAUSTED_MAX_BACKOFF);
         set = all_candidates(peer);
     } else {
-        peer->next_full = now + MIN(SEC << MIN(peer->backoff, 10),
-                                    LEGACY_MAX_BACKOFF);
-        for (unsigned int k = 0; k < MIN(LEGACY_CANDIDATES, peer->table.n);
+        for (unsigned int k = 0; k < MIN(ZOO_PEER_LEGACY_CANDIDATES, peer->table.n);
              k++) {
-            set |= bit((peer->backoff * LEGACY_CANDIDATES + k)
+            set |= bit((peer->backoff * ZOO_PEER_LEGACY_CANDIDATES + k)
                        % peer->table.n);
         }
     }
@@ -504,10 +447,7 @@ static uint32_t
 run_active(struct zoo_peer *peer, const struct zoo_params *params,
            enum zoo_budget budget, long long int now)
 {
-    /* So many rounds under way that they cannot be told apart would be too
-     * many. */
-    long long int fast = MAX(params->probe_interval,
-                             zoo_peer_timeout(peer, params) / 8);
+    long long int fast = zoo_peer_fast_interval(peer, params);
 
     if (budget == ZOO_BUDGET_SCARCE && now >= peer->next_full) {
         peer->next_full = now + fast;
@@ -519,7 +459,7 @@ run_active(struct zoo_peer *peer, const struct zoo_params *params,
             peer->next_urgent = LLONG_MAX;
         }
         peer->next_fast = now + fast;
-        peer->next_full = now + MAX(params->full_interval, fast);
+        peer->next_full = now + zoo_peer_full_interval(peer, params);
         return all_candidates(peer);
     } else if (now >= peer->next_fast && !peer->n_silent) {
         peer->next_fast = now + fast;
@@ -592,16 +532,6 @@ zoo_peer_hint(struct zoo_peer *peer, const struct zoo_params *params,
     }
     peer->next_full = peer->last_hint = soon;
     return true;
-}
-
-void
-zoo_peer_reconfigured(struct zoo_peer *peer, const struct zoo_params *params,
-                      long long int now)
-{
-    if (peer->state == ZOO_PEER_ACTIVE) {
-        peer->next_fast = MIN(peer->next_fast, now + params->probe_interval);
-        peer->next_full = MIN(peer->next_full, now + params->full_interval);
-    }
 }
 
 void

@@ -42,6 +42,10 @@
  *
  *     - not at all when there is no tenant traffic (idle).
  *
+ * All intervals are doubled as often as the peer asks for with CTL, or as
+ * 'stretch' says.  That is never a failure of anything: it only takes longer to
+ * find one.
+ *
  * Pure: times (monotonic, ns) are arguments.  Callers serialize access. */
 
 #include <stdbool.h>
@@ -53,11 +57,16 @@
 #include "zoo-probe.h"
 #include "util.h"
 
+struct ds;
+
 /* Rounds that may be open at once. */
 #define ZOO_PEER_MAX_ROUNDS 16
 
 /* The last round of a session is about this one. */
 #define ZOO_PEER_LAST_ROUND (UINT32_MAX - 65536)
+
+/* Most doublings of intervals, be it because of CTL or of cpu_limit. */
+#define ZOO_PEER_MAX_DOUBLINGS 4
 
 /* Most BackendID groups of one peer that are told apart. */
 #define ZOO_PEER_MAX_GROUPS 8
@@ -86,6 +95,8 @@ struct zoo_open_round {
     uint32_t failed;            /* Given up, but may still arrive. */
     uint32_t absent;            /* Of these, not arrived as far as known. */
     long long int sent;
+    uint32_t excused;           /* Of the absent, those that the peer may have
+                                 * dropped unseen. */
     bool answered;              /* By a report on this very round. */
     bool urged;                 /* Its silence has caused an urgent round. */
 };
@@ -110,6 +121,8 @@ struct zoo_peer {
     uint16_t peer_key;          /* The peer's newest key. */
     uint16_t peer_caps;         /* ZOO_PROBE_CAP_*: of all in 'group_caps'. */
     uint16_t group_caps[ZOO_PEER_MAX_GROUPS + 1]; /* As of 'memory'. */
+    uint8_t slowed;             /* Doublings of intervals, because of CTL. */
+    uint32_t slowed_ms;         /* When that changed, modulo 2**32. */
     long long int last_report;  /* When it came. */
     struct zoo_open_round rounds[ZOO_PEER_MAX_ROUNDS]; /* By ID modulo. */
     bool urgent;                /* The last round is urgent. */
@@ -225,6 +238,20 @@ enum zoo_probe_error zoo_peer_report(struct zoo_peer *,
 bool zoo_peer_hint(struct zoo_peer *, const struct zoo_params *,
                    long long int now);
 
+/* Returns how many times the intervals of the peer are doubled now. */
+static inline unsigned int
+zoo_peer_doublings(const struct zoo_peer *peer,
+                   const struct zoo_params *params)
+{
+    return MIN(MAX(peer->slowed, params->stretch), ZOO_PEER_MAX_DOUBLINGS);
+}
+
+/* Has the peer come back to its normal intervals, one doubling at a time, if
+ * CTL has not been heard for a while.  Returns true if something has changed,
+ * so that zoo_peer_next() may be earlier. */
+bool zoo_peer_relax(struct zoo_peer *, const struct zoo_params *,
+                    long long int now);
+
 /* The intervals in 'params' may be shorter than they were. */
 void zoo_peer_reconfigured(struct zoo_peer *, const struct zoo_params *params,
                            long long int now);
@@ -289,5 +316,10 @@ unsigned int zoo_peer_report_ports(const struct zoo_peer *,
 bool zoo_peer_consents(struct zoo_peer *, uint16_t cap, long long int now);
 
 const char *zoo_peer_state_to_string(enum zoo_peer_state);
+
+/* Appends to 's' how often the peer is probed, and why, on one line without
+ * its end. */
+void zoo_peer_format_mode(const struct zoo_peer *, const struct zoo_params *,
+                          struct ds *s);
 
 #endif /* zoo-peer.h */

@@ -90,6 +90,19 @@ enum zoo_probe_type {
  * ID, and may send it, on all its tunnels to the receiver. */
 #define ZOO_PROBE_CAP_GBP 0x0001
 
+/* CTL of a report, backpressure of one who gets more requests than it takes.
+ * A sender that does not know CTL ignores it.
+ *
+ * How many times the sender is asked to double its intervals.  It comes back by
+ * itself when it is not asked any more. */
+#define ZOO_PROBE_CTL_DOUBLINGS 0x07
+/* The receiver gets so many requests of all together that some may be lost
+ * before it sees them: that one has not arrived is a weak sign of loss. */
+#define ZOO_PROBE_CTL_BUSY 0x40
+/* Requests of this very sender were dropped unseen: that one has not arrived, as
+ * far as the report tells, is no sign of loss. */
+#define ZOO_PROBE_CTL_UNSEEN 0x80
+
 #define ZOO_PROBE_HMAC_LEN 16
 
 /* One candidate in a round. */
@@ -106,7 +119,7 @@ struct zoo_probe {
     enum zoo_probe_type type;
     uint16_t flags;             /* ZOO_PROBE_F_*. */
     uint16_t caps;              /* ZOO_PROBE_CAP_*. */
-    uint8_t ctl;                /* Backpressure, 0 if none. */
+    uint8_t ctl;                /* ZOO_PROBE_CTL_*, 0 in a request. */
     uint16_t key_id;            /* 0 if there is no HMAC. */
     uint16_t newest_key;        /* Newest key that the sender has, or 0. */
     uint32_t round;             /* 1 and up; a report repeats the request's. */
@@ -142,7 +155,11 @@ struct zoo_probe {
     ZOO_PROBE_ERROR(REPLAYED, "replayed",                                   \
                     "round that already arrived on this port, or long ago") \
     ZOO_PROBE_ERROR(UNEXPECTED, "unexpected",                               \
-                    "report that nobody here asked for")
+                    "report that nobody here asked for")                    \
+    ZOO_PROBE_ERROR(REFUSED, "refused",                                     \
+                    "request of a new sender beyond rx_rate")               \
+    ZOO_PROBE_ERROR(FLOOD, "flood",                                         \
+                    "request far beyond rx_rate, not even authenticated")
 
 enum zoo_probe_error {
     ZOO_PROBE_OK,

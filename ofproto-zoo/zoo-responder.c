@@ -43,7 +43,7 @@ struct sender_port {
 struct sender {
     struct hmap_node hmap_node;
     struct ovs_list lru_node;   /* In 'lru', most recently heard last. */
-    struct ovs_list due_node;   /* In 'due' if a report is owed. */
+    struct ovs_list due_node;   /* In 'due' or 'later' if a report is owed. */
     struct zoo_sender_key key;
     struct zoo_sender_tunnel tunnel;
     long long int heard;
@@ -62,6 +62,7 @@ struct sender {
     uint64_t report_session;    /* 'session', or one to be challenged. */
     uint32_t report_round;
     uint16_t report_flags;
+    uint8_t report_ctl;
     unsigned int n_arrived;     /* Requests that the report answers. */
     unsigned int n_sports;
     uint16_t sports[ZOO_MAX_CANDIDATES];
@@ -71,6 +72,7 @@ struct zoo_responder {
     struct hmap senders;
     struct ovs_list lru;
     struct ovs_list due;        /* In order of 'due'. */
+    struct ovs_list later;      /* The same, after refusals. */
 };
 
 struct zoo_responder *
@@ -81,6 +83,7 @@ zoo_responder_create(void)
     hmap_init(&r->senders);
     ovs_list_init(&r->lru);
     ovs_list_init(&r->due);
+    ovs_list_init(&r->later);
     return r;
 }
 
@@ -236,15 +239,21 @@ request_is_new(struct sender *s, const struct zoo_probe *probe,
     return true;
 }
 
-/* Puts 's' on the list of reports owed, which stays in order because the
+/* Puts 's' on a list of reports owed, which stay in order because on each the
  * report waits equally long for everybody. */
 static void
-owe_report(struct zoo_responder *r, struct sender *s, long long int due)
+owe_report(struct zoo_responder *r, struct sender *s, bool refused,
+           long long int now)
 {
-    if (ovs_list_is_empty(&s->due_node)) {
-        s->due = due;
-        ovs_list_push_back(&r->due, &s->due_node);
+    if (!ovs_list_is_empty(&s->due_node)) {
+        if (refused || s->due <= now + ZOO_RESPONDER_HOLD) {
+            return;
+        }
+        ovs_list_remove(&s->due_node);
     }
+    s->due = now + (refused ? ZOO_RESPONDER_REFUSED_HOLD
+                    : ZOO_RESPONDER_HOLD);
+    ovs_list_push_back(refused ? &r->later : &r->due, &s->due_node);
 }
 
 static void
@@ -259,13 +268,14 @@ pay_report_now(struct zoo_responder *r, struct sender *s, long long int now)
 static void
 note_request(struct zoo_responder *r, struct sender *s,
              const struct zoo_probe *probe, uint16_t sport, bool listed,
-             bool adopted, long long int now)
+             bool adopted, struct zoo_rx_grant grant, long long int now)
 {
     if (s->report_session != probe->session
         || s->report_round != probe->round) {
         s->report_session = probe->session;
         s->report_round = probe->round;
         s->report_flags = adopted ? 0 : ZOO_PROBE_F_CHALLENGE;
+        s->report_ctl = 0;
         s->n_arrived = 0;
         s->n_sports = 0;
         if (adopted) {
@@ -284,8 +294,12 @@ note_request(struct zoo_responder *r, struct sender *s,
         s->sports[s->n_sports++] = sport;
     }
 
-    owe_report(r, s, now + ZOO_RESPONDER_HOLD);
-    if (s->n_arrived >= probe->n_entries) {
+    s->report_ctl = (MAX(s->report_ctl & ZOO_PROBE_CTL_DOUBLINGS,
+                         grant.ctl & ZOO_PROBE_CTL_DOUBLINGS)
+                     | ((s->report_ctl | grant.ctl)
+                        & (ZOO_PROBE_CTL_UNSEEN | ZOO_PROBE_CTL_BUSY)));
+    owe_report(r, s, grant.refused, now);
+    if (!grant.refused && s->n_arrived >= probe->n_entries) {
         pay_report_now(r, s, now);
     }
 }
@@ -295,8 +309,8 @@ zoo_responder_receive(struct zoo_responder *r,
                       const struct zoo_sender_key *key,
                       uint16_t sport, const struct zoo_probe *probe,
                       long long int arrival, long long int now,
-                      uint64_t random, struct zoo_sender_tunnel **tunnelp,
-                      bool *newest)
+                      uint64_t random, struct zoo_rx_grant grant,
+                      struct zoo_sender_tunnel **tunnelp, bool *newest)
 {
     uint32_t hash = hash_bytes(key, sizeof *key, 0);
     struct sender *s = sender_find(r, key, hash);
@@ -305,7 +319,10 @@ zoo_responder_receive(struct zoo_responder *r,
 
     *tunnelp = NULL;
     *newest = false;
-    if (!s) {
+    if (!s && grant.refused) {
+        /* Nothing would be lost that its sender relies on. */
+        return ZOO_PROBE_REFUSED;
+    } else if (!s) {
         s = sender_create(r, key, hash, probe, now, random);
     } else if (s->session != probe->session) {
         if (session_is_dead(s, probe->session)) {
@@ -343,7 +360,7 @@ zoo_responder_receive(struct zoo_responder *r,
 
     /* A straggler of an older round is in the newest round's report. */
     if (!adopted || probe->round == s->round) {
-        note_request(r, s, probe, sport, listed, adopted, now);
+        note_request(r, s, probe, sport, listed, adopted, grant, now);
     }
     *newest = adopted && probe->round == s->round;
     *tunnelp = &s->tunnel;
@@ -394,18 +411,32 @@ fill_entry(const struct sender *s, uint16_t sport, bool adopted,
     }
 }
 
+/* Returns who is owed the report that is due first, or NULL. */
+static struct sender *
+first_due(const struct zoo_responder *r)
+{
+    struct sender *first = NULL;
+    const struct ovs_list *lists[] = { &r->due, &r->later };
+
+    for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+        if (!ovs_list_is_empty(lists[i])) {
+            struct sender *s = CONTAINER_OF(ovs_list_front(lists[i]),
+                                            struct sender, due_node);
+
+            first = first && first->due <= s->due ? first : s;
+        }
+    }
+    return first;
+}
+
 bool
 zoo_responder_next_report(struct zoo_responder *r, long long int now,
                           struct zoo_report *report)
 {
-    struct sender *s;
+    struct sender *s = first_due(r);
     bool adopted;
 
-    if (ovs_list_is_empty(&r->due)) {
-        return false;
-    }
-    s = CONTAINER_OF(ovs_list_front(&r->due), struct sender, due_node);
-    if (s->due > now) {
+    if (!s || s->due > now) {
         return false;
     }
     ovs_list_remove(&s->due_node);
@@ -419,6 +450,7 @@ zoo_responder_next_report(struct zoo_responder *r, long long int now,
     report->peer_newest_key = s->newest_key;
     report->probe.type = ZOO_PROBE_REPORT;
     report->probe.flags = s->report_flags;
+    report->probe.ctl = s->report_ctl;
     report->probe.round = s->report_round;
     report->probe.session = s->report_session;
     report->probe.challenge = s->challenge;
@@ -436,10 +468,9 @@ zoo_responder_next_report(struct zoo_responder *r, long long int now,
 long long int
 zoo_responder_next_due(const struct zoo_responder *r)
 {
-    if (ovs_list_is_empty(&r->due)) {
-        return LLONG_MAX;
-    }
-    return CONTAINER_OF(ovs_list_front(&r->due), struct sender, due_node)->due;
+    const struct sender *s = first_due(r);
+
+    return s ? s->due : LLONG_MAX;
 }
 
 void

@@ -25,7 +25,9 @@
  * may have one address).  For each, the responder
  * keeps the session that it has adopted and, per outer source port, the last
  * rounds that arrived.  It answers a round with one report, on which it waits
- * a moment for the round's stragglers.
+ * a moment for the round's stragglers.  A request that is refused, because
+ * there are too many, is noted all the same, but its report waits for longer,
+ * so that few are sent, and asks for fewer requests.
  *
  * A session is adopted at once for a sender not known yet, otherwise only
  * when the sender repeats the challenge that it got, so that packets of an old
@@ -43,11 +45,16 @@
 #include "openvswitch/hmap.h"
 #include "ovs-ext/zoo-xlate.h"
 #include "zoo-probe.h"
+#include "zoo-rx-limit.h"
 
 #define ZOO_RESPONDER_MAX_SENDERS 16384
 
 /* How long a report waits for stragglers of its round, ns. */
 #define ZOO_RESPONDER_HOLD (2 * 1000 * 1000LL)
+
+/* The same if the request was refused.  A sender that does not know of that
+ * takes it for a long round trip. */
+#define ZOO_RESPONDER_REFUSED_HOLD (100 * 1000 * 1000LL)
 
 /* Who probes: how a probe arrived, and so how its report goes back. */
 struct zoo_sender_key {
@@ -90,7 +97,8 @@ struct zoo_report {
 
 /* Processes authenticated request 'probe' that came with 'key' and outer
  * source port 'sport' at 'arrival'.  'now' and 'random' are the current time
- * and an unpredictable number.  '*tunnelp' gets the caller's data of the
+ * and an unpredictable number, and 'grant' is what zoo_rx_limit_take() has said
+ * of it.  '*tunnelp' gets the caller's data of the
  * sender, valid until the next call, or NULL on error.  '*newest' is set to true
  * if the request is of the session that is adopted, and of its newest round, so
  * that it is not an old one that has been sent again, otherwise to false. */
@@ -98,7 +106,8 @@ enum zoo_probe_error zoo_responder_receive(
     struct zoo_responder *, const struct zoo_sender_key *key,
     uint16_t sport, const struct zoo_probe *probe,
     long long int arrival, long long int now, uint64_t random,
-    struct zoo_sender_tunnel **tunnelp, bool *newest);
+    struct zoo_rx_grant grant, struct zoo_sender_tunnel **tunnelp,
+    bool *newest);
 
 /* Returns true if the sender with 'key' is known, and its tunnel was looked up
  * at 'since' or later and has 'tun_id'. */

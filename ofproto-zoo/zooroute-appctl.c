@@ -202,6 +202,22 @@ candidate_to_json(const struct zoo_peer *peer, unsigned int i, bool in_use,
     return object;
 }
 
+/* How often the peer is probed: in words, and how much longer its intervals are
+ * than those configured because of either limit. */
+static void
+mode_to_json(const struct zooroute_peer *p, struct json *object)
+{
+    struct ds mode = DS_EMPTY_INITIALIZER;
+
+    zoo_peer_format_mode(&p->peer, &zooroute_params, &mode);
+    json_object_put_string(object, "mode", ds_cstr(&mode));
+    ds_destroy(&mode);
+    json_object_put(object, "slowed_by_peer",
+                    json_integer_create(1 << p->peer.slowed));
+    json_object_put(object, "slowed_by_cpu",
+                    json_integer_create(1 << zooroute_params.stretch));
+}
+
 static struct json *
 peer_to_json(const struct zooroute_peer *p, long long int now)
 {
@@ -223,6 +239,7 @@ peer_to_json(const struct zooroute_peer *p, long long int now)
                     json_integer_create(count_1bits(zoo_peer_healthy(peer))));
     json_object_put(object, "failovers",
                     json_integer_create(peer->failovers));
+    mode_to_json(p, object);
     count_buckets(&peer->table, n_buckets);
     for (unsigned int i = 0; i < peer->table.n; i++) {
         json_array_add(candidates,
@@ -254,6 +271,8 @@ format_peer(const struct zooroute_peer *p, long long int now, struct ds *s)
                       peer->srtt / 1000,
                       zoo_peer_timeout(peer, &zooroute_params) / MSEC);
     }
+    ds_put_cstr(s, "; ");
+    zoo_peer_format_mode(peer, &zooroute_params, s);
     if (p->send_error) {
         ds_put_format(s, "\n  probes cannot be sent: %s",
                       ovs_strerror(p->send_error));
@@ -503,6 +522,17 @@ explain_bucket(const struct zoo_peer *peer, unsigned int b, struct ds *s)
     }
 }
 
+/* zooroute_set_select()'s, or NULL. */
+static void (*select_cb)(const struct zooroute_key *, const struct flow *,
+                         struct ds *);
+
+void
+zooroute_set_select(void (*cb)(const struct zooroute_key *,
+                               const struct flow *, struct ds *))
+{
+    select_cb = cb;
+}
+
 static void
 zooroute_select(struct unixctl_conn *conn, int argc OVS_UNUSED,
                 const char *argv[], void *aux OVS_UNUSED)
@@ -525,7 +555,12 @@ zooroute_select(struct unixctl_conn *conn, int argc OVS_UNUSED,
     if (p) {
         struct ds s = DS_EMPTY_INITIALIZER;
 
-        explain_bucket(&p->peer, zoo_bucket(flow_hash_5tuple(&flow, 0)), &s);
+        if (select_cb) {
+            select_cb(&p->key, &flow, &s);
+        } else {
+            explain_bucket(&p->peer, zoo_bucket(flow_hash_5tuple(&flow, 0)),
+                           &s);
+        }
         unixctl_command_reply(conn, ds_cstr(&s));
         ds_destroy(&s);
     }

@@ -357,7 +357,8 @@ zooroute_create(const struct zooroute_output *out)
         zooroute_note_refused(zooroute_key_hash(&out->key));
         return NULL;
     }
-    slot = (zooroute_new_session(&out->key, &session)
+    slot = (zoo_slot_count() < ZOO_SLOT_MAX
+            && zooroute_new_session(&out->key, &session)
             ? zoo_slot_alloc(zoo_push_salt(&out->key.remote)) : 0);
     if (!slot) {
         zooroute_stats.no_slot++;
@@ -376,7 +377,8 @@ zooroute_create(const struct zooroute_output *out)
     atomic_init(&peer->known_ports, 0);
     zooroute_add_port(peer, out);
     atomic_init(&peer->takes_colors, false);
-    zoo_peer_init(&peer->peer, &zooroute_params, &peer->key, sizeof peer->key,
+    zoo_peer_init(&peer->peer, &zooroute_params, &peer->key,
+                  zooroute_config.shared_candidates ? 0 : sizeof peer->key,
                   zooroute_config.seed, session, zoo_now());
     zooroute_publish(peer);
 

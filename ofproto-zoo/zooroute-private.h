@@ -19,13 +19,14 @@
 
 /* What the files of the ZooRoute engine share: zooroute.c (configuration and
  * flow translation), zooroute-peers.c (all peers), zooroute-thread.c (the thread and its housekeeping),
- * zooroute-receive.c and zooroute-send.c (probes), zooroute-status.c and
- * zooroute-appctl.c (for operators). */
+ * zooroute-receive.c and zooroute-send.c (probes), zooroute-cpu.c (how busy the
+ * processors are), zooroute-status.c and zooroute-appctl.c (for operators). */
 
 #include "cmap.h"
 #include "ovs-atomic.h"
 #include "ovs-thread.h"
 #include "zoo-auth.h"
+#include "zoo-budget.h"
 #include "zoo-consent.h"
 #include "zoo-peer.h"
 #include "zoo-responder.h"
@@ -84,6 +85,8 @@ struct zooroute_stats {
     uint64_t rx_requests, rx_reports;
     uint64_t rx_errors[ZOO_PROBE_N_ERRORS];
     uint64_t unsent_rounds;         /* Because of something local. */
+    uint64_t rx_over_rate;          /* Requests beyond rx_rate. */
+    uint64_t rx_ctl;                /* Reports that ask to slow down. */
     uint64_t rate_limited;          /* Rounds put off by max_probe_rate. */
     uint64_t no_slot;               /* Peers that got no slot. */
 };
@@ -100,7 +103,9 @@ extern struct zoo_params zooroute_params;
 extern struct zoo_auth *zooroute_auth;
 extern struct zooroute_stats zooroute_stats;
 extern struct zoo_responder *zooroute_responder;
+extern struct zoo_rx_limit *zooroute_rx_limit;
 extern struct zoo_schedule zooroute_peer_schedule;
+extern struct zoo_budget_state zooroute_budget;
 extern unsigned int zooroute_n_learned; /* Peers that are 'learned'. */
 extern struct hmap zooroute_sessions; /* Peers by 'peer.session'. */
 
@@ -194,6 +199,15 @@ struct zooroute_peer **zooroute_list_peers(size_t *n)
 
 /* Tells those who watch the status that something has changed. */
 void zooroute_status_changed(void);
+
+/* Returns the processor time of the calling thread, ns. */
+uint64_t zooroute_thread_cpu(void);
+
+/* Stores into '*busy' and '*all' how long the processors that the calling
+ * thread may run on, without those that poll busily, have been busy, and busy or
+ * idle, together, ns.  Returns false if that is not known.  One thread at a
+ * time may call this. */
+bool zooroute_read_cpus(long long int now, uint64_t *busy, uint64_t *all);
 
 /* The thread.  It exists while the feature is on. */
 void zooroute_thread_start(void);

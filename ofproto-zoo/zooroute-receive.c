@@ -17,12 +17,17 @@
 #include <config.h>
 #include "zooroute-private.h"
 
+#include "coverage.h"
 #include "entropy.h"
 #include "hash.h"
 #include "ovs-ext/zoo-quarantine.h"
 #include "util.h"
 
 /* Requests and reports of others. */
+
+COVERAGE_DEFINE(zooroute_rx_refused);
+COVERAGE_DEFINE(zooroute_rx_flood);
+COVERAGE_DEFINE(zooroute_slowed_by_peer);
 
 #define SEC (1000 * 1000 * 1000LL)
 
@@ -91,6 +96,7 @@ receive_request(const struct zoo_rx *rx, const struct zoo_probe *probe,
         .backend = probe->backend_id,
     };
     struct zoo_sender_tunnel *tunnel;
+    struct zoo_rx_grant grant;
     struct zooroute_peer *sent;
     struct zoo_tunnel_port port;
     enum zoo_probe_error error;
@@ -115,9 +121,14 @@ receive_request(const struct zoo_rx *rx, const struct zoo_probe *probe,
     if (look_up && !zoo_xlate_find_tunnel(rx, &port)) {
         return ZOO_PROBE_NO_TUNNEL;
     }
+    grant = zoo_rx_limit_take(zooroute_rx_limit, &rx->src, now);
+    if (grant.refused) {
+        COVERAGE_INC(zooroute_rx_refused);
+        zooroute_stats.rx_over_rate++;
+    }
     error = zoo_responder_receive(zooroute_responder, &key,
                                   ntohs(rx->tp_src), probe, rx->when, now,
-                                  challenge, &tunnel, &newest);
+                                  challenge, grant, &tunnel, &newest);
     if (look_up && tunnel) {
         tunnel->port = port;
         tunnel->tun_id = rx->tun_id;
@@ -149,8 +160,15 @@ receive_report(const struct zoo_rx *rx, const struct zoo_probe *probe)
     }
 
     enum zoo_peer_state before = peer->peer.state;
+    uint8_t slowed = peer->peer.slowed;
     error = zoo_peer_report(&peer->peer, &zooroute_params, probe, rx->when);
     if (!error) {
+        if (probe->ctl & ZOO_PROBE_CTL_DOUBLINGS) {
+            zooroute_stats.rx_ctl++;
+        }
+        if (peer->peer.slowed > slowed) {
+            COVERAGE_INC(zooroute_slowed_by_peer);
+        }
         peer->n_reports++;
         zooroute_stats.rx_reports++;
         peer->n_rotations = 0;
@@ -160,6 +178,25 @@ receive_report(const struct zoo_rx *rx, const struct zoo_probe *probe)
         zooroute_schedule(peer, zoo_now());
     }
     return error;
+}
+
+/* Returns true if 'rx' is worth the time that it takes to authenticate it. */
+static bool
+admit(const struct zoo_rx *rx) OVS_EXCLUDED(zooroute_mutex)
+{
+    bool ok;
+
+    if (zoo_probe_peek_report(rx->body, rx->len)) {
+        return true;            /* Of a session that is known here. */
+    }
+    ovs_mutex_lock(&zooroute_mutex);
+    ok = zoo_rx_limit_admit(zooroute_rx_limit, &rx->src, rx->n_lost,
+                            zoo_now());
+    ovs_mutex_unlock(&zooroute_mutex);
+    if (!ok) {
+        COVERAGE_INC(zooroute_rx_flood);
+    }
+    return ok;
 }
 
 /* Decodes and verifies 'rx' into '*probe', which takes most of the time that a
@@ -191,7 +228,7 @@ zooroute_receive(unsigned int max, const struct zoo_auth *auth)
     unsigned int n;
 
     for (n = 0; n < max && zoo_rx_recv(&rx); n++) {
-        error = decode(&rx, auth, &probe);
+        error = admit(&rx) ? decode(&rx, auth, &probe) : ZOO_PROBE_FLOOD;
         ovs_mutex_lock(&zooroute_mutex);
         if (!error) {
             error = (probe.type == ZOO_PROBE_REQUEST

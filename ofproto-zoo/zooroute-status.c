@@ -137,6 +137,7 @@ struct peer_numbers {
     unsigned int candidates, healthy;
     uint64_t failovers, sent, lost, n_rounds, n_reports;
     long long int last_failover_wall_ms, srtt;
+    unsigned int slowed;
     int send_error;
 };
 
@@ -156,6 +157,7 @@ get_peer_numbers(const struct zooroute_peer *p, struct peer_numbers *n)
         .n_reports = p->n_reports,
         .last_failover_wall_ms = p->last_failover_wall_ms,
         .srtt = peer->srtt,
+        .slowed = peer->slowed,
         .send_error = p->send_error,
     };
     for (unsigned int i = 0; i < peer->table.n; i++) {
@@ -182,6 +184,9 @@ get_peer_status(const struct peer_numbers *p, struct zooroute_peer_status *s)
     if (p->send_error) {
         smap_add_format(&s->status, "error", "probes cannot be sent: %s",
                         ovs_strerror(p->send_error));
+    }
+    if (p->slowed) {
+        smap_add_format(&s->status, "slowed_by_peer", "%u", 1u << p->slowed);
     }
     if (p->key.pkt_mark) {
         smap_add_format(&s->status, "pkt_mark", "%#"PRIx32, p->key.pkt_mark);
@@ -217,6 +222,12 @@ get_statistics(struct smap *statistics) OVS_REQUIRES(zooroute_mutex)
     ADD("rx_reports", stats->rx_reports);
     ADD("unsent_rounds", stats->unsent_rounds);
     ADD("rate_limited", stats->rate_limited);
+    ADD("rx_over_rate", stats->rx_over_rate);
+    ADD("rx_ctl", stats->rx_ctl);
+    ADD("cpu_slowdowns", zooroute_budget.n_raised);
+    ADD("cpus_percent", zooroute_budget.cpus.percent);
+    ADD("probing_cpu_percent", zooroute_budget.probing.percent);
+    ADD("receiving_cpu_percent", zooroute_budget.receiving.percent);
     ADD("no_slot", stats->no_slot);
     ADD("too_many_peers", zooroute_n_refused(&last_refused));
     if (zoo_rx_dropped(ZOO_RX_REQUESTS)) {
@@ -241,7 +252,7 @@ get_statistics(struct smap *statistics) OVS_REQUIRES(zooroute_mutex)
 
 void
 zooroute_get_status(struct zooroute_peer_status **peersp, size_t *np,
-                    struct smap *status OVS_UNUSED, struct smap *statistics)
+                    struct smap *status, struct smap *statistics)
 {
     struct zooroute_peer_status *peers;
     struct zooroute_peer **all;
@@ -267,6 +278,10 @@ zooroute_get_status(struct zooroute_peer_status **peersp, size_t *np,
     free(all);
     ovs_mutex_lock(&zooroute_mutex);
     get_statistics(statistics);
+    if (zooroute_params.stretch) {
+        smap_add_format(status, "slowed_by_cpu", "%u",
+                        1u << zooroute_params.stretch);
+    }
     ovs_mutex_unlock(&zooroute_mutex);
     *peersp = peers;
     *np = n;

@@ -19,6 +19,7 @@
 
 #include <limits.h>
 
+#include "coverage.h"
 #include "latch.h"
 #include "openvswitch/poll-loop.h"
 #include "openvswitch/vlog.h"
@@ -28,6 +29,8 @@
 #include "util.h"
 
 VLOG_DEFINE_THIS_MODULE(zooroute_thread);
+
+COVERAGE_DEFINE(zooroute_slowed_by_cpu);
 
 #define MSEC (1000 * 1000LL)
 #define SEC (1000 * MSEC)
@@ -52,12 +55,15 @@ static pthread_t thread;
 static struct latch exit_latch, wake_latch;
 static bool latches_ready;
 
-static long long int next_use, next_expire;
+static long long int next_use, next_expire, next_budget;
 
 /* Probes are coming in.  The datapath has noted the times of their arrival, so
  * they are looked for at each tick, until one finds none, without waking up
  * for each of them. */
 static bool rx_polling;
+
+/* Processor time of the thread for what is received. */
+static uint64_t receiving;
 
 /* Housekeeping. */
 
@@ -148,15 +154,79 @@ poll_use(long long int now) OVS_REQUIRES(zooroute_mutex)
         enum zoo_peer_state before = peer->peer.state;
         bool used[ZOO_N_BUCKETS];
         bool any = zoo_slot_take_used(peer->slot, used);
+        bool relaxed = zoo_peer_relax(&peer->peer, &zooroute_params, now);
 
         zoo_peer_use(&peer->peer, any ? used : NULL, &zooroute_params, now);
         zooroute_update_consent(peer, now);
         zooroute_publish(peer);
         zooroute_log_events(peer, before);
-        if (peer->peer.state != before) {
+        if (peer->peer.state != before || relaxed) {
             zooroute_schedule(peer, now);
         }
     }
+}
+
+/* Intervals are doubled 'stretch' times from now on. */
+static void
+set_stretch(unsigned int stretch, long long int now)
+    OVS_REQUIRES(zooroute_mutex)
+{
+    bool shorter = stretch < zooroute_params.stretch;
+    struct zooroute_peer *peer;
+
+    if (stretch == zooroute_params.stretch) {
+        return;
+    }
+    VLOG_INFO("processors %u%% busy, %u%% of one by probing: intervals are "
+              "%u times those configured",
+              zooroute_budget.cpus.percent, zooroute_budget.probing.percent,
+              1u << stretch);
+    if (!shorter) {
+        COVERAGE_INC(zooroute_slowed_by_cpu);
+    }
+    zooroute_params.stretch = stretch;
+    if (shorter) {
+        CMAP_FOR_EACH (peer, cmap_node, &zooroute_peers) {
+            zoo_peer_reconfigured(&peer->peer, &zooroute_params, now);
+            zooroute_schedule(peer, now);
+        }
+    }
+}
+
+/* Does what follows from how busy processors are, as 'reading' says. */
+static void
+run_budget(const struct zoo_budget_reading *reading)
+    OVS_REQUIRES(zooroute_mutex)
+{
+    const struct zoo_budget_limits limits = {
+        .cpus = zooroute_config.cpu_limit,
+        .own = zooroute_config.prober_cpu_limit,
+    };
+
+    if (zoo_budget_run(&zooroute_budget, &limits, reading)) {
+        set_stretch(zoo_budget_stretch(&zooroute_budget), reading->when);
+        zoo_rx_limit_throttle(zooroute_rx_limit,
+                              zoo_budget_throttle(&zooroute_budget));
+    }
+}
+
+/* Finds out, when it is time, how busy processors are. */
+static void
+watch_budget(void) OVS_EXCLUDED(zooroute_mutex)
+{
+    struct zoo_budget_reading reading = { .when = zoo_now() };
+
+    if (reading.when < next_budget) {
+        return;
+    }
+    next_budget = reading.when + ZOO_BUDGET_PERIOD;
+    reading.have_cpus = zooroute_read_cpus(reading.when, &reading.busy,
+                                           &reading.all);
+    reading.receiving = receiving;
+    reading.probing = zooroute_thread_cpu() - receiving;
+    ovs_mutex_lock(&zooroute_mutex);
+    run_budget(&reading);
+    ovs_mutex_unlock(&zooroute_mutex);
 }
 
 static void
@@ -221,7 +291,10 @@ thread_run(struct zooroute_tx *txs)
     struct zoo_auth *auth = zoo_auth_ref(zooroute_auth);
     ovs_mutex_unlock(&zooroute_mutex);
 
+    watch_budget();
+    uint64_t start = zooroute_thread_cpu();
     n_rx = zooroute_receive(MAX_RX_BATCH, auth);
+    receiving += zooroute_thread_cpu() - start;
     rx_polling = n_rx > 0;
 
     ovs_mutex_lock(&zooroute_mutex);
@@ -256,7 +329,7 @@ thread_run(struct zooroute_tx *txs)
 static void
 thread_wait(void)
 {
-    long long int next = MIN(next_use, next_expire);
+    long long int next = MIN(MIN(next_use, next_expire), next_budget);
     long long int due;
 
     ovs_mutex_lock(&zooroute_mutex);
@@ -303,7 +376,13 @@ zooroute_thread_start(void)
         latch_init(&wake_latch);
         latches_ready = true;
     }
-    next_use = next_expire = zoo_now();
+    next_use = next_expire = next_budget = zoo_now();
+    receiving = 0;
+    ovs_mutex_lock(&zooroute_mutex);
+    zoo_budget_init(&zooroute_budget);
+    zooroute_params.stretch = 0;
+    zoo_rx_limit_throttle(zooroute_rx_limit, 0);
+    ovs_mutex_unlock(&zooroute_mutex);
     /* What came before the feature was last turned off. */
     while (zoo_rx_recv(&(struct zoo_rx) { .len = 0 })) {
         continue;

@@ -27,6 +27,7 @@
 #include "ovs-atomic.h"
 #include "ovs-ext/zoo-quarantine.h"
 #include "ovs-rcu.h"
+#include "random.h"
 #include "seq.h"
 #include "simap.h"
 #include "sset.h"
@@ -44,10 +45,12 @@ struct zoo_params zooroute_params OVS_GUARDED_BY(zooroute_mutex);
 struct zoo_auth *zooroute_auth OVS_GUARDED_BY(zooroute_mutex);
 struct zooroute_stats zooroute_stats OVS_GUARDED_BY(zooroute_mutex);
 struct zoo_responder *zooroute_responder OVS_GUARDED_BY(zooroute_mutex);
+struct zoo_rx_limit *zooroute_rx_limit OVS_GUARDED_BY(zooroute_mutex);
 struct zoo_schedule zooroute_peer_schedule OVS_GUARDED_BY(zooroute_mutex);
 struct hmap zooroute_sessions OVS_GUARDED_BY(zooroute_mutex)
     = HMAP_INITIALIZER(&zooroute_sessions);
 
+struct zoo_budget_state zooroute_budget OVS_GUARDED_BY(zooroute_mutex);
 unsigned int zooroute_n_learned OVS_GUARDED_BY(zooroute_mutex);
 
 /* What flow translation reads without a lock.  NULL while the feature is
@@ -75,6 +78,7 @@ zooroute_init(void)
         ovs_mutex_lock(&zooroute_mutex);
         zoo_schedule_init(&zooroute_peer_schedule);
         zooroute_responder = zoo_responder_create();
+        zooroute_rx_limit = zoo_rx_limit_create(random_uint32());
         zooroute_consents = zoo_consents_create();
         zooroute_config = ZOOROUTE_CONFIG_DEFAULT;
         ovs_mutex_unlock(&zooroute_mutex);
@@ -173,6 +177,7 @@ set_params(const struct zooroute_config *c) OVS_REQUIRES(zooroute_mutex)
         .recover_window = c->recover_window,
         .hold_down = c->hold_down_s * 1000 * msec,
         .peer_idle = c->peer_idle_s * 1000 * msec,
+        .stretch = zooroute_params.stretch,
     };
 }
 
@@ -185,7 +190,8 @@ same_candidates(const struct zooroute_config *a,
             && a->candidates == b->candidates
             && a->port_min == b->port_min
             && a->port_max == b->port_max
-            && a->seed == b->seed);
+            && a->seed == b->seed
+            && a->shared_candidates == b->shared_candidates);
 }
 
 /* Loads the keys again.  Returns NULL or what is wrong. */
@@ -231,6 +237,8 @@ zooroute_set_config(const struct zooroute_config *config)
     zooroute_config.auth_key_file = nullable_xstrdup(config->auth_key_file);
     set_params(config);
     zooroute_update_room();
+    zoo_rx_limit_configure(zooroute_rx_limit, config->rx_rate,
+                           zooroute_rx_rate_per_source(config));
     zoo_schedule_refill(&zooroute_peer_schedule, config->max_probe_rate,
                         zoo_now());
     if (!same_candidates(&old, config)) {
@@ -273,6 +281,26 @@ zooroute_set_config(const struct zooroute_config *config)
     }
     zooroute_thread_wake();
     return error;
+}
+
+unsigned int
+zooroute_get_shared_candidates(uint16_t sports[32])
+{
+    struct zoo_path_table table;
+    bool shared;
+
+    ovs_mutex_lock(&zooroute_mutex);
+    BUILD_ASSERT(ZOO_MAX_CANDIDATES == 32);
+    shared = zooroute_config.enabled && zooroute_config.shared_candidates;
+    if (shared) {
+        zoo_path_table_init(&table, zooroute_params.candidates,
+                            zooroute_params.port_min,
+                            zooroute_params.port_max,
+                            &table, 0, zooroute_config.seed);
+        memcpy(sports, table.sport, table.n * sizeof *sports);
+    }
+    ovs_mutex_unlock(&zooroute_mutex);
+    return shared ? table.n : 0;
 }
 
 static void
@@ -385,6 +413,19 @@ zooroute_choose(struct zooroute_output *out)
         ovs_mutex_unlock(&zooroute_mutex);
     }
     out->choice = peer ? peer->slot : 0;
+}
+
+void
+zooroute_forget(const struct zooroute_key *key)
+{
+    struct zooroute_peer *peer;
+
+    ovs_mutex_lock(&zooroute_mutex);
+    peer = zooroute_find(key);
+    if (peer) {
+        zooroute_retire(peer);
+    }
+    ovs_mutex_unlock(&zooroute_mutex);
 }
 
 bool

@@ -37,8 +37,10 @@
 #include "ovs-ext/zoo-xlate.h"
 #include "packets.h"
 #include "smap.h"
+#include "util.h"
 
 struct ds;
+struct flow;
 
 /* Configuration: the row in table ZooRoute, as documented there. */
 
@@ -49,6 +51,10 @@ struct zooroute_config {
     unsigned int probe_interval_ms;
     unsigned int full_interval_ms;
     unsigned int max_probe_rate;    /* Requests per second. */
+    unsigned int rx_rate;           /* Requests per second, of all sources. */
+    unsigned int rx_rate_per_source; /* The same of one, 0 for a tenth. */
+    unsigned int cpu_limit;         /* Percent of the processors. */
+    unsigned int prober_cpu_limit;  /* Percent of one processor. */
     unsigned int fail_threshold;
     unsigned int recover_successes;
     unsigned int recover_window;
@@ -60,6 +66,7 @@ struct zooroute_config {
     uint32_t seed;                  /* Of the candidates' ports. */
     int64_t probe_vni;              /* For key=flow; -1: as tenants use. */
     unsigned int max_peers;         /* Learned ones, as with remote_ip=flow. */
+    bool shared_candidates;         /* The same ports for all peers. */
 };
 
 #define ZOOROUTE_CONFIG_DEFAULT                 \
@@ -70,6 +77,9 @@ struct zooroute_config {
         .probe_interval_ms = 100,               \
         .full_interval_ms = 1000,               \
         .max_probe_rate = 20000,                \
+        .rx_rate = 50000,                       \
+        .cpu_limit = 80,                        \
+        .prober_cpu_limit = 50,                 \
         .fail_threshold = 2,                    \
         .recover_successes = 3,                 \
         .recover_window = 5,                    \
@@ -79,6 +89,14 @@ struct zooroute_config {
         .probe_vni = -1,                        \
         .max_peers = 4096,                      \
     })
+
+/* Returns how many requests per second one source may send. */
+static inline unsigned int
+zooroute_rx_rate_per_source(const struct zooroute_config *config)
+{
+    return (config->rx_rate_per_source ? config->rx_rate_per_source
+            : MAX(config->rx_rate / 10, 1));
+}
 
 /* Main thread: registers the appctl commands.  Call once. */
 void zooroute_init(void);
@@ -141,6 +159,17 @@ bool zooroute_is_enabled(void);
  * Open vSwitch's own choice. */
 void zooroute_choose(struct zooroute_output *out);
 
+/* Main thread: has "zooroute/select" append by 'cb' which outer source port a
+ * packet with 'flow' takes to the peer with 'key', and why, for datapaths that do
+ * not use zoo_push_udp_src().  'cb' may call nothing of ZooRoute. */
+void zooroute_set_select(void (*cb)(const struct zooroute_key *key,
+                                    const struct flow *flow, struct ds *));
+
+/* Main thread: forgets the peer with 'key', if there is one, at once.  For
+ * hosts that know that no tunnel leads there any more; others' peers go when
+ * they have been idle for long. */
+void zooroute_forget(const struct zooroute_key *key);
+
 /* Returns true if the switch at the other end says in its reports that it
  * accepts the colors of VTrace.  That is remembered while it is not asked, but
  * not if it has been asked for some seconds and has not answered. */
@@ -154,6 +183,10 @@ bool zooroute_sends_colors(const struct zooroute_key *key);
  * as 'out'. */
 void zooroute_format_output(const struct zooroute_output *out, uint32_t hash,
                             struct ds *s);
+
+/* Main thread: stores the ports of the candidates, up to 32, into 'sports' and
+ * returns their number, if the configuration has 'shared_candidates', otherwise returns 0. */
+unsigned int zooroute_get_shared_candidates(uint16_t sports[32]);
 
 /* Status, main thread. */
 

@@ -40,6 +40,8 @@ lib_libopenvswitch_la_SOURCES += \
 ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zoo-auth.c \
 	ofproto-zoo/zoo-auth.h \
+	ofproto-zoo/zoo-budget.c \
+	ofproto-zoo/zoo-budget.h \
 	ofproto-zoo/zoo-consent.c \
 	ofproto-zoo/zoo-consent.h \
 	ofproto-zoo/zoo-gateway-counts.h \
@@ -50,6 +52,7 @@ ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zoo-health.h \
 	ofproto-zoo/zoo-path-table.c \
 	ofproto-zoo/zoo-path-table.h \
+	ofproto-zoo/zoo-peer-intervals.c \
 	ofproto-zoo/zoo-peer-private.h \
 	ofproto-zoo/zoo-peer-rounds.c \
 	ofproto-zoo/zoo-peer.c \
@@ -60,9 +63,12 @@ ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zoo-probe.h \
 	ofproto-zoo/zoo-responder.c \
 	ofproto-zoo/zoo-responder.h \
+	ofproto-zoo/zoo-rx-limit.c \
+	ofproto-zoo/zoo-rx-limit.h \
 	ofproto-zoo/zoo-schedule.c \
 	ofproto-zoo/zoo-schedule.h \
 	ofproto-zoo/zooroute-appctl.c \
+	ofproto-zoo/zooroute-cpu.c \
 	ofproto-zoo/zooroute-peers.c \
 	ofproto-zoo/zooroute-private.h \
 	ofproto-zoo/zooroute-receive.c \
@@ -83,15 +89,15 @@ ofproto_libofproto_la_SOURCES += \
 	ovs-ext/zoo-quarantine.h \
 	ovs-ext/zoo-vtrace.c \
 	ovs-ext/zoo-vtrace.h \
-	ovs-ext/zoo-xlate.h
+	ovs-ext/zoo-xlate.h \
+	ovs-ext/zooroute-db-config.c \
+	ovs-ext/zooroute-db-config.h \
+	ovs-ext/zooroute-db-status.c \
+	ovs-ext/zooroute-db-status.h
 
 vswitchd_ovs_vswitchd_SOURCES += \
 	ovs-ext/vtrace-ovsdb.c \
 	ovs-ext/vtrace-ovsdb.h \
-	ovs-ext/zooroute-db-config.c \
-	ovs-ext/zooroute-db-config.h \
-	ovs-ext/zooroute-db-status.c \
-	ovs-ext/zooroute-db-status.h \
 	ovs-ext/zooroute-ovsdb.c \
 	ovs-ext/zooroute-ovsdb.h
 
@@ -102,6 +108,7 @@ EXTRA_DIST += \
 	ovs-ext/ovs-zooroute.7 \
 	ovs-ext/ofp-actions-zoo.c \
 	ovs-ext/ofproto-dpif-xlate-inject.c \
+	ovs-ext/ofproto-dpif-xlate-record.c \
 	ovs-ext/ofproto-dpif-xlate-vtrace.c \
 	ovs-ext/ofproto-dpif-xlate-zoo.c
 

@@ -35,6 +35,7 @@
 #include "ovs-rcu.h"
 #include "openvswitch/poll-loop.h"
 #include "packets.h"
+#include "random.h"
 #include "seq.h"
 #include "timeval.h"
 #include "unaligned.h"
@@ -76,6 +77,7 @@ struct zoo_slot {
 static OVSRCU_TYPE(struct zoo_slot *) slots[ZOO_SLOT_MAX + 1];
 static unsigned int n_slots;        /* Slots in use. */
 static uint16_t last_slot;          /* Where to look for the next one. */
+static void (*observer)(uint16_t slot); /* NULL or zoo_slot_observe()'s. */
 
 uint32_t
 zoo_push_salt(const struct in6_addr *remote)
@@ -381,6 +383,40 @@ zoo_slot_publish(uint16_t id, const uint16_t ports[ZOO_N_BUCKETS])
     }
     ovsrcu_set(&slot->map, map);
     ovsrcu_postpone(free, old);
+    if (observer) {
+        observer(id);
+    }
+}
+
+void
+zoo_slot_observe(void (*cb)(uint16_t slot))
+{
+    observer = cb;
+}
+
+void
+zoo_slot_read(uint16_t id, uint16_t ports[ZOO_N_BUCKETS])
+{
+    const struct zoo_slot *slot = ovsrcu_get(struct zoo_slot *, &slots[id]);
+    const struct zoo_map *map = (slot ? ovsrcu_get(struct zoo_map *,
+                                                   &slot->map) : NULL);
+
+    for (size_t b = 0; b < ZOO_N_BUCKETS; b++) {
+        ports[b] = map ? ntohs(map->port[b]) : 0;
+    }
+}
+
+void
+zoo_slot_mark_used(uint16_t id)
+{
+    struct zoo_slot *slot = ovsrcu_get(struct zoo_slot *, &slots[id]);
+
+    if (slot) {
+        for (size_t b = 0; b < ZOO_N_BUCKETS; b++) {
+            atomic_store_relaxed(&slot->used[b], true);
+        }
+        atomic_store(&slot->any_used, true);
+    }
 }
 
 void
@@ -429,6 +465,7 @@ zoo_slot_take_used(uint16_t id, bool used[ZOO_N_BUCKETS])
 
 struct rx_node {
     struct mpsc_queue_node node;
+    struct rx_source *source;   /* Of a request, otherwise NULL. */
     struct zoo_rx rx;
 };
 
@@ -453,6 +490,17 @@ static struct rx_queue rx_queues[ZOO_RX_N_QUEUES] = {
                                             ZOO_RX_MAX_REPORTS),
 };
 static atomic_bool rx_waiting;
+
+/* Requests in their queue, and those that found no room, by the hash of their
+ * source. */
+#define RX_N_SOURCES 1024
+
+struct rx_source {
+    atomic_count n, n_lost;
+};
+
+static struct rx_source rx_sources[RX_N_SOURCES];
+static uint32_t rx_basis;       /* Of the hash.  Set before the first probe. */
 
 /* A session whose reports are expected. */
 struct rx_session {
@@ -501,6 +549,9 @@ zoo_pop_taken(void)
 void
 zoo_pop_enable(bool enable)
 {
+    if (enable && !rx_basis) {
+        rx_basis = random_uint32() | 1;
+    }
     atomic_store_relaxed(&zoo_pop_enabled, enable);
 }
 
@@ -544,25 +595,55 @@ zoo_rx_unexpected(void)
     return atomic_count_get(&rx_unexpected);
 }
 
-/* Returns the queue for a probe with the 'len' bytes at 'body', with room made
- * for it, or NULL if it must be dropped. */
+/* Makes room in 'q' for a request of 'source', or for a report if it is NULL.
+ * Returns false if there is none.
+ *
+ * One source gets no more than what is left for others.  So however many send
+ * too much, a part of the queue stays free, and who has little in it finds
+ * room. */
+static bool
+rx_make_room(struct rx_queue *q, struct rx_source *source)
+{
+    unsigned int n = atomic_count_inc(&q->n);
+
+    if (OVS_LIKELY(n < q->max)
+        && (!source || atomic_count_inc(&source->n) < q->max - n)) {
+        return true;
+    }
+    if (source) {
+        if (n < q->max) {
+            atomic_count_dec(&source->n);
+        }
+        atomic_count_inc(&source->n_lost);
+    }
+    atomic_count_dec(&q->n);
+    atomic_count_inc(&q->dropped);
+    return false;
+}
+
+/* Returns the queue for a probe from 'src' with the 'len' bytes at 'body', with
+ * room made for it, or NULL if it must be dropped.  '*sourcep' gets the source
+ * that a request counts for, otherwise NULL. */
 static struct rx_queue *
-rx_reserve(const uint8_t *body, size_t len)
+rx_reserve(const struct in6_addr *src, const uint8_t *body, size_t len,
+           struct rx_source **sourcep)
 {
     uint64_t report = zoo_probe_peek_report(body, len);
     struct rx_queue *q = &rx_queues[report ? ZOO_RX_REPORTS
                                     : ZOO_RX_REQUESTS];
 
-    if (report && !rx_find_session(report)) {
+    *sourcep = NULL;
+    if (!report) {
+        *sourcep = &rx_sources[hash_bytes(src, sizeof *src, rx_basis)
+                               % RX_N_SOURCES];
+    } else if (!rx_find_session(report)) {
         atomic_count_inc(&rx_unexpected);
         COVERAGE_INC(zooroute_rx_unexpected);
         return NULL;
     }
-    if (OVS_LIKELY(atomic_count_inc(&q->n) < q->max)) {
+    if (OVS_LIKELY(rx_make_room(q, *sourcep))) {
         return q;
     }
-    atomic_count_dec(&q->n);
-    atomic_count_inc(&q->dropped);
     if (report) {
         COVERAGE_INC(zooroute_rx_report_queue_full);
     } else {
@@ -580,6 +661,8 @@ pop_probe(const struct dp_packet *packet, enum zoo_encap encap,
     const struct flow_tnl *tnl = &packet->md.tunnel;
     const uint8_t *body = (const uint8_t *) (inner + 1);
     const uint8_t *end = dp_packet_tail(packet);
+    struct in6_addr src = flow_tnl_src(tnl);
+    struct rx_source *source;
     struct rx_queue *q;
     bool waiting;
 
@@ -591,15 +674,16 @@ pop_probe(const struct dp_packet *packet, enum zoo_encap encap,
     }
 
     ++*pop_taken_get();
-    q = rx_reserve(body, end - body);
+    q = rx_reserve(&src, body, end - body, &source);
     if (!q) {
         return true;
     }
 
     struct rx_node *n = xmalloc(sizeof *n);
     struct zoo_rx *rx = &n->rx;
+    n->source = source;
     rx->encap = encap;
-    rx->src = flow_tnl_src(tnl);
+    rx->src = src;
     rx->dst = flow_tnl_dst(tnl);
     rx->eth_dst = ((const struct eth_header *) dp_packet_data(packet))->eth_dst;
     rx->tp_src = tnl->tp_src;
@@ -678,6 +762,11 @@ rx_pop(struct rx_queue *q, struct zoo_rx *rx)
 
     n = CONTAINER_OF(node, struct rx_node, node);
     *rx = n->rx;
+    rx->n_lost = 0;
+    if (n->source) {
+        rx->n_lost = atomic_count_get(&n->source->n_lost);
+        atomic_count_dec(&n->source->n);
+    }
     free(n);
     atomic_count_dec(&q->n);
     return true;

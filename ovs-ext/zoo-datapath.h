@@ -152,6 +152,18 @@ unsigned int zoo_slot_count(void);
  * to look, if there was none.  Safe beside the datapath threads. */
 bool zoo_slot_take_used(uint16_t slot, bool used[ZOO_N_BUCKETS]);
 
+/* Stores the map of 'slot' into 'ports', all 0 if it is free.  Any thread that
+ * is not quiescent. */
+void zoo_slot_read(uint16_t slot, uint16_t ports[ZOO_N_BUCKETS]);
+
+/* Makes zoo_slot_take_used() report all buckets of 'slot'.  For datapaths that
+ * do not use zoo_push_udp_src().  Any thread that is not quiescent. */
+void zoo_slot_mark_used(uint16_t slot);
+
+/* Has 'cb' called after each zoo_slot_publish(), by the thread that calls
+ * that.  Once, before anything is published. */
+void zoo_slot_observe(void (*cb)(uint16_t slot));
+
 /* Returns the part of the hash below the tunnel that depends on the remote
  * address, IPv4-mapped for IPv4. */
 uint32_t zoo_push_salt(const struct in6_addr *remote);
@@ -178,13 +190,14 @@ struct zoo_rx {
     ovs_be16 tp_src, tp_dst;        /* Outer UDP ports. */
     ovs_be64 tun_id;
     long long int when;             /* Monotonic time of arrival, ns. */
+    unsigned int n_lost;            /* Requests of its source, and perhaps of
+                                     * some others, that found no room. */
     size_t len;
     uint8_t body[ZOO_PROBE_MAX_LEN];
 };
 
 /* Return true if a packet with these VXLAN flags, or this Geneve header with
- * 'opts_len' bytes of options, which has a critical option, must be given to
- * the functions below. */
+ * 'opts_len' bytes of options, must be given to the functions below. */
 static inline bool zoo_pop_takes_vxlan(ovs_be32 flags);
 static inline bool zoo_pop_takes_geneve(const struct genevehdr *,
                                         unsigned int opts_len);
@@ -212,7 +225,10 @@ enum zoo_rx_queue {
 };
 
 /* Probes that may wait in each.  Requests are one per candidate of a round,
- * and a round of a hundred peers fits; reports are one to three per round. */
+ * and a round of a hundred peers fits; reports are one to three per round.
+ *
+ * The requests of one source take no more room than they leave, so that others
+ * find some, whoever sends too many. */
 #define ZOO_RX_MAX_REQUESTS 6144
 #define ZOO_RX_MAX_REPORTS 2048
 

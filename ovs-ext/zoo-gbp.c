@@ -152,10 +152,8 @@ zoo_gbp_is_injected(const struct ovs_action_push_tnl *data_)
 static bool
 takes_color(uint32_t flags)
 {
-    bool accept;
-
-    atomic_read_relaxed(&accept_colors, &accept);
-    return (accept && flags & ZOO_VXLAN_F_GBP && flags & ZOO_COLOR_TRACED);
+    return (zoo_gbp_accepts_colors() && flags & ZOO_VXLAN_F_GBP
+            && flags & ZOO_COLOR_TRACED);
 }
 
 /* Removes the first 'ofs' bytes of 'packet', which was in a tunnel. */
@@ -221,21 +219,28 @@ zoo_gbp_push_geneve(struct ovs_action_push_tnl *data, uint16_t color,
     return true;
 }
 
-void
-zoo_gbp_pop_geneve__(struct flow_tnl *tnl)
+/* Makes the color among the options in 'tnl', if colors are accepted and there
+ * is one, its policy ID, with ZOO_GBP_F_INJECTED in its flags if the packet
+ * was made for a task. */
+static void
+pop_geneve_color(struct flow_tnl *tnl)
 {
     size_t end = tnl->metadata.present.len / 4;
     struct geneve_opt *opts = tnl->metadata.opts.gnv;
     struct zoo_geneve_color c;
     size_t i = 0;
-    bool accept;
+
+    if (end < sizeof c / 4
+        || opts[end - sizeof c / 4].opt_class != htons(ZOO_GENEVE_OPT_CLASS)
+        || opts[end - sizeof c / 4].type != ZOO_GENEVE_COLOR_TYPE) {
+        return;
+    }
 
     /* Those four bytes may be the data of another option. */
     while (i < end - sizeof c / 4) {
         i += 1 + opts[i].length;
     }
-    atomic_read_relaxed(&accept_colors, &accept);
-    if (!accept || i != end - sizeof c / 4
+    if (!zoo_gbp_accepts_colors() || i != end - sizeof c / 4
         || opts[i].length != (sizeof c - sizeof c.opt) / 4) {
         return;
     }
@@ -258,7 +263,7 @@ zoo_pop_geneve_options(struct dp_packet *packet, const struct genevehdr *gnh,
         zoo_pop_geneve(packet);
         return false;
     }
-    zoo_gbp_pop_geneve(&packet->md.tunnel);
+    pop_geneve_color(&packet->md.tunnel);
     return true;
 }
 

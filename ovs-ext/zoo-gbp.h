@@ -130,26 +130,6 @@ BUILD_ASSERT_DECL(sizeof(struct zoo_geneve_color) == 8);
 bool zoo_gbp_push_geneve(struct ovs_action_push_tnl *data, uint16_t color,
                          bool injected);
 
-void zoo_gbp_pop_geneve__(struct flow_tnl *);
-
-/* Makes the color among the options in 'tnl', if colors are accepted and there
- * is one, its policy ID, with ZOO_GBP_F_INJECTED in its flags if the packet was
- * made for a task.  Any thread. */
-static inline void
-zoo_gbp_pop_geneve(struct flow_tnl *tnl)
-{
-    size_t len = tnl->metadata.present.len;
-
-    if (OVS_UNLIKELY(len >= sizeof(struct zoo_geneve_color))) {
-        const struct geneve_opt *last = &tnl->metadata.opts.gnv[len / 4 - 2];
-
-        if (last->opt_class == htons(ZOO_GENEVE_OPT_CLASS)
-            && last->type == ZOO_GENEVE_COLOR_TYPE) {
-            zoo_gbp_pop_geneve__(tnl);
-        }
-    }
-}
-
 /* Does what the options of 'packet', with header 'gnh' and 'opts_len' bytes of
  * options that its metadata has already, ask for: takes it if it is a probe, and
  * returns false; otherwise takes the color out of its options, and returns

@@ -53,6 +53,8 @@ static const struct int_column int_columns[] = {
     INT_COLUMN(probe_interval, probe_interval_ms),
     INT_COLUMN(full_interval, full_interval_ms),
     INT_COLUMN(max_probe_rate, max_probe_rate),
+    INT_COLUMN(rx_rate, rx_rate),
+    INT_COLUMN(cpu_limit, cpu_limit),
     INT_COLUMN(fail_threshold, fail_threshold),
     INT_COLUMN(recover_successes, recover_successes),
     INT_COLUMN(recover_window, recover_window),
@@ -62,6 +64,8 @@ static const struct int_column int_columns[] = {
 
 /* The configuration in effect. */
 static struct zooroute_config config;
+
+static bool shared_candidates;
 
 /* What is wrong with the configuration in the database, or NULL. */
 static char *config_error;
@@ -135,6 +139,8 @@ parse_other_config(const struct ovsrec_zooroute *row,
     long long int new_seed = -1;
     long long int probe_vni = c->probe_vni;
     long long int max_peers = c->max_peers;
+    long long int rx_rate_per_source = c->rx_rate_per_source;
+    long long int prober_cpu_limit = c->prober_cpu_limit;
     char *error;
 
     error = parse_other_int(row, "seed", 0, UINT32_MAX, &new_seed);
@@ -145,6 +151,14 @@ parse_other_config(const struct ovsrec_zooroute *row,
     if (!error) {
         error = parse_other_int(row, "max-peers", 1, ZOO_SLOT_MAX,
                                 &max_peers);
+    }
+    if (!error) {
+        error = parse_other_int(row, "rx-rate-per-source", 1, 1000 * 1000,
+                                &rx_rate_per_source);
+    }
+    if (!error) {
+        error = parse_other_int(row, "prober-cpu-limit", 1, 100,
+                                &prober_cpu_limit);
     }
     if (error) {
         return error;
@@ -168,6 +182,8 @@ parse_other_config(const struct ovsrec_zooroute *row,
     c->seed = seed;
     c->probe_vni = probe_vni;
     c->max_peers = max_peers;
+    c->rx_rate_per_source = rx_rate_per_source;
+    c->prober_cpu_limit = prober_cpu_limit;
     return NULL;
 }
 
@@ -237,6 +253,7 @@ parse_config(const struct ovsrec_zooroute *row, struct zooroute_config *c)
 
     *c = ZOOROUTE_CONFIG_DEFAULT;
     c->enabled = true;
+    c->shared_candidates = shared_candidates;
     c->tunnels_all = !row->tunnels || !strcmp(row->tunnels, "all");
 
     parse_ints(row, c);
@@ -294,6 +311,12 @@ zooroute_db_config_init(struct ovsdb_idl *idl)
 }
 
 void
+zooroute_db_config_share_candidates(void)
+{
+    shared_candidates = true;
+}
+
+void
 zooroute_db_config_reconfigure(struct ovsdb_idl *idl)
 {
     const struct ovsrec_zooroute *row = ovsrec_zooroute_first(idl);
@@ -337,6 +360,9 @@ zooroute_db_config_format(struct ds *s)
                   config.auth_key_file ? config.auth_key_file : "");
     ds_put_format(s, "tunnels: %s\n", config.tunnels_all ? "all" : "marked");
     ds_put_format(s, "max-peers: %u\n", config.max_peers);
+    ds_put_format(s, "rx-rate-per-source: %u\n",
+                  zooroute_rx_rate_per_source(&config));
+    ds_put_format(s, "prober-cpu-limit: %u\n", config.prober_cpu_limit);
     if (config.probe_vni >= 0) {
         ds_put_format(s, "probe-vni: %"PRId64"\n", config.probe_vni);
     }

@@ -30,6 +30,10 @@ struct ovsdb_idl;
 /* Tells 'idl' which columns are not needed.  Before 'idl' connects. */
 void zooroute_db_config_init(struct ovsdb_idl *idl);
 
+/* Has all peers use the same candidates, for datapaths that have one list of
+ * ports.  Ahead of the first configuration. */
+void zooroute_db_config_share_candidates(void);
+
 /* Gives the configuration in 'idl' to zooroute_set_config().  If something is
  * wrong with it, logs that and stays with the last good one.  There must be an
  * open transaction on 'idl': a seed that is missing is written. */

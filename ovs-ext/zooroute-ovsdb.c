@@ -196,9 +196,33 @@ zooroute_ovsdb_unixctl_config(struct unixctl_conn *conn, int argc OVS_UNUSED,
     ds_destroy(&s);
 }
 
+/* ovs-vswitchd has no use for the gateway's tables, which may be large. */
+static void
+omit_gateway(struct ovsdb_idl *idl)
+{
+    static const struct {
+        const struct ovsdb_idl_column *columns;
+        size_t n;
+    } tables[] = {
+        { ovsrec_zoogateway_columns, OVSREC_ZOOGATEWAY_N_COLUMNS },
+        { ovsrec_zoogateway_port_columns, OVSREC_ZOOGATEWAY_PORT_N_COLUMNS },
+        { ovsrec_zoogateway_tunnel_columns,
+          OVSREC_ZOOGATEWAY_TUNNEL_N_COLUMNS },
+        { ovsrec_zoogateway_route_columns,
+          OVSREC_ZOOGATEWAY_ROUTE_N_COLUMNS },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
+        for (size_t j = 0; j < tables[i].n; j++) {
+            ovsdb_idl_omit(idl, &tables[i].columns[j]);
+        }
+    }
+}
+
 void
 zooroute_ovsdb_init(struct ovsdb_idl *idl)
 {
+    omit_gateway(idl);
     zooroute_db_config_init(idl);
     zooroute_db_status_init(idl, "ovs-vswitchd");
     zooroute_init();

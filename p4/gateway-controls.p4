@@ -283,6 +283,8 @@ control NextVtep(inout headers_t hdr, inout metadata_t meta)
         meta.count = COUNT_NO_VTEP;
     }
 
+    bit<32> length;             /* Outer IP packet. */
+
     table vteps {
         key = { meta.vtep: exact; }
         actions = { send_ipv4; send_ipv6; unknown; }
@@ -306,16 +308,17 @@ control NextVtep(inout headers_t hdr, inout metadata_t meta)
             hdr.ipv4.ttl = 64;
             hdr.ipv4.protocol = PROTOCOL_UDP;
             hdr.ipv4.checksum = 0;
-            if (meta.mtu < (bit<32>) hdr.ipv4.length) {
-                meta.count = COUNT_TOO_BIG;
-            }
+            length = (bit<32>) hdr.ipv4.length;
         } else {
             hdr.ipv6.version_class_label
                 = ((bit<32>) meta.tos << 20) | 0x60000000;
             hdr.ipv6.length = hdr.udp.length;
             hdr.ipv6.protocol = PROTOCOL_UDP;
             hdr.ipv6.ttl = 64;
-            if (meta.mtu < (bit<32>) hdr.ipv6.length + 40) {
+            length = (bit<32>) hdr.ipv6.length + 40;
+        }
+        if (meta.count == COUNT_FORWARDED) {
+            if (meta.mtu < length) {
                 meta.count = COUNT_TOO_BIG;
             }
         }

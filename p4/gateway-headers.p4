@@ -41,7 +41,9 @@ const bit<16> VXLAN_PORT = 4789;
 header shim_t {
     bit<32> length;
     bit<32> port;               /* Where it came from or is to go. */
-    bit<32> reason;             /* Why the CPU port gets it. */
+    bit<32> reason;             /* Why the CPU port gets it: COUNT_*, and above
+                                 * the 8 bits of it the VNI that it came with
+                                 * if a router has something to say of it. */
 }
 
 header ethernet_t {

@@ -229,8 +229,12 @@ control GatewayMain(inout headers_t hdr, inout metadata_t meta,
         if (meta.count >= ZOO_GATEWAY_FIRST_DROP) {
             drop_packet();
         } else if (meta.count >= ZOO_GATEWAY_FIRST_PUNT) {
-            hdr.shim.port = (bit<32>) istd.input_port;
             hdr.shim.reason = meta.count;
+            if (meta.count == COUNT_TTL_EXPIRED) {
+                hdr.shim.reason = hdr.shim.reason | (hdr.keys.vni << 8);
+            } else if (meta.count == COUNT_TOO_BIG) {
+                hdr.shim.reason = hdr.shim.reason | (hdr.keys.vni << 8);
+            }
             send_to_port((PortId_t) ZOO_GATEWAY_CPU_PORT);
         } else if (meta.count == COUNT_WRITTEN) {
             recirculate();

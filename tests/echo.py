@@ -81,17 +81,47 @@ class _Thread:
 class Server(_Thread):
     """Sends back what comes to UDP and TCP port 7 in a namespace."""
 
-    def _prepare(self):
-        self.udp = self._socket(socket.SOCK_DGRAM)
-        self.udp.bind(("", PORT))
+    def __init__(self, namespace):
+        super().__init__(namespace)
+        self._forget = threading.Event()
+        self._forgot = threading.Event()
+
+    def forget(self):
+        """Resets all connections.  Those whose client is gone, and could not
+        say so, would send again what was not acknowledged, for minutes."""
+        self._forgot.clear()
+        self._forget.set()
+        if not self._forgot.wait(5):
+            raise FabricError("the server does not answer: %s" % self.error)
+
+    def _reset(self):
+        for key in list(self.selector.get_map().values()):
+            sock = key.fileobj
+            if sock is not self.udp:
+                self.selector.unregister(sock)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                struct.pack("ii", 1, 0))
+                sock.close()
+        self._listen()          # Half open connections went with the old one.
+
+    def _listen(self):
         self.tcp = self._socket(socket.SOCK_STREAM)
         self.tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.tcp.bind(("", PORT))
         self.tcp.listen(64)
-        for sock in (self.udp, self.tcp):
-            self.selector.register(sock, selectors.EVENT_READ)
+        self.selector.register(self.tcp, selectors.EVENT_READ)
+
+    def _prepare(self):
+        self.udp = self._socket(socket.SOCK_DGRAM)
+        self.udp.bind(("", PORT))
+        self.selector.register(self.udp, selectors.EVENT_READ)
+        self._listen()
 
     def _turn(self):
+        if self._forget.is_set():
+            self._forget.clear()
+            self._reset()
+            self._forgot.set()
         for key, _ in self.selector.select(0.1):
             sock = key.fileobj
             try:

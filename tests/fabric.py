@@ -158,6 +158,8 @@ class Fabric:
     attach: the fabric is up already.
     """
 
+    ROUTERS = "ls"              # First letters of nodes that forward.
+
     def __init__(self, trees, hypervisors=2, spines=4, tenants=1,
                  underlay="ipv4", tunnel="vxlan", pipeline="normal",
                  bond=False, bond_tree=None, gbp=False, prefix=None,
@@ -306,7 +308,7 @@ class Fabric:
         sh("ip", "-batch", "-", input="".join(
             "netns add %s\n" % self.ns(node) for node in self.nodes()))
         for node in self.nodes():
-            router = int(node[0] in "ls")
+            router = int(node[0] in self.ROUTERS)
             settings = {"ipv4/conf/all/rp_filter": 0,
                         "ipv4/conf/default/rp_filter": 0,
                         "ipv6/conf/all/accept_dad": 0,
@@ -549,6 +551,10 @@ class Fabric:
     def fail(self, *spines):
         """Spines become silent: they take packets and forward none."""
         return self._forward(spines, False)
+
+    def forward(self, *spines):
+        """Spines forward again what nothing else drops."""
+        return self._forward(spines, True)
 
     def fail_from(self, k, i):
         """Spine k forwards nothing that comes from hypervisor i."""

@@ -251,12 +251,14 @@ def table(rows, header):
 
 
 class ZooRoute:
-    """The feature on all patched switches of a fabric."""
+    """The feature on all patched switches of a fabric.  What other programs do
+    at the same time must not change intervals, so 'cpu_limit' is off unless
+    given."""
 
     def __init__(self, fab, hypervisors=None, **columns):
         self.fabric = fab
         self.hypervisors = hypervisors or list(fab.switches)
-        self.columns = columns
+        self.columns = {"cpu_limit": 100, **columns}
 
     def _settings(self, columns):
         return ["%s=%s" % item for item in columns.items()]

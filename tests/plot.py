@@ -32,14 +32,15 @@ def _ceiling(series):
                 if top <= round_)
 
 
-def _seconds(n_bins, mark, bin_ms):
-    """(bin, text) of every half second."""
-    step = 500 // bin_ms
-    return [(i, "%+.1f" % ((i - mark) * bin_ms / 1000) if i != mark else "0 s")
+def _seconds(n_bins, mark, bin_ms, label_ms):
+    """(bin, text) every 'label_ms'."""
+    step = label_ms // bin_ms
+    text = "%+.1f" if label_ms % 1000 else "%+.0f"
+    return [(i, text % ((i - mark) * bin_ms / 1000) if i != mark else "0 s")
             for i in range(mark % step, n_bins + 1, step)]
 
 
-def terminal(series, mark, bin_ms, rows=6):
+def terminal(series, mark, bin_ms, rows=6, label_ms=500):
     """Returns the plot as text, one picture per series below each other."""
     top = _ceiling(series)
     lines = []
@@ -56,7 +57,7 @@ def terminal(series, mark, bin_ms, rows=6):
         axis[mark] = "^"
         lines.append("     +" + "".join(axis))
     text = [" "] * (len(values) + 6)
-    for at, label in _seconds(len(values), mark, bin_ms):
+    for at, label in _seconds(len(values), mark, bin_ms, label_ms):
         start = max(0, at - len(label) // 2)
         if start + len(label) <= len(text):
             text[start:start + len(label)] = label
@@ -64,7 +65,8 @@ def terminal(series, mark, bin_ms, rows=6):
     return "\n".join(lines)
 
 
-def svg(series, mark, bin_ms, title):
+def svg(series, mark, bin_ms, title, what="the spine went silent",
+        label_ms=500):
     """Returns the plot as an SVG document, the series in one picture."""
     width, height, left, bottom, head = 760, 300, 60, 40, 50
     top = _ceiling(series)
@@ -87,7 +89,7 @@ def svg(series, mark, bin_ms, title):
                    '<text x="%d" y="%.1f" text-anchor="end">%.3g%%</text>'
                    % (left, y(value), width - 20, left - 6, y(value) + 4,
                       value * 100))
-    for at, label in _seconds(n_bins, mark, bin_ms):
+    for at, label in _seconds(n_bins, mark, bin_ms, label_ms):
         out.append('<text x="%.1f" y="%d" text-anchor="middle">%s</text>'
                    % (x(at), height - bottom + 18, label))
     out.append('<path d="M%.1f %dV%d" stroke="#555" stroke-dasharray="4 3"/>'
@@ -100,7 +102,7 @@ def svg(series, mark, bin_ms, title):
                    'stroke-width="2"/>' % (x(0), y(0), steps, color))
         out.append('<text x="%d" y="%d" fill="%s">%s</text>'
                    % (left + 12 + 330 * i, head - 10, color, escape(name)))
-    out.append('<text x="%d" y="%d" text-anchor="middle">seconds after the '
-               'spine went silent</text></svg>'
-               % ((left + width - 20) // 2, height - 6))
+    out.append('<text x="%d" y="%d" text-anchor="middle">seconds after %s'
+               '</text></svg>'
+               % ((left + width - 20) // 2, height - 6, escape(what)))
     return "\n".join(out) + "\n"

@@ -320,7 +320,9 @@ class Stage(fabric.Fabric):
     # Use.
 
     def forget_connections(self):
-        """Empties the guard's connection table."""
+        """Ends the server's connections and empties the guard's table of
+        them."""
+        self.server.forget()
         self.switches[self.guard].appctl("dpctl/flush-conntrack")
 
     def sent_over(self, k):

@@ -94,6 +94,28 @@ put_table_and_cookie(struct json *object, bool has_table, uint8_t table,
     }
 }
 
+/* Adds to the verdict 'v', in 'json', that it is not about the replies to all
+ * packets, if these left in several places. */
+static void
+put_replies(struct json *json, const struct vtrace_analysis *an,
+            const struct vtrace_verdict *v)
+{
+    const struct point *watched;
+    uint64_t here, all;
+
+    watched = vtrace_watched_exit(an, &here, &all);
+    if (watched && here * 100 < all * 99
+        && (v->kind == VTRACE_VERDICT_NONE || v->kind == VTRACE_VERDICT_LEFT
+            || v->kind == VTRACE_VERDICT_NO_REPLY)) {
+        char *s = xasprintf("watched at %s/%s/%s only, where %"PRIu64" of %"
+                            PRIu64" packets left", watched->fn->node->name,
+                            watched->bridge, watched->port, here, all);
+
+        put_string(json, "replies", s);
+        free(s);
+    }
+}
+
 static struct json *
 verdict_to_json(const struct vtrace_analysis *an, bool tenant)
 {
@@ -126,6 +148,7 @@ verdict_to_json(const struct vtrace_analysis *an, bool tenant)
     } else {
         json_object_put(json, "edge", json_null_create());
     }
+    put_replies(json, an, &v);
     return json;
 }
 

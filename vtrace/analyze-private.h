@@ -289,17 +289,11 @@ struct endpoint {
     struct vtrace_exporter *owner;
 };
 
-struct clock_offset {
-    struct hmap_node node;      /* In analyzer's 'offsets'. */
-    const struct vtrace_exporter *a, *b;
-    int64_t offset;
-};
-
 struct vtrace_analyzer {
     struct vtrace_analyzer_config config;
     vtrace_tap_func *tap;       /* Or NULL. */
     void *tap_aux;
-    struct hmap domains, nodes, endpoints, offsets;
+    struct hmap domains, nodes, endpoints;
     struct ovs_list analyses;
     struct vtrace_exporter **by_index;
     unsigned int n_nodes;
@@ -322,11 +316,6 @@ struct vtrace_analyzer {
                       &(struct vtrace_event) { __VA_ARGS__ });          \
         }                                                               \
     } while (0)
-
-/* analyze-clock.c */
-bool vtrace_clock_offset(const struct vtrace_analyzer *,
-                         const struct vtrace_exporter *a,
-                         const struct vtrace_exporter *b, int64_t *offset);
 
 /* analyze.c */
 struct vtrace_exporter *vtrace_edge_target(const struct flow_state *,
@@ -422,14 +411,30 @@ void vtrace_packet_judge(struct vtrace_analyzer *, struct flow_state *,
  * sends. */
 bool vtrace_is_tunnel(const struct point_key *out, const struct point_key *in);
 
-/* analyze-edge.c: the packet of 'out', an output to the tunnel that is 'edge',
- * was lost there or arrived, after 'delay' ns by the clocks. */
+/* analyze-edge.c */
+
+/* The packet of 'out', an output to the tunnel that is 'edge', was lost there
+ * or arrived, after 'delay' ns by the clocks. */
 void vtrace_edge_lost(struct edge *, const struct observation *out);
 void vtrace_edge_received(struct edge *, const struct observation *out);
 void vtrace_edge_delayed(struct vtrace_analyzer *, struct edge *,
                          int64_t delay);
 
-/* analyze-verdict.c */
+/* Returns true if 'n' is more than 'expected' with 99 % confidence. */
+bool vtrace_exceeds(double n, double expected);
+
+/* Returns the outer source port of at least nine in ten lost packets, or 0. */
+uint16_t vtrace_edge_losing_sport(const struct edge *);
+
+/* Returns true if the packets that were lost were lost in a row, or others of
+ * the task are 'known' to have been lost in a failover, and the flow then moved
+ * to another outer source port and lost no more. */
+bool vtrace_edge_is_failover(const struct edge *, bool known);
+
+/* Returns what the loss on 'edge', of which lost records explain 'explained'
+ * packets, comes from. */
+enum vtrace_reason vtrace_edge_reason(const struct edge *edge,
+                                      double explained);
 
 /* Returns the name of the node to which 'point' sends, or else its address,
  * which lives as long as 'point'. */
@@ -442,9 +447,16 @@ vtrace_point_place(const struct point *point)
     return point->packets ? (double) point->place / point->packets : HUGE_VAL;
 }
 
+/* Returns the point at whose port the replies are followed, and sets '*here' to
+ * how many packets left there, and '*all' to how many left anywhere.  Returns
+ * NULL if none are followed, or nothing is known to have left there. */
+const struct point *vtrace_watched_exit(const struct vtrace_analysis *,
+                                        uint64_t *here, uint64_t *all);
+
 /* Sets '*delay' to the time in ns on the edge of 'point' below which a share
- * 'quantile' of the packets stays.  Returns how the clocks were corrected, or
- * NULL if they cannot be. */
+ * 'quantile' of the packets stays.  Half of what the smallest delays of the two
+ * directions differ by is taken for the difference of the clocks.  Returns how
+ * the clocks were corrected, or NULL if they cannot be. */
 const char *vtrace_edge_delay(const struct flow_state *, const struct point *,
                               double quantile, int64_t *delay);
 

@@ -25,16 +25,9 @@
 
 #include "util.h"
 
-/* Standard deviations that 99 % of a normal distribution stay below. */
-#define SIGMAS 2.33
-
 /* A loss of less than 1 in this many, for which there is no evidence but a
  * missing record, is none. */
 #define NEGLIGIBLE 1000
-
-/* Outer source ports of an edge of which packets that leave one probably go to
- * another one. */
-#define MANY_SPORTS 4
 
 /* A cause of loss: packets that ended at 'point'. */
 struct cause {
@@ -43,14 +36,6 @@ struct cause {
     uint64_t lost;
     uint16_t sport;
 };
-
-const char *
-vtrace_edge_to(const struct flow_state *flow, const struct point *point)
-{
-    const struct vtrace_exporter *to = vtrace_edge_target(flow, point);
-
-    return to ? to->name : point->address;
-}
 
 /* Returns the node whose records say what became of packets at 'point', or
  * NULL if it never sent one. */
@@ -136,13 +121,6 @@ get_excuse(const struct flow_state *flow, const struct point *point)
     return e;
 }
 
-/* Returns true if 'n' is more than 'expected' with 99 % confidence. */
-static bool
-exceeds(double n, double expected)
-{
-    return n - expected > SIGMAS * sqrt(expected);
-}
-
 static bool
 is_ambiguous(const struct flow_state *flow)
 {
@@ -171,7 +149,7 @@ is_more_than(const struct flow_state *flow, const struct point *point,
 {
     uint64_t n = count_vanished(point);
 
-    return n >= min && exceeds(n, get_excuse(flow, point).most);
+    return n >= min && vtrace_exceeds(n, get_excuse(flow, point).most);
 }
 
 static bool
@@ -179,191 +157,6 @@ is_significant(const struct flow_state *flow, const struct point *point)
 {
     return is_more_than(flow, point,
                         is_ambiguous(flow) ? MIN_AMBIGUOUS : MIN_EVIDENCE);
-}
-
-/* Edges. */
-
-/* Returns the outer source port of at least nine in ten lost packets, or 0. */
-static uint16_t
-losing_sport(const struct edge *edge)
-{
-    uint64_t lost = edge->sent - edge->received;
-
-    for (unsigned int i = 0; i < edge->n_sports; i++) {
-        if (edge->sports[i].lost * 10 >= lost * 9) {
-            return edge->sports[i].sport;
-        }
-    }
-    return 0;
-}
-
-/* Nothing more arrives of the outer source ports that lost packets. */
-static bool
-is_silent(const struct edge *edge)
-{
-    uint64_t lost = edge->sent - edge->received;
-    uint64_t silent = 0;
-
-    for (unsigned int i = 0; i < edge->n_sports; i++) {
-        const struct sport_stats *ss = &edge->sports[i];
-
-        if (!ss->received
-            || (ss->run >= MIN_EVIDENCE && ss->run * 10ULL >= ss->lost * 9)) {
-            silent += ss->lost;
-        }
-    }
-    return silent * 10 >= lost * 9;
-}
-
-/* Returns true if an outer source port was first used after 'time', and
- * packets of it arrived. */
-static bool
-has_newer_sport(const struct edge *edge, uint64_t time)
-{
-    for (unsigned int i = 0; i < edge->n_sports; i++) {
-        if (edge->sports[i].received && edge->sports[i].first_sent > time) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Returns how many packets of 'ss' may have been lost before the others were
- * sent from another port: the last ones, or those of one outage, if packets
- * first used another port after it.
- *
- * A port from which nothing ever arrived is no flow that moved: a connection
- * that cannot be opened tries others. */
-static uint32_t
-lost_before_move(const struct edge *edge, const struct sport_stats *ss)
-{
-    return (!ss->received ? 0
-            : ss->run ? ss->run
-            : (ss->n_healed == 1 && ss->healed >= MIN_EVIDENCE
-               && has_newer_sport(edge, ss->healed_begin)) ? ss->healed
-            : 0);
-}
-
-/* The packets that were lost were lost in a row, and the flow then moved to
- * another outer source port and lost no more. */
-static bool
-is_failover(const struct edge *edge)
-{
-    uint64_t lost = edge->sent - edge->received;
-    bool in_a_row = lost == 1;
-    uint64_t explained = 0;
-
-    if (!lost || edge->n_sports < 2 || edge->since_lost < MIN_DELIVERED) {
-        return false;
-    }
-
-    /* Where many ports are in use, packets move to one of those. */
-    if (edge->n_sports < MANY_SPORTS
-        && !has_newer_sport(edge, edge->first_lost)) {
-        return false;
-    }
-
-    /* Of several flows that moved one may have lost a single packet. */
-    for (unsigned int i = 0; i < edge->n_sports; i++) {
-        uint32_t n = lost_before_move(edge, &edge->sports[i]);
-
-        explained += n;
-        in_a_row |= n >= 2;
-    }
-    if (!in_a_row || explained * 10 < lost * 9) {
-        return false;
-    }
-
-    /* One outage, and the time since is longer. */
-    return (edge->last_received > edge->last_lost
-            && (edge->last_received - edge->last_lost
-                > edge->last_lost - edge->first_lost));
-}
-
-/* What was lost was longer than anything that was received, but for what lost
- * records explain. */
-static bool
-is_mtu(const struct edge *edge, double explained)
-{
-    uint64_t lost = edge->sent - edge->received;
-    uint64_t longer = 0;
-
-    for (uint32_t i = edge->max_received_len / EDGE_LEN + 1;
-         i < EDGE_N_LENS; i++) {
-        longer += edge->lost_by_len[i];
-    }
-    return (edge->received >= MIN_EVIDENCE && longer >= MIN_EVIDENCE
-            && (lost == longer || !exceeds(lost - longer, explained)));
-}
-
-static enum vtrace_reason
-edge_reason(const struct edge *edge, double explained)
-{
-    return (is_mtu(edge, explained) ? VTRACE_REASON_UNDERLAY_MTU
-            : is_silent(edge) ? VTRACE_REASON_UNDERLAY_SILENT
-            : VTRACE_REASON_UNDERLAY_LOSSY);
-}
-
-static int
-compare_int64(const void *a_, const void *b_)
-{
-    int64_t a = *(const int64_t *) a_;
-    int64_t b = *(const int64_t *) b_;
-
-    return a < b ? -1 : a > b;
-}
-
-/* Returns the edge of the other direction from 'to' to 'from', or NULL. */
-static const struct edge *
-opposite_edge(const struct flow_state *flow,
-              const struct vtrace_exporter *from,
-              const struct vtrace_exporter *to)
-{
-    const struct flow_state *other
-        = &flow->analysis->flows[flow->direction == VTRACE_FORWARD
-                                 ? VTRACE_REVERSE : VTRACE_FORWARD];
-    const struct edge *best = NULL;
-    const struct point *point;
-
-    HMAP_FOR_EACH (point, node, &other->points) {
-        if (point->edge && point->edge->n_delays
-            && point->fn->node == to && point->edge->to == from
-            && (!best || point->edge->n_delays > best->n_delays)) {
-            best = point->edge;
-        }
-    }
-    return best;
-}
-
-const char *
-vtrace_edge_delay(const struct flow_state *flow, const struct point *point,
-                  double quantile, int64_t *delay)
-{
-    const struct edge *edge = point->edge;
-    const struct vtrace_exporter *from = point->fn->node;
-    const char *how = "probes";
-    int64_t offset;
-
-    if (!edge->n_delays) {
-        return NULL;
-    }
-    if (!vtrace_clock_offset(flow->analysis->analyzer, from, edge->to,
-                             &offset)) {
-        const struct edge *back = opposite_edge(flow, from, edge->to);
-
-        if (!back) {
-            return NULL;
-        }
-        offset = (edge->min_delay - back->min_delay) / 2;
-        how = "both-directions";
-    }
-
-    size_t n = MIN(edge->n_delays, MAX_SAMPLES);
-    int64_t sorted[MAX_SAMPLES];
-    memcpy(sorted, edge->samples, n * sizeof *sorted);
-    qsort(sorted, n, sizeof *sorted, compare_int64);
-    *delay = sorted[MIN((size_t) (quantile * n), n - 1)] - offset;
-    return how;
 }
 
 /* Segmentation. */
@@ -451,13 +244,13 @@ summarize_vanished(const struct flow_state *flow, const struct point *point,
     }
 
     /* Ports that are not used any more are evidence of their own. */
-    if (point->edge && is_failover(point->edge)
+    if (point->edge && vtrace_edge_is_failover(point->edge, false)
         && is_more_than(flow, point, MIN_EVIDENCE)) {
         s->failover = point;
     } else if (!is_significant(flow, point)) {
         struct excuse e = get_excuse(flow, point);
 
-        if (exceeds(n, e.expected)) {
+        if (vtrace_exceeds(n, e.expected)) {
             s->doubtful += n - e.expected;
             s->doubtful_point = point;
         }
@@ -471,10 +264,10 @@ summarize_vanished(const struct flow_state *flow, const struct point *point,
                   : VTRACE_REASON_LOST_IN_SWITCH), n);
     } else {
         consider(&s->worst, point,
-                 edge_reason(point->edge,
-                             get_excuse(flow, point).most), n);
+                 vtrace_edge_reason(point->edge,
+                                    get_excuse(flow, point).most), n);
         if (s->worst.point == point) {
-            s->worst.sport = losing_sport(point->edge);
+            s->worst.sport = vtrace_edge_losing_sport(point->edge);
         }
     }
 }
@@ -731,7 +524,7 @@ static void
 explain_doubt(struct summary *s)
 {
     if (s->doubtful_point && s->doubtful_point->edge
-        && is_failover(s->doubtful_point->edge)) {
+        && vtrace_edge_is_failover(s->doubtful_point->edge, true)) {
         s->doubtful = 0;
     }
 }
@@ -802,20 +595,75 @@ vtrace_analysis_verdict(const struct vtrace_analysis *an,
     }
 }
 
-bool
-vtrace_analysis_exit(const struct vtrace_analysis *an,
-                     enum vtrace_direction direction, struct vtrace_exit *exit)
+/* Returns how many packets left at 'point' to which somebody may answer. */
+static uint64_t
+own_exits(const struct point *point)
 {
-    const struct flow_state *flow = &an->flows[direction];
+    return (point && point->key.reason != VTRACE_REASON_INJECT_DONE
+            ? exits(point) : 0);
+}
+
+static bool
+is_same_port(const struct point *a, const struct point *b)
+{
+    return (a->fn->node == b->fn->node && !strcmp(a->bridge, b->bridge)
+            && !strcmp(a->port, b->port));
+}
+
+/* Returns the point where most packets of 'flow' leave, of those at the port of
+ * 'port', or at 'node', if that is not NULL.  Returns NULL if none leaves. */
+static const struct point *
+busiest_exit(const struct flow_state *flow, const struct vtrace_exporter *node,
+             const struct point *port)
+{
     const struct point *best = NULL;
     const struct point *point;
 
     HMAP_FOR_EACH (point, node, &flow->points) {
-        if (exits(point) > exits(best)
-            && point->key.reason != VTRACE_REASON_INJECT_DONE) {
+        if (own_exits(point) > own_exits(best)
+            && (!node || point->fn->node == node)
+            && (!port || is_same_port(point, port))) {
             best = point;
         }
     }
+    return best;
+}
+
+const struct point *
+vtrace_watched_exit(const struct vtrace_analysis *an, uint64_t *here,
+                    uint64_t *all)
+{
+    const struct flow_state *forward = &an->flows[VTRACE_FORWARD];
+    const struct flow_state *reverse = &an->flows[VTRACE_REVERSE];
+    const struct point *entry = NULL;
+    const struct point *watched, *point;
+
+    *here = *all = 0;
+    if (!reverse->started || reverse->abandoned || !reverse->entry) {
+        return NULL;
+    }
+    HMAP_FOR_EACH (point, node, &reverse->points) {
+        if (point->key.role == VTRACE_ROLE_IN
+            && point->key.flags & VTRACE_F_ENTRY) {
+            entry = point;
+        }
+    }
+    watched = busiest_exit(forward, reverse->entry, entry);
+    HMAP_FOR_EACH (point, node, &forward->points) {
+        *all += own_exits(point);
+        if (watched && is_same_port(point, watched)) {
+            *here += own_exits(point);
+        }
+    }
+    return watched;
+}
+
+bool
+vtrace_analysis_exit(const struct vtrace_analysis *an,
+                     enum vtrace_direction direction, struct vtrace_exit *exit)
+{
+    const struct point *best = busiest_exit(&an->flows[direction], NULL, NULL);
+
     if (!best) {
         return false;
     }
@@ -839,4 +687,35 @@ vtrace_analysis_exit(const struct vtrace_analysis *an,
         .packets = exits(best),
     };
     return true;
+}
+
+/* Names in records are cut. */
+static bool
+is_record_name(const char *cut, const char *name)
+{
+    return !strncmp(cut, name, VTRACE_NAME_LEN - 1);
+}
+
+bool
+vtrace_analysis_crosses(const struct vtrace_analysis *an,
+                        enum vtrace_direction direction,
+                        const struct vtrace_entry *at)
+{
+    const struct flow_state *flow = &an->flows[direction];
+    const struct point *point;
+
+    HMAP_FOR_EACH (point, node, &flow->points) {
+        const struct vtrace_exporter *from = point->fn->node;
+        const struct vtrace_exporter *to
+            = point->edge ? vtrace_edge_target(flow, point) : NULL;
+
+        if ((to && to->domain != from->domain && !strcmp(to->name, at->node))
+            || (point->key.role == VTRACE_ROLE_IN
+                && !strcmp(from->name, at->node)
+                && is_record_name(point->bridge, at->bridge)
+                && is_record_name(point->port, at->port))) {
+            return true;
+        }
+    }
+    return false;
 }

@@ -40,7 +40,6 @@ vtrace_analyzer_create(const struct vtrace_analyzer_config *config)
     hmap_init(&az->domains);
     hmap_init(&az->nodes);
     hmap_init(&az->endpoints);
-    hmap_init(&az->offsets);
     ovs_list_init(&az->analyses);
     az->matches = xmalloc(MAX_GROUP * sizeof *az->matches);
     return az;
@@ -81,14 +80,9 @@ vtrace_analyzer_destroy(struct vtrace_analyzer *az)
     HMAP_FOR_EACH_POP (endpoint, node, &az->endpoints) {
         free(endpoint);
     }
-    struct clock_offset *offset;
-    HMAP_FOR_EACH_POP (offset, node, &az->offsets) {
-        free(offset);
-    }
     hmap_destroy(&az->domains);
     hmap_destroy(&az->nodes);
     hmap_destroy(&az->endpoints);
-    hmap_destroy(&az->offsets);
     for (size_t i = 0; i < az->n_chunks; i++) {
         free(az->chunks[i]);
     }

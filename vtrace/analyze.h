@@ -102,7 +102,6 @@ enum vtrace_event_type {
     VTRACE_EVENT_RECORD,        /* 'data' is what the exporter 'node' sent. */
     VTRACE_EVENT_WATERMARK,     /* The same, and 'number' is 'now'. */
     VTRACE_EVENT_ENDPOINT,
-    VTRACE_EVENT_OFFSET,        /* 'node' is a, 'task' b, 'number' offset. */
     VTRACE_EVENT_RUN,           /* 'number' is 'now'. */
     VTRACE_EVENT_TASK,          /* A new analysis, of 'task'. */
     VTRACE_EVENT_LISTEN,        /* 'domain', 'color'; 'name' is the entry. */
@@ -178,14 +177,6 @@ void vtrace_analyzer_endpoint(struct vtrace_analyzer *,
                               struct vtrace_exporter *exporter,
                               const struct vtrace_endpoint *);
 
-/* The clock of 'b' is 'offset' ns ahead of that of 'a', as probes measured.
- * Without it the offset is taken from the records of both directions, as half
- * the difference of the smallest delays. */
-void vtrace_analyzer_clock_offset(struct vtrace_analyzer *,
-                                  struct vtrace_exporter *a,
-                                  struct vtrace_exporter *b,
-                                  int64_t offset);
-
 /* Judges the packets that can be judged.  To be called every now and then,
  * several times a second at best. */
 void vtrace_analyzer_run(struct vtrace_analyzer *, uint64_t now);
@@ -218,6 +209,12 @@ bool vtrace_analysis_is_complete(const struct vtrace_analysis *analysis);
 bool vtrace_analysis_exit(const struct vtrace_analysis *,
                           enum vtrace_direction direction,
                           struct vtrace_exit *exit);
+
+/* Returns true if packets of 'direction' have come in by the border 'at', or
+ * were sent to its node from another domain. */
+bool vtrace_analysis_crosses(const struct vtrace_analysis *,
+                             enum vtrace_direction direction,
+                             const struct vtrace_entry *at);
 
 /* Sets '*verdict' to what the packets judged so far say. */
 void vtrace_analysis_verdict(const struct vtrace_analysis *,

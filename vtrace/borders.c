@@ -38,7 +38,8 @@ VLOG_DEFINE_THIS_MODULE(vtrace_borders);
 /* A rule that a switch has refused is tried again after this, in ms. */
 #define RETRY_MS 5000
 
-/* How long a switch that is not there is waited for, to remove a rule. */
+/* How long a switch that is not there is waited for, to remove a rule, before
+ * somebody is told; and, if it is no node's any more, at all. */
 #define GIVE_UP_MS (600 * 1000)
 
 struct border {
@@ -47,8 +48,9 @@ struct border {
     char *target;               /* Of the node. */
     uint64_t cookie;
     bool wanted;
+    bool listed;                /* Its node is still there. */
     long long int give_up;      /* If it is not wanted, when to give up. */
-    bool reported;              /* That it cannot be installed. */
+    bool reported;              /* That it cannot be installed, or removed. */
     long long int retry;        /* When, if it was refused. */
 };
 
@@ -141,7 +143,11 @@ vtrace_borders_refresh(struct vtrace_borders *borders)
         return;
     }
     LIST_FOR_EACH (b, node, &borders->list) {
-        b->wanted = false;
+        b->wanted = b->listed = false;
+        for (size_t i = 0; i < n_nodes; i++) {
+            b->listed |= (!strcmp(b->at.node, nodes[i].name)
+                          && !strcmp(b->target, nodes[i].target));
+        }
     }
     for (size_t i = 0; i < n; i++) {
         for (size_t j = 0; j < n_nodes; j++) {
@@ -237,15 +243,23 @@ run_unwanted(struct vtrace_borders *borders, struct border *b)
         vtrace_deployer_remove(borders->deployer, b->target, b->at.bridge,
                                b->cookie, 0);
         b->give_up = time_msec() + GIVE_UP_MS;
+        b->reported = false;
         return;
 
     case VTRACE_OP_REMOVING:
         if (time_msec() < b->give_up) {
             return;
         }
-        VLOG_WARN("border %s/%s/%s: its rule may still be there, remove it: %s",
-                  b->at.node, b->at.bridge, b->at.port,
-                  why ? why : "no answer");
+        if (!b->reported) {
+            VLOG_WARN("border %s/%s/%s: its rule may still be there, %s: %s",
+                      b->at.node, b->at.bridge, b->at.port,
+                      b->listed ? "and is removed when the switch is back"
+                      : "remove it", why ? why : "no answer");
+            b->reported = true;
+        }
+        if (b->listed) {
+            return;
+        }
         break;
 
     case VTRACE_OP_REMOVED:

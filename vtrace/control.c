@@ -359,9 +359,7 @@ method_add_node(const struct vtrace_context *c,
         vtrace_ports_refresh(c->ports);
     }
     if (!error) {
-        if (!strstr(target, "%b")) {
-            vtrace_deployer_sweep(c->deployer, target, "");
-        }
+        vtrace_tasks_sweep(c->tasks, name);
         vtrace_borders_refresh(c->borders);
         *reply = json_object_create();
     }

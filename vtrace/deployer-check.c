@@ -14,8 +14,8 @@
  * limitations under the License.
  */
 
-/* What is in a switch before the deployer's rules come: rules that an earlier
- * vtraced left, which are deleted, and those of others, which stay. */
+/* What is in a switch before the deployer's rules come: rules of its own that
+ * are left, which are deleted, and those of others, which stay. */
 
 #include <config.h>
 #include "vtrace/deployer-private.h"
@@ -134,12 +134,12 @@ vtrace_deployer_got_left(struct vtrace_deployer *d, struct bridge *b,
     char *error = each_rule(oh, delete_left, &left);
 
     if (left.n) {
-        VLOG_INFO("bridge %s: deleted %"PRIuSIZE" rules of an earlier "
-                  "vtraced", b->name, left.n);
+        VLOG_INFO("bridge %s: deleted %"PRIuSIZE" rules that nobody wants "
+                  "any more", b->name, left.n);
     }
     if (error) {
-        VLOG_WARN("bridge %s: rules of an earlier vtraced may be left until "
-                  "their timeout: %s", b->name, error);
+        VLOG_WARN("bridge %s: rules that nobody wants any more may be left: "
+                  "%s", b->name, error);
     }
     if (error || !ofpmp_more(oh)) {
         b->left_xid = 0;

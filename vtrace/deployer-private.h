@@ -23,7 +23,6 @@
 #include "openvswitch/ofp-protocol.h"
 #include "openvswitch/rconn.h"
 #include "openvswitch/shash.h"
-#include "sset.h"
 #include "vtrace/deployer.h"
 
 struct ofp_header;
@@ -88,7 +87,6 @@ struct vtrace_deployer {
     uint64_t cookies, mask;
     struct hmap ops;
     struct hmap bridges;
-    struct sset swept;          /* Remotes of bridges. */
 };
 
 /* deployer.c */

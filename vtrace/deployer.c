@@ -77,7 +77,6 @@ vtrace_deployer_create(uint64_t cookies, uint64_t mask)
     d->mask = mask;
     hmap_init(&d->ops);
     hmap_init(&d->bridges);
-    sset_init(&d->swept);
     return d;
 }
 
@@ -120,7 +119,6 @@ vtrace_deployer_destroy(struct vtrace_deployer *d)
     }
     hmap_destroy(&d->ops);
     hmap_destroy(&d->bridges);
-    sset_destroy(&d->swept);
     free(d);
 }
 
@@ -361,12 +359,8 @@ bridge_connected(struct vtrace_deployer *d, struct bridge *b)
         }
     }
     b->left_xid = b->sweep_xid = 0;
-    if (sset_contains(&d->swept, b->remote)) {
-        b->phase = PHASE_READY;
-    } else {
-        vtrace_deployer_ask_left(d, b);
-        b->phase = PHASE_SWEEP;
-    }
+    vtrace_deployer_ask_left(d, b);
+    b->phase = PHASE_SWEEP;
 }
 
 static void
@@ -599,7 +593,6 @@ received_barrier(struct vtrace_deployer *d, struct bridge *b,
 
     if (b->phase == PHASE_SWEEP && b->sweep_xid
         && oh->xid == b->sweep_xid) {
-        sset_add(&d->swept, b->remote);
         b->phase = PHASE_READY;
         return;
     }

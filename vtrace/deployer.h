@@ -21,9 +21,10 @@
  * they are still there.  It speaks OpenFlow to the bridges as ovs-ofctl does,
  * over connections that it opens when needed and closes when they are idle.
  *
- * The first thing on the first connection to a bridge is to delete every rule
- * in the deployer's range of cookies, which an earlier vtraced may have left,
- * but for those that it has installed itself by another way to that bridge.
+ * The first thing on each connection to a bridge is to delete every rule in the
+ * deployer's range of cookies, but for those that it wants to be there: an
+ * earlier vtraced may have left them, or this one may have given up removing
+ * them while the bridge was away.
  *
  * A rule is known by its cookie and the number of the part that it is: rules of
  * a task share a cookie.  There is at most one operation on it, which a later

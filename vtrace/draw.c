@@ -110,6 +110,7 @@ draw_verdict(const struct json *task, struct ds *s)
     const struct json *edge = vtrace_json_member(v, "edge", JSON_ARRAY);
     const char *reason = vtrace_json_string(v, "reason", "none");
     const char *node = vtrace_json_string(v, "node", NULL);
+    const char *replies = vtrace_json_string(v, "replies", NULL);
 
     if (!v) {
         return;
@@ -135,11 +136,13 @@ draw_verdict(const struct json *task, struct ds *s)
     if (vtrace_json_string(v, "cookie", NULL)) {
         ds_put_format(s, " cookie %s", vtrace_json_string(v, "cookie", ""));
     }
-    ds_put_format(s, ", %"PRId64" of %"PRId64" packets lost%s\n",
+    ds_put_format(s, ", %"PRId64" of %"PRId64" packets lost",
                   vtrace_json_integer(v, "lost", 0),
-                  vtrace_json_integer(v, "seen", 0),
-                  vtrace_json_string(v, "replies", NULL)
-                  ? "; replies not watched" : "");
+                  vtrace_json_integer(v, "seen", 0));
+    if (replies) {
+        ds_put_format(s, "; replies %s", replies);
+    }
+    ds_put_char(s, '\n');
     if (vtrace_json_string(v, "description", NULL)) {
         ds_put_format(s, "because  %s\n",
                       vtrace_json_string(v, "description", ""));

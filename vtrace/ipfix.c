@@ -255,27 +255,42 @@ clean_name(char name[VTRACE_NAME_LEN])
     }
 }
 
-static void
-decoded_record(struct vtrace_ipfix *ipfix, struct vtrace_record *r)
+bool
+vtrace_ipfix_accept_record(struct vtrace_record *r)
 {
     if (r->color < VTRACE_COLOR_MIN || r->color > VTRACE_COLOR_MAX
         || r->role < VTRACE_ROLE_IN || r->role > VTRACE_ROLE_CHECKPOINT
         || r->link > VTRACE_LINK_DOWN || r->port_class > VTRACE_PORT_PATCH
         || r->exp > VTRACE_EXP_MAX
         || (r->ip_version != 4 && r->ip_version != 6)) {
+        return false;
+    }
+    clean_name(r->bridge);
+    clean_name(r->port);
+    return true;
+}
+
+bool
+vtrace_ipfix_accept_watermark(const struct vtrace_watermark *w)
+{
+    return w->color <= VTRACE_COLOR_MAX;
+}
+
+static void
+decoded_record(struct vtrace_ipfix *ipfix, struct vtrace_record *r)
+{
+    if (!vtrace_ipfix_accept_record(r)) {
         ipfix->n_invalid++;
         return;
     }
     r->time = vtrace_time_from_ntp(r->time);
-    clean_name(r->bridge);
-    clean_name(r->port);
     ipfix->sink.record(ipfix->sink.aux, r);
 }
 
 static void
 decoded_watermark(struct vtrace_ipfix *ipfix, struct vtrace_watermark *w)
 {
-    if (w->color > VTRACE_COLOR_MAX) {
+    if (!vtrace_ipfix_accept_watermark(w)) {
         ipfix->n_invalid++;
         return;
     }

@@ -23,6 +23,7 @@
  * to one thread.  They take any bytes: what is not IPFIX is an error, records
  * whose members are out of range are counted and left out. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "compiler.h"
@@ -61,6 +62,12 @@ size_t vtrace_ipfix_length(const void *header);
  * the session is of no use any more then. */
 char *vtrace_ipfix_decode(struct vtrace_ipfix *, const void *msg, size_t len)
     OVS_WARN_UNUSED_RESULT;
+
+/* Returns true if all members of a record that somebody else has made, of which
+ * any byte may be anything, are in range.  Puts question marks where the names
+ * in it have what does not belong on a terminal or a page, and ends them. */
+bool vtrace_ipfix_accept_record(struct vtrace_record *);
+bool vtrace_ipfix_accept_watermark(const struct vtrace_watermark *);
 
 /* Returns the number of records that were left out. */
 uint64_t vtrace_ipfix_invalid(const struct vtrace_ipfix *);

@@ -28,8 +28,10 @@
 #include "hash.h"
 #include "openvswitch/hmap.h"
 #include "openvswitch/vlog.h"
+#include "sset.h"
 #include "util.h"
 #include "vtrace/analyze.h"
+#include "vtrace/ipfix.h"
 #include "vtrace/vtrace-json.h"
 
 VLOG_DEFINE_THIS_MODULE(vtrace_record_file);
@@ -55,9 +57,6 @@ BUILD_ASSERT_DECL(sizeof(struct file_event) == 32);
 
 /* Bytes that may follow. */
 #define MAX_LEN 512
-
-/* A file with more is not one of ours. */
-#define MAX_NODES 65536
 
 static const struct file_header file_header = {
     .magic = "VTraceRF",
@@ -183,6 +182,8 @@ struct replay {
     struct vtrace_analyzer *analyzer;
     struct vtrace_exporter **nodes;
     size_t n_nodes, allocated_nodes;
+    struct sset names;          /* Of nodes, each behind its domain's. */
+    struct sset domains;
     struct hmap tasks;
     struct json *results;
 };
@@ -214,10 +215,45 @@ end_task(struct replay *r, struct replayed_task *task, const char *state)
     free(task);
 }
 
+/* Names go to terminals and pages. */
+static bool
+is_name(const char *s)
+{
+    size_t len = strlen(s);
+
+    for (size_t i = 0; i < len; i++) {
+        if (s[i] < '!' || s[i] > '~') {
+            return false;
+        }
+    }
+    return len <= VTRACE_STORE_MAX_NAME;
+}
+
+/* Notes the domain of 'e', and its node if it has one.  Returns false if they
+ * cannot be, or if there are too many. */
+static bool
+note_names(struct replay *r, const struct vtrace_event *e)
+{
+    if (!e->domain || !is_name(e->domain)) {
+        return false;
+    }
+    sset_add(&r->domains, e->domain);
+    if (e->name) {
+        if (!*e->name || !is_name(e->name)) {
+            return false;
+        }
+        /* No name has a blank in it. */
+        sset_add_and_free(&r->names, xasprintf("%s %s", e->domain, e->name));
+    }
+    return (sset_count(&r->domains) <= VTRACE_RECORD_FILE_DOMAINS
+            && sset_count(&r->names) <= VTRACE_RECORD_FILE_NODES);
+}
+
 static bool
 add_node(struct replay *r, const struct vtrace_event *e)
 {
-    if (!e->name || !e->domain || r->n_nodes >= MAX_NODES) {
+    if (!e->name || !note_names(r, e)
+        || r->n_nodes >= VTRACE_RECORD_FILE_NODES) {
         return false;
     }
     if (r->n_nodes >= r->allocated_nodes) {
@@ -245,14 +281,8 @@ tell_node_event(struct replay *r, const struct vtrace_event *e)
         vtrace_analyzer_record(r->analyzer, node, e->data);
     } else if (e->type == VTRACE_EVENT_WATERMARK) {
         vtrace_analyzer_watermark(r->analyzer, node, e->data, e->number);
-    } else if (e->type == VTRACE_EVENT_ENDPOINT) {
-        vtrace_analyzer_endpoint(r->analyzer, node, e->data);
     } else {
-        if (e->task < 0 || e->task >= r->n_nodes) {
-            return false;
-        }
-        vtrace_analyzer_clock_offset(r->analyzer, node, r->nodes[e->task],
-                                     e->number);
+        vtrace_analyzer_endpoint(r->analyzer, node, e->data);
     }
     return true;
 }
@@ -266,17 +296,20 @@ tell_task_event(struct replay *r, const struct vtrace_event *e)
     if (!task != (e->type == VTRACE_EVENT_TASK)) {
         return false;
     } else if (e->type == VTRACE_EVENT_TASK) {
+        if (hmap_count(&r->tasks) >= VTRACE_RECORD_FILE_TASKS) {
+            return false;
+        }
         task = xmalloc(sizeof *task);
         task->id = e->task;
         task->analysis = vtrace_analysis_create(r->analyzer, e->task);
         hmap_insert(&r->tasks, &task->node, hash_uint64(e->task));
     } else if (e->type == VTRACE_EVENT_LISTEN) {
         /* It was told also of what it refused. */
-        if (e->domain) {
-            vtrace_analysis_listen(task->analysis, e->domain, e->color,
-                                   e->direction, e->name);
+        if (!note_names(r, e)) {
+            return false;
         }
-        return e->domain != NULL;
+        vtrace_analysis_listen(task->analysis, e->domain, e->color,
+                               e->direction, e->name);
     } else if (e->type == VTRACE_EVENT_RULE_COUNT) {
         vtrace_analysis_set_rule_count(task->analysis, e->direction,
                                        e->number);
@@ -303,7 +336,6 @@ tell(struct replay *r, const struct vtrace_event *e)
     case VTRACE_EVENT_RECORD:
     case VTRACE_EVENT_WATERMARK:
     case VTRACE_EVENT_ENDPOINT:
-    case VTRACE_EVENT_OFFSET:
         return tell_node_event(r, e);
 
     case VTRACE_EVENT_RUN:
@@ -331,7 +363,7 @@ pull_string(const char **p, size_t *len, const char **s)
 {
     const char *end = memchr(*p, '\0', *len);
 
-    if (!end || end - *p > VTRACE_STORE_MAX_NAME) {
+    if (!end) {
         return false;
     }
     *s = *p;
@@ -366,15 +398,30 @@ parse_event(const struct file_event *fe, const char *p,
     return true;
 }
 
+union data {
+    char text[MAX_LEN];
+    struct vtrace_record record;
+    struct vtrace_watermark watermark;
+    struct vtrace_endpoint endpoint;
+};
+
+/* Returns true if the analyzer can be told 'data'. */
+static bool
+accept_data(enum vtrace_event_type type, union data *data)
+{
+    return (type == VTRACE_EVENT_RECORD
+            ? vtrace_ipfix_accept_record(&data->record)
+            : type == VTRACE_EVENT_WATERMARK
+            ? vtrace_ipfix_accept_watermark(&data->watermark)
+            : true);
+}
+
 /* Reads an event and tells it.  Returns an error message, or NULL and sets
  * '*more' to false at the end of the file. */
 static char *
 replay_event(struct replay *r, FILE *file, bool *more)
 {
-    union {
-        char text[MAX_LEN];
-        struct vtrace_record record;    /* For the alignment. */
-    } buf, data;
+    union data buf, data;
     struct file_event fe;
     struct vtrace_event e;
 
@@ -396,6 +443,10 @@ replay_event(struct replay *r, FILE *file, bool *more)
     if (e.data) {
         memcpy(data.text, e.data, data_size(e.type));
         e.data = data.text;
+        if (!accept_data(e.type, &data)) {
+            return xasprintf("an event of type %"PRIu16" with a value that is "
+                             "out of range", fe.type);
+        }
     }
     return (tell(r, &e) ? NULL
             : xasprintf("an event of type %"PRIu16" that does not fit those "
@@ -430,23 +481,19 @@ replay(struct replay *r, FILE *file)
 }
 
 char *
-vtrace_record_file_replay(const char *name, struct json **tasks)
+vtrace_record_file_read(FILE *file, struct json **tasks)
 {
     const struct vtrace_analyzer_config config = VTRACE_ANALYZER_CONFIG_INIT;
-    FILE *file = fopen(name, "r");
     struct replayed_task *task;
-    struct replay r;
-    char *error;
-
-    *tasks = NULL;
-    if (!file) {
-        return xasprintf("%s: %s", name, ovs_strerror(errno));
-    }
-    r = (struct replay) {
+    struct replay r = {
         .analyzer = vtrace_analyzer_create(&config),
+        .names = SSET_INITIALIZER(&r.names),
+        .domains = SSET_INITIALIZER(&r.domains),
         .tasks = HMAP_INITIALIZER(&r.tasks),
         .results = json_array_create_empty(),
     };
+    char *error;
+
     error = replay(&r, file);
     HMAP_FOR_EACH_SAFE (task, node, &r.tasks) {
         end_task(&r, task, "running");
@@ -454,14 +501,33 @@ vtrace_record_file_replay(const char *name, struct json **tasks)
     hmap_destroy(&r.tasks);
     vtrace_analyzer_destroy(r.analyzer);
     free(r.nodes);
+    sset_destroy(&r.names);
+    sset_destroy(&r.domains);
+    if (error) {
+        json_destroy(r.results);
+        r.results = NULL;
+    }
+    *tasks = r.results;
+    return error;
+}
+
+char *
+vtrace_record_file_replay(const char *name, struct json **tasks)
+{
+    FILE *file = fopen(name, "r");
+    char *error;
+
+    *tasks = NULL;
+    if (!file) {
+        return xasprintf("%s: %s", name, ovs_strerror(errno));
+    }
+    error = vtrace_record_file_read(file, tasks);
     fclose(file);
     if (error) {
         char *s = xasprintf("%s: %s", name, error);
 
         free(error);
-        json_destroy(r.results);
         return s;
     }
-    *tasks = r.results;
     return NULL;
 }

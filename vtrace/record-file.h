@@ -30,6 +30,7 @@
  * message that the caller must free. */
 
 #include <stdint.h>
+#include <stdio.h>
 #include "compiler.h"
 
 struct json;
@@ -49,11 +50,21 @@ char *vtrace_record_file_create(const char *name, long long int max_size,
 /* Ends the file, before the analyzer is destroyed. */
 void vtrace_record_file_close(struct vtrace_record_file *);
 
+/* The most that a file that is replayed may name.  This bounds the memory that
+ * it takes: a task has room for each node. */
+#define VTRACE_RECORD_FILE_NODES 16384
+#define VTRACE_RECORD_FILE_DOMAINS 64
+#define VTRACE_RECORD_FILE_TASKS 1024   /* At a time. */
+
 /* Tells a new analyzer what is in 'name'.  Sets '*tasks' to an array of what
  * it knew of each task when that ended, or at the end of the file: what
  * vtrace_analysis_to_json() returns, with the members "id" and "state", "done"
  * or "running". */
 char *vtrace_record_file_replay(const char *name, struct json **tasks)
+    OVS_WARN_UNUSED_RESULT;
+
+/* The same, from 'file', which stays open. */
+char *vtrace_record_file_read(FILE *file, struct json **tasks)
     OVS_WARN_UNUSED_RESULT;
 
 #endif /* vtrace/record-file.h */

@@ -23,6 +23,7 @@
 
 #include "openvswitch/shash.h"
 #include "openvswitch/util.h"
+#include "sset.h"
 #include "util.h"
 
 /* Domains are shared by nodes, so there are few: a task that gets more colors
@@ -129,7 +130,7 @@ vtrace_store_borders(struct vtrace_store *store,
     stmt = vtrace_sql_query(store, "SELECT node, bridge, port, domain, "
                             "from_file FROM borders "
                             "ORDER BY node, bridge, port", "");
-    while ((rc = stmt ? sqlite3_step(stmt) : SQLITE_ERROR) == SQLITE_ROW) {
+    while (vtrace_sql_next(stmt, &rc)) {
         struct vtrace_store_border *b;
 
         if (*n >= allocated) {
@@ -140,14 +141,32 @@ vtrace_store_borders(struct vtrace_store *store,
         b->domain = xstrdup(vtrace_sql_text(stmt, 3));
         b->from_file = sqlite3_column_int(stmt, 4);
     }
-    if (rc != SQLITE_DONE) {
-        error = vtrace_sql_error(store);
+    error = vtrace_sql_done(store, stmt, rc);
+    if (error) {
         vtrace_store_borders_destroy(*bordersp, *n);
         *bordersp = NULL;
         *n = 0;
     }
-    sqlite3_finalize(stmt);
     return error;
+}
+
+char *
+vtrace_store_bridges(struct vtrace_store *store, const char *node,
+                     struct sset *bridges)
+{
+    sqlite3_stmt *stmt;
+    int rc;
+
+    stmt = vtrace_sql_query(store, "SELECT 0, bridge FROM border_bridges "
+                            "WHERE node = ? UNION "
+                            "SELECT 1, bridge FROM maps WHERE node = ? UNION "
+                            "SELECT 1, bridge FROM rules WHERE node = ? "
+                            "ORDER BY 1 LIMIT ?", "sssi", node, node, node,
+                            (int64_t) VTRACE_STORE_MAX_BRIDGES);
+    while (vtrace_sql_next(stmt, &rc)) {
+        sset_add(bridges, vtrace_sql_text(stmt, 1));
+    }
+    return vtrace_sql_done(store, stmt, rc);
 }
 
 /* Colors and maps of tasks. */
@@ -167,7 +186,7 @@ vtrace_store_colors(struct vtrace_store *store, int64_t id,
     stmt = vtrace_sql_query(store, "SELECT domain, color FROM colors "
                             "WHERE task = ? AND direction = ?", "ii", id,
                             (int64_t) direction);
-    while ((rc = stmt ? sqlite3_step(stmt) : SQLITE_ERROR) == SQLITE_ROW) {
+    while (vtrace_sql_next(stmt, &rc)) {
         struct vtrace_color *c;
 
         if (*n >= allocated) {
@@ -177,13 +196,12 @@ vtrace_store_colors(struct vtrace_store *store, int64_t id,
         ovs_strlcpy(c->domain, vtrace_sql_text(stmt, 0), sizeof c->domain);
         c->color = sqlite3_column_int(stmt, 1);
     }
-    if (rc != SQLITE_DONE) {
-        error = vtrace_sql_error(store);
+    error = vtrace_sql_done(store, stmt, rc);
+    if (error) {
         free(*colorsp);
         *colorsp = NULL;
         *n = 0;
     }
-    sqlite3_finalize(stmt);
     return error;
 }
 
@@ -193,7 +211,6 @@ vtrace_store_load_maps(struct vtrace_store *store, int64_t id,
 {
     size_t allocated = 0;
     sqlite3_stmt *stmt;
-    char *error = NULL;
     int rc;
 
     if (!store->has_maps) {
@@ -203,7 +220,7 @@ vtrace_store_load_maps(struct vtrace_store *store, int64_t id,
                             "FROM maps WHERE task = ? AND direction = ? "
                             "ORDER BY number", "ii", id,
                             (int64_t) rule->direction);
-    while ((rc = stmt ? sqlite3_step(stmt) : SQLITE_ERROR) == SQLITE_ROW) {
+    while (vtrace_sql_next(stmt, &rc)) {
         struct vtrace_map *map;
 
         if (rule->n_maps >= allocated) {
@@ -215,11 +232,7 @@ vtrace_store_load_maps(struct vtrace_store *store, int64_t id,
         map->theirs = sqlite3_column_int(stmt, 3);
         map->color = sqlite3_column_int(stmt, 4);
     }
-    if (rc != SQLITE_DONE) {
-        error = vtrace_sql_error(store);
-    }
-    sqlite3_finalize(stmt);
-    return error;
+    return vtrace_sql_done(store, stmt, rc);
 }
 
 /* A border with what adding maps needs to know of it. */

@@ -120,7 +120,7 @@ load_rules(struct vtrace_store *store, struct vtrace_task *task)
                             "color, ifnull(expires, 0) FROM rules "
                             "WHERE task = ? ORDER BY direction", "i",
                             task->id);
-    while ((rc = stmt ? sqlite3_step(stmt) : SQLITE_ERROR) == SQLITE_ROW
+    while (vtrace_sql_next(stmt, &rc)
            && task->n_rules < VTRACE_N_DIRECTIONS) {
         load_rule(store, stmt, task);
     }
@@ -227,19 +227,18 @@ vtrace_store_list(struct vtrace_store *store, const char *tenant,
                     where[which]);
     stmt = vtrace_sql_query(store, sql, "s", tenant);
     free(sql);
-    while ((rc = stmt ? sqlite3_step(stmt) : SQLITE_ERROR) == SQLITE_ROW) {
+    while (vtrace_sql_next(stmt, &rc)) {
         if (*n >= allocated) {
             *ids = x2nrealloc(*ids, &allocated, sizeof **ids);
         }
         (*ids)[(*n)++] = sqlite3_column_int64(stmt, 0);
     }
-    if (rc != SQLITE_DONE) {
-        error = vtrace_sql_error(store);
+    error = vtrace_sql_done(store, stmt, rc);
+    if (error) {
         free(*ids);
         *ids = NULL;
         *n = 0;
     }
-    sqlite3_finalize(stmt);
     return error;
 }
 
@@ -440,7 +439,7 @@ vtrace_store_nodes(struct vtrace_store *store, const char *name,
     stmt = vtrace_sql_query(store, "SELECT name, target, domain, from_file, "
                             "database FROM nodes WHERE ?1 IS NULL OR name = ?1 "
                             "ORDER BY name", "s", name);
-    while ((rc = stmt ? sqlite3_step(stmt) : SQLITE_ERROR) == SQLITE_ROW) {
+    while (vtrace_sql_next(stmt, &rc)) {
         if (*n >= allocated) {
             *nodesp = x2nrealloc(*nodesp, &allocated, sizeof **nodesp);
         }
@@ -452,13 +451,12 @@ vtrace_store_nodes(struct vtrace_store *store, const char *name,
             .database = xstrdup(vtrace_sql_text(stmt, 4)),
         };
     }
-    if (rc != SQLITE_DONE) {
-        error = vtrace_sql_error(store);
+    error = vtrace_sql_done(store, stmt, rc);
+    if (error) {
         vtrace_store_nodes_destroy(*nodesp, *n);
         *nodesp = NULL;
         *n = 0;
     }
-    sqlite3_finalize(stmt);
     return error;
 }
 

@@ -129,6 +129,17 @@ static const char *const schema_steps[] = {
     "  node TEXT NOT NULL, bridge TEXT NOT NULL, port TEXT NOT NULL,\n"
     "  theirs INTEGER NOT NULL, color INTEGER NOT NULL,\n"
     "  PRIMARY KEY (task, direction, number)) WITHOUT ROWID;\n",
+
+    /* 3 to 4: bridges with borders, also when these are removed, since their
+     * rules may be left where a switch was away. */
+    "CREATE TABLE border_bridges (\n"
+    "  node TEXT NOT NULL, bridge TEXT NOT NULL,\n"
+    "  PRIMARY KEY (node, bridge)) WITHOUT ROWID;\n"
+    "INSERT INTO border_bridges SELECT DISTINCT node, bridge FROM borders;\n"
+    "CREATE TRIGGER borders_add AFTER INSERT ON borders\n"
+    "BEGIN\n"
+    "  INSERT OR IGNORE INTO border_bridges VALUES (NEW.node, NEW.bridge);\n"
+    "END;\n",
 };
 
 static char *
@@ -175,6 +186,15 @@ vtrace_sql_query(struct vtrace_store *store, const char *sql,
     stmt = query_valist(store, sql, format, &args);
     va_end(args);
     return stmt;
+}
+
+char *
+vtrace_sql_done(struct vtrace_store *store, sqlite3_stmt *stmt, int rc)
+{
+    char *error = rc == SQLITE_DONE ? NULL : vtrace_sql_error(store);
+
+    sqlite3_finalize(stmt);
+    return error;
 }
 
 char *

@@ -36,6 +36,19 @@ struct vtrace_store {
 sqlite3_stmt *vtrace_sql_query(struct vtrace_store *, const char *sql,
                                const char *format, ...);
 
+/* Steps to the next row of 'stmt', which may be NULL.  Returns true if there is
+ * one, else vtrace_sql_done() is to follow. */
+static inline bool
+vtrace_sql_next(sqlite3_stmt *stmt, int *rc)
+{
+    *rc = stmt ? sqlite3_step(stmt) : SQLITE_ERROR;
+    return *rc == SQLITE_ROW;
+}
+
+/* Finalizes 'stmt'.  Returns NULL if all rows were read, else an error
+ * message. */
+char *vtrace_sql_done(struct vtrace_store *, sqlite3_stmt *stmt, int rc);
+
 /* Executes 'sql', which returns no rows, and sets '*changes', if not NULL, to
  * the number of rows that it changed.  Returns an error message or NULL. */
 char *vtrace_sql_exec(struct vtrace_store *, int *changes, const char *sql,

@@ -264,7 +264,7 @@ find_color(struct vtrace_store *store, const char *domain, int64_t now,
     memset(taken, 0, sizeof taken);
     stmt = vtrace_sql_query(store, "SELECT color FROM colors WHERE domain = ?",
                             "s", domain);
-    while ((rc = stmt ? sqlite3_step(stmt) : SQLITE_ERROR) == SQLITE_ROW) {
+    while (vtrace_sql_next(stmt, &rc)) {
         bitmap_set1(taken, sqlite3_column_int(stmt, 0)
                            & VTRACE_STORE_MAX_COLOR);
     }

@@ -56,6 +56,7 @@
 #include "compiler.h"
 #include "openvswitch/types.h"
 
+struct sset;
 struct vtrace_store;
 
 /* How long a color is not used again, in ms. */
@@ -340,6 +341,13 @@ char *vtrace_store_remove_border(struct vtrace_store *,
 char *vtrace_store_borders(struct vtrace_store *,
                            struct vtrace_store_border **bordersp, size_t *n)
     OVS_WARN_UNUSED_RESULT;
+
+/* Adds the bridges of node 'node' that have or had borders, or that rules of
+ * tasks that are kept lead to, to 'bridges'; not more than
+ * VTRACE_STORE_MAX_BRIDGES. */
+#define VTRACE_STORE_MAX_BRIDGES 256
+char *vtrace_store_bridges(struct vtrace_store *, const char *node,
+                           struct sset *bridges) OVS_WARN_UNUSED_RESULT;
 
 /* A color of a task. */
 struct vtrace_color {

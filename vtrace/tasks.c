@@ -15,7 +15,7 @@
  */
 
 #include <config.h>
-#include "vtrace/tasks.h"
+#include "vtrace/tasks-private.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -42,31 +42,8 @@ VLOG_DEFINE_THIS_MODULE(vtrace_tasks);
 /* How often tasks are looked at while there are any, in ms. */
 #define TICK_MS 50
 
-/* A rule goes away by itself so long after it should have been removed. */
-#define TIMEOUT_MARGIN_MS 5000
-
 /* After a task's time is over, so long is waited for the last records. */
 #define GRACE_MS 7000
-
-/* A task that has not ended. */
-struct live {
-    struct hmap_node node;      /* In struct vtrace_tasks's 'live'. */
-    int64_t id;
-    struct vtrace_analysis *analysis;
-    bool listening[VTRACE_N_DIRECTIONS];
-    bool began[VTRACE_N_DIRECTIONS];    /* Installation, by this process. */
-    bool stop;                  /* A user wants it to end. */
-    int64_t stopped;            /* When its time was over, or 0. */
-    char *reverse_error;        /* Why there is no reverse rule, or NULL. */
-};
-
-struct vtrace_tasks {
-    struct vtrace_store *store;
-    struct vtrace_deployer *deployer;
-    struct vtrace_analyzer *analyzer;
-    struct hmap live;
-    long long int next_run;     /* LLONG_MAX without unsettled tasks. */
-};
 
 struct vtrace_tasks *
 vtrace_tasks_create(struct vtrace_store *store,
@@ -88,6 +65,9 @@ live_destroy(struct vtrace_tasks *tasks, struct live *live)
 {
     hmap_remove(&tasks->live, &live->node);
     vtrace_analysis_destroy(live->analysis);
+    for (int i = 0; i < VTRACE_N_DIRECTIONS; i++) {
+        free(live->maps[i].unmapped);
+    }
     free(live->reverse_error);
     free(live);
 }
@@ -139,32 +119,6 @@ get_live(struct vtrace_tasks *tasks, int64_t id)
     return live;
 }
 
-/* Returns the OpenFlow target and, if 'domain' is not NULL, the domain of node
- * 'name', which the caller must free, or NULL. */
-static char *
-node_target(struct vtrace_tasks *tasks, const char *name, char **domain)
-{
-    struct vtrace_store_node *nodes;
-    char *target = NULL;
-    char *error;
-    size_t n;
-
-    error = vtrace_store_nodes(tasks->store, name, &nodes, &n);
-    if (error) {
-        VLOG_ERR("%s", error);
-        free(error);
-        return NULL;
-    }
-    if (n) {
-        target = xstrdup(nodes[0].target);
-        if (domain) {
-            *domain = xstrdup(nodes[0].domain);
-        }
-    }
-    vtrace_store_nodes_destroy(nodes, n);
-    return target;
-}
-
 /* Steps.  Each returns true if it changed the task in the store. */
 
 /* Returns true if 'error' is NULL; logs and frees it otherwise. */
@@ -181,25 +135,6 @@ succeeded(int64_t id, char *error)
         return false;
     }
     return true;
-}
-
-/* Returns the state of 'rule' as a whole: of the first of its maps that is not
- * installed, else of the entry.  Sets '*why' as vtrace_deployer_status()
- * does. */
-static enum vtrace_op_status
-rule_status(const struct vtrace_tasks *tasks, const struct vtrace_rule *rule,
-            const char **why)
-{
-    for (size_t i = 0; i < rule->n_maps; i++) {
-        enum vtrace_op_status status
-            = vtrace_deployer_status(tasks->deployer, rule->cookie, i + 1,
-                                     why);
-
-        if (status != VTRACE_OP_INSTALLED) {
-            return status;
-        }
-    }
-    return vtrace_deployer_status(tasks->deployer, rule->cookie, 0, why);
 }
 
 /* Returns why the replies to the packets of a task that ends were not traced,
@@ -219,7 +154,7 @@ why_unwatched(const struct vtrace_tasks *tasks, const struct live *live,
     } else if (task->rules[VTRACE_REVERSE].state >= VTRACE_RULE_INSTALLED) {
         return NULL;
     }
-    rule_status(tasks, &task->rules[VTRACE_REVERSE], &why);
+    vtrace_tasks_rule_status(tasks, live, &task->rules[VTRACE_REVERSE], &why);
     return xasprintf("the rule for them was not installed in time%s%s",
                      why ? ": " : "", why ? why : "");
 }
@@ -266,7 +201,7 @@ listen_for(struct vtrace_tasks *tasks, struct live *live,
     if (live->listening[rule->direction]) {
         return true;
     }
-    target = node_target(tasks, rule->entry.node, &domain);
+    target = vtrace_tasks_node_target(tasks, rule->entry.node, &domain);
     ok = target && succeeded(live->id,
                              vtrace_store_colors(tasks->store, live->id,
                                                  rule->direction, &colors,
@@ -287,108 +222,13 @@ listen_for(struct vtrace_tasks *tasks, struct live *live,
     return ok;
 }
 
-/* Returns how long 'rule' may be needed, in ms. */
-static int64_t
-rule_lifetime(const struct vtrace_task *task, int64_t now)
-{
-    return (task->ends ? MAX(0, task->ends - now) : task->request.duration)
-           + TIMEOUT_MARGIN_MS;
-}
-
-/* Begins to install a part of 'rule' at 'at', of which nothing may be left at
- * 'latest', a time_msec(): 0 is the entry, the others are its maps. */
-static void
-install(struct vtrace_tasks *tasks, const struct vtrace_entry *at,
-        const struct vtrace_flow *flow, unsigned int part,
-        long long int latest)
-{
-    char *target = node_target(tasks, at->node, NULL);
-
-    if (target) {
-        vtrace_deployer_install(tasks->deployer, target, at->bridge, at->port,
-                                flow, part, latest);
-    }
-    free(target);
-}
-
-static void
-install_entry(struct vtrace_tasks *tasks, const struct vtrace_task *task,
-              const struct vtrace_rule *rule)
-{
-    int64_t lifetime = ROUND_UP(rule_lifetime(task, time_wall_msec()), 1000);
-    struct vtrace_flow flow = {
-        .kind = VTRACE_FLOW_ENTRY,
-        .match = rule->match,
-        .color = rule->color,
-        .exp = task->request.exp,
-        .cookie = rule->cookie,
-        .hard_timeout = MIN(lifetime / 1000, VTRACE_FLOW_MAX_TIMEOUT),
-    };
-    long long int latest = time_msec() + lifetime;
-
-    /* The task's time begins with the forward rule, and for the reverse one
-     * it runs already. */
-    if (rule->direction == VTRACE_FORWARD) {
-        latest += VTRACE_STORE_START_MS;
-    }
-    install(tasks, &rule->entry, &flow, 0, latest);
-}
-
-/* Leaves those alone of which it was begun. */
-static void
-install_maps(struct vtrace_tasks *tasks, const struct vtrace_task *task,
-             const struct vtrace_rule *rule)
-{
-    /* The entry may have to wait for others. */
-    int64_t lifetime = (ROUND_UP(rule_lifetime(task, time_wall_msec()), 1000)
-                        + VTRACE_STORE_START_MS);
-    long long int latest = time_msec() + lifetime;
-
-    if (rule->direction == VTRACE_FORWARD) {
-        latest += VTRACE_STORE_START_MS;
-    }
-    for (size_t i = 0; i < rule->n_maps; i++) {
-        if (vtrace_deployer_status(tasks->deployer, rule->cookie, i + 1, NULL)
-            != VTRACE_OP_NONE) {
-            continue;
-        }
-        struct vtrace_flow flow = {
-            .kind = VTRACE_FLOW_MAP,
-            .theirs = rule->maps[i].theirs,
-            .color = rule->maps[i].color,
-            .exp = task->request.exp,
-            .cookie = rule->cookie,
-            .hard_timeout = MIN(DIV_ROUND_UP(lifetime, 1000),
-                                VTRACE_FLOW_MAX_TIMEOUT),
-        };
-
-        install(tasks, &rule->maps[i].at, &flow, i + 1, latest);
-    }
-}
-
-/* Begins to install those maps of 'rule' of which that was not begun, or, once
- * all are there, the entry: no packet may have the color before that. */
-static void
-begin_rest(struct vtrace_tasks *tasks, const struct vtrace_task *task,
-           const struct vtrace_rule *rule)
-{
-    for (size_t i = 0; i < rule->n_maps; i++) {
-        if (vtrace_deployer_status(tasks->deployer, rule->cookie, i + 1, NULL)
-            != VTRACE_OP_INSTALLED) {
-            install_maps(tasks, task, rule);
-            return;
-        }
-    }
-    install_entry(tasks, task, rule);
-}
-
 /* Writes down that 'rule' goes out, then sends it. */
 static bool
 deploy(struct vtrace_tasks *tasks, struct live *live,
        const struct vtrace_task *task, const struct vtrace_rule *rule)
 {
     int64_t now = time_wall_msec();
-    int64_t lifetime = ROUND_UP(rule_lifetime(task, now), 1000);
+    int64_t lifetime = ROUND_UP(vtrace_tasks_lifetime(task, now), 1000);
 
     /* The timeout begins when the rule arrives, which may be as late as the
      * task's start may be. */
@@ -400,7 +240,7 @@ deploy(struct vtrace_tasks *tasks, struct live *live,
         return false;
     }
     live->began[rule->direction] = true;
-    begin_rest(tasks, task, rule);
+    vtrace_tasks_begin_rest(tasks, task, rule);
     return true;
 }
 
@@ -422,7 +262,9 @@ check_installed(struct vtrace_tasks *tasks, struct live *live,
 {
     const char *why;
 
-    switch (rule_status(tasks, rule, &why)) {
+    /* No packet has the color yet. */
+    free(vtrace_tasks_restore_maps(tasks, live, task, rule));
+    switch (vtrace_tasks_rule_status(tasks, live, rule, &why)) {
     case VTRACE_OP_INSTALLED:
         if (!succeeded(task->id,
                        vtrace_store_installed(tasks->store, task->id,
@@ -452,7 +294,7 @@ check_installed(struct vtrace_tasks *tasks, struct live *live,
         return false;
 
     case VTRACE_OP_NONE:
-        begin_rest(tasks, task, rule);
+        vtrace_tasks_begin_rest(tasks, task, rule);
         return false;
 
     case VTRACE_OP_REMOVING:
@@ -514,6 +356,7 @@ run_reverse(struct vtrace_tasks *tasks, struct live *live,
 {
     const struct vtrace_rule *rule = &task->rules[VTRACE_REVERSE];
     const char *why;
+    char *trouble;
 
     if (task->n_rules < 2) {
         return find_reverse(tasks, live, task);
@@ -524,65 +367,18 @@ run_reverse(struct vtrace_tasks *tasks, struct live *live,
                && deploy(tasks, live, task, rule);
     } else if (rule->state == VTRACE_RULE_SENT) {
         return check_installed(tasks, live, task, rule);
-    } else if (rule_status(tasks, rule, &why) == VTRACE_OP_GONE) {
-        set_reverse_error(live, xstrdup(why ? why : "its rule is gone"));
+    }
+    trouble = vtrace_tasks_restore_maps(tasks, live, task, rule);
+    if (!trouble && vtrace_tasks_rule_status(tasks, live, rule, &why)
+                    == VTRACE_OP_GONE) {
+        trouble = xstrdup(why ? why : "its rule is gone");
+    }
+    if (trouble) {
+        set_reverse_error(live, trouble);
         return false;
     }
     set_rule_count(tasks, live, task, VTRACE_REVERSE);
     return false;
-}
-
-/* Begins to remove a part of 'rule' from where it was to be installed. */
-static void
-remove_part(struct vtrace_tasks *tasks, const struct vtrace_rule *rule,
-            const struct vtrace_entry *at, unsigned int part)
-{
-    enum vtrace_op_status status
-        = vtrace_deployer_status(tasks->deployer, rule->cookie, part, NULL);
-    char *target;
-
-    if (status == VTRACE_OP_REMOVING || status == VTRACE_OP_REMOVED) {
-        return;
-    }
-    target = node_target(tasks, at->node, NULL);
-    if (target) {
-        vtrace_deployer_remove(tasks->deployer, target, at->bridge,
-                               rule->cookie, part);
-    }
-    free(target);
-}
-
-/* Begins to remove the rules of 'task', with their maps only if 'maps' is true:
- * packets that are on their way have to keep their color. */
-static void
-remove_rules(struct vtrace_tasks *tasks, const struct vtrace_task *task,
-             bool maps)
-{
-    for (size_t i = 0; i < task->n_rules; i++) {
-        const struct vtrace_rule *rule = &task->rules[i];
-
-        if (rule->state == VTRACE_RULE_WANTED
-            || rule->state == VTRACE_RULE_GONE) {
-            continue;
-        }
-        remove_part(tasks, rule, &rule->entry, 0);
-        for (size_t j = 0; maps && j < rule->n_maps; j++) {
-            remove_part(tasks, rule, &rule->maps[j].at, j + 1);
-        }
-    }
-}
-
-/* Returns true if all parts of 'rule' are removed. */
-static bool
-is_removed(const struct vtrace_tasks *tasks, const struct vtrace_rule *rule)
-{
-    for (size_t part = 0; part <= rule->n_maps; part++) {
-        if (vtrace_deployer_status(tasks->deployer, rule->cookie, part, NULL)
-            != VTRACE_OP_REMOVED) {
-            return false;
-        }
-    }
-    return true;
 }
 
 /* The task's time is over: waits for its last records. */
@@ -595,7 +391,7 @@ run_stopping(struct vtrace_tasks *tasks, struct live *live,
     if (!live->stopped) {
         live->stopped = now;
         vtrace_analysis_stop(live->analysis, time_wall_usec() * 1000ULL);
-        remove_rules(tasks, task, false);
+        vtrace_tasks_remove_rules(tasks, task, false);
     }
     if (!vtrace_analysis_is_complete(live->analysis)
         && now - live->stopped >= 0 && now - live->stopped < GRACE_MS) {
@@ -633,6 +429,7 @@ run_running(struct vtrace_tasks *tasks, const struct vtrace_task *task)
     const struct vtrace_rule *rule = &task->rules[VTRACE_FORWARD];
     struct live *live = find_live(tasks, task->id);
     const char *why;
+    char *trouble;
 
     if (!live || !live->began[VTRACE_FORWARD]) {
         /* Its records went nowhere meanwhile. */
@@ -647,7 +444,14 @@ run_running(struct vtrace_tasks *tasks, const struct vtrace_task *task)
     if (live->stop || time_wall_msec() >= task->ends) {
         return run_stopping(tasks, live, task);
     }
-    if (rule_status(tasks, rule, &why) == VTRACE_OP_GONE) {
+    trouble = vtrace_tasks_restore_maps(tasks, live, task, rule);
+    if (trouble) {
+        bool changed = end(tasks, task, VTRACE_FAILED, trouble);
+
+        free(trouble);
+        return changed;
+    } else if (vtrace_tasks_rule_status(tasks, live, rule, &why)
+               == VTRACE_OP_GONE) {
         return end(tasks, task, VTRACE_FAILED, why);
     }
     why = inject(tasks, task);
@@ -657,32 +461,25 @@ run_running(struct vtrace_tasks *tasks, const struct vtrace_task *task)
     return task->request.both && run_reverse(tasks, live, task);
 }
 
-static void
-forget(struct vtrace_tasks *tasks, const struct vtrace_rule *rule)
-{
-    for (size_t part = 0; part <= rule->n_maps; part++) {
-        vtrace_deployer_forget(tasks->deployer, rule->cookie, part);
-    }
-}
-
 /* Removes the rules of an ended task. */
 static bool
 run_ended(struct vtrace_tasks *tasks, const struct vtrace_task *task)
 {
     bool changed = false;
 
-    remove_rules(tasks, task, true);
+    vtrace_tasks_remove_rules(tasks, task, true);
     for (size_t i = 0; i < task->n_rules; i++) {
         const struct vtrace_rule *rule = &task->rules[i];
 
-        if (rule->state == VTRACE_RULE_REMOVING && is_removed(tasks, rule)) {
+        if (rule->state == VTRACE_RULE_REMOVING
+            && vtrace_tasks_is_removed(tasks, rule)) {
             changed |= succeeded(
                 task->id, vtrace_store_rule_gone(tasks->store, task->id,
                                                  rule->direction,
                                                  time_wall_msec()));
-            forget(tasks, rule);
+            vtrace_tasks_forget(tasks, rule);
         } else if (rule->state == VTRACE_RULE_GONE) {
-            forget(tasks, rule);
+            vtrace_tasks_forget(tasks, rule);
         }
     }
     return changed;

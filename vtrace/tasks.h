@@ -41,6 +41,12 @@ void vtrace_tasks_destroy(struct vtrace_tasks *);
 void vtrace_tasks_run(struct vtrace_tasks *);
 void vtrace_tasks_wait(struct vtrace_tasks *);
 
+/* Has the deployer connect to the bridges of node 'name', or of all nodes if it
+ * is NULL, as far as they are known: those that a task or border of today or
+ * before leads to, if the node's target depends on the bridge.  What an earlier
+ * vtraced left there is deleted. */
+void vtrace_tasks_sweep(struct vtrace_tasks *, const char *name);
+
 /* Says that something changed that tasks may be waiting for. */
 void vtrace_tasks_kick(struct vtrace_tasks *);
 

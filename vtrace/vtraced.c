@@ -333,23 +333,6 @@ find_node(void *store, const char *name, const char *ip, char **node,
     return found;
 }
 
-/* Deletes what an earlier vtraced left in bridges that no task of today leads
- * to. */
-static void
-sweep(struct vtrace_store *store, struct vtrace_deployer *deployer)
-{
-    struct vtrace_store_node *nodes;
-    size_t n;
-
-    die_if(vtrace_store_nodes(store, NULL, &nodes, &n));
-    for (size_t i = 0; i < n; i++) {
-        if (!strstr(nodes[i].target, "%b")) {
-            vtrace_deployer_sweep(deployer, nodes[i].target, "");
-        }
-    }
-    vtrace_store_nodes_destroy(nodes, n);
-}
-
 /* Commands of ovs-appctl. */
 
 static void
@@ -459,7 +442,7 @@ main(int argc, char *argv[])
     unixctl_command_register("vtrace/check-store", "", 0, 0,
                              appctl_check_store, NULL);
     unixctl_command_register("vtrace/reload", "", 0, 0, appctl_reload, NULL);
-    sweep(context.store, context.deployer);
+    vtrace_tasks_sweep(context.tasks, NULL);
     context.ports = vtrace_ports_create(context.store);
     context.borders = vtrace_borders_create(context.store, context.deployer);
     daemonize_complete();

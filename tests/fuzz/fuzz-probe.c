@@ -63,6 +63,7 @@ struct state {
     struct zoo_params params;
     struct zoo_auth *auth;
     struct zoo_responder *responder;
+    struct zoo_rx_limit *limit;
     struct zoo_peer peer;
     unsigned int n_requests, n_copies;
 };
@@ -95,6 +96,7 @@ check_peer(struct state *s)
     ovs_assert(!(zoo_peer_in_use(peer) & ~all));
     ovs_assert(zoo_peer_timeout(peer, &s->params) <= 1000 * MSEC);
     ovs_assert(zoo_peer_timeout(peer, &s->params) > 0);
+    ovs_assert(peer->slowed <= ZOO_PEER_MAX_DOUBLINGS);
     ovs_assert(zoo_peer_state_to_string(peer->state));
     ovs_assert(zoo_peer_report_ports(peer, eth_addr_zero, get_random(s),
                                      sports, 8) >= 1);
@@ -107,6 +109,7 @@ receive_request(struct state *s, const struct zoo_probe *probe,
     struct zoo_sender_tunnel *tunnel;
     struct zoo_sender_key key;
     enum zoo_probe_error error;
+    struct zoo_rx_grant grant;
     uint16_t sport = (from & 0x80 ? 60000
                       : probe->entries[from % probe->n_entries].sport);
     bool newest;
@@ -114,8 +117,13 @@ receive_request(struct state *s, const struct zoo_probe *probe,
     memset(&key, 0, sizeof key);
     in6_addr_set_mapped_ipv4(&key.remote, htonl(from & 3));
     key.instance = zoo_session_instance(probe->session);
+    if (!zoo_rx_limit_admit(s->limit, &key.remote, from >> 6, s->now)) {
+        return ZOO_PROBE_FLOOD;
+    }
+    grant = zoo_rx_limit_take(s->limit, &key.remote, s->now);
     error = zoo_responder_receive(s->responder, &key, sport, probe, s->now,
-                                  s->now, get_random(s), &tunnel, &newest);
+                                  s->now, get_random(s), grant, &tunnel,
+                                  &newest);
     ovs_assert(!error == (tunnel != NULL));
     ovs_assert(!newest || !error);
     s->n_requests += !error;
@@ -344,17 +352,21 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .recover_window = 5,
         .hold_down = options & 8 ? 10 * 1000 * MSEC : 0,
         .peer_idle = 60 * 1000 * MSEC,
+        .stretch = options >> 5,
     };
     if (options & 16) {
         s.auth = zoo_auth_parse("1 000102030405060708090a0b0c0d0e0f", "keys",
                                 &error);
     }
     s.responder = zoo_responder_create();
+    s.limit = zoo_rx_limit_create(s.random);
+    zoo_rx_limit_configure(s.limit, 100 << (s.random & 15), 64);
     zoo_peer_init(&s.peer, &s.params, "peer", 4, 1, get_random(&s), s.now);
     while (s.p < s.end) {
         run_op(&s);
     }
     zoo_responder_destroy(s.responder);
+    zoo_rx_limit_destroy(s.limit);
     zoo_auth_unref(s.auth);
     return 0;
 }

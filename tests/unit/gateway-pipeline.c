@@ -29,7 +29,6 @@
 #include <rte_swx_pipeline.h>
 #include <rte_swx_port.h>
 
-#include "csum.h"
 #include "openvswitch/dynamic-string.h"
 #include "p4/swx-spec.h"
 #include "random.h"
@@ -77,26 +76,6 @@ port_free(void *port OVS_UNUSED)
 {
 }
 
-static uint8_t *
-put(uint8_t *p, uint64_t value, size_t n)
-{
-    for (size_t i = n; i-- > 0; ) {
-        *p++ = value >> (8 * i);
-    }
-    return p;
-}
-
-static uint64_t
-get(const uint8_t *p, size_t n)
-{
-    uint64_t value = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        value = value << 8 | p[i];
-    }
-    return value;
-}
-
 /* Takes the next frame if it is one of this port. */
 static int
 port_rx(void *port, struct rte_swx_pkt *pkt)
@@ -113,10 +92,10 @@ port_rx(void *port, struct rte_swx_pkt *pkt)
     /* What follows the frame must not matter. */
     memcpy(buffer + HEADROOM, f->frame->data, f->frame->len);
     random_bytes(buffer + HEADROOM + f->frame->len, TAILROOM);
-    p = put(p, f->frame->len, 4);
+    p = gw_put(p, f->frame->len, 4);
     /* The CPU port says where to. */
-    p = put(p, f->frame->port ? f->frame->port : f->frame->reason, 4);
-    put(p, 0, 4);
+    p = gw_put(p, f->frame->port ? f->frame->port : f->frame->reason, 4);
+    gw_put(p, 0, 4);
     pkt->handle = f->mbuf;
     pkt->pkt = buffer;
     pkt->offset = HEADROOM - SHIM;
@@ -151,8 +130,9 @@ port_tx(void *port, struct rte_swx_pkt *pkt)
                && pkt->offset + len <= HEADROOM + GW_MAX_FRAME);
     f->frame->port = (uintptr_t) port - 1;
     if (!f->frame->port) {
-        ovs_assert(len >= SHIM && get(p, 4) == len - SHIM);
-        f->frame->reason = get(p + 8, 4);
+        ovs_assert(len >= SHIM && gw_get(p, 4) == len - SHIM);
+        f->frame->vni = gw_get(p + 8, 3);
+        f->frame->reason = gw_get(p + 11, 1);
         p += SHIM;
         len -= SHIM;
     }
@@ -354,136 +334,4 @@ gw_run(struct gw_frame *frames, size_t n)
         rte_pktmbuf_free(f->mbuf);
     }
     gw.n_packets = 0;
-}
-
-/* Packets. */
-
-void
-gw_packet_init(struct gw_packet *packet, bool outer6, bool inner6)
-{
-    *packet = (struct gw_packet) {
-        .outer6 = outer6,
-        .eth_src = 0x020000000099,
-        .eth_dst = 0x020000000002,
-        .outer_ttl = 61,
-        .fragment = 0x4000,
-        .sport = 50000,
-        .dport = 4789,
-        .flags = ZOO_GATEWAY_VXLAN_F_VNI,
-        .vni = 100,
-        .inner6 = inner6,
-        .inner_eth_src = 0x020000000077,
-        .inner_eth_dst = GW_MAC,
-        .flow = { .src_port = 1234, .dst_port = 80, .protocol = 17 },
-        .inner_ttl = 64,
-        .payload = 64,
-    };
-    if (outer6) {
-        packet->outer_src[0] = GW_ADDRESS6_HI;
-        packet->outer_src[1] = 99;
-        packet->outer_dst[0] = GW_ADDRESS6_HI;
-        packet->outer_dst[1] = GW_ADDRESS6_LO;
-    } else {
-        packet->outer_src[1] = GW_ADDRESS + 98;
-        packet->outer_dst[1] = GW_ADDRESS;
-    }
-    if (inner6) {
-        packet->flow.src[0] = packet->flow.dst[0] = 0xfd01000000000000;
-    }
-    packet->flow.src[1] = 0xc0a80001;
-    packet->flow.dst[1] = 0xc0a80002;
-}
-
-static uint8_t *
-put_ipv4(uint8_t *p, uint8_t tos, size_t len, uint16_t id, uint16_t fragment,
-         uint8_t ttl, uint8_t protocol, uint32_t src, uint32_t dst)
-{
-    uint8_t *start = p;
-    ovs_be16 checksum;
-
-    p = put(p, 0x45, 1);
-    p = put(p, tos, 1);
-    p = put(p, len + 20, 2);
-    p = put(p, id, 2);
-    p = put(p, fragment, 2);
-    p = put(p, ttl, 1);
-    p = put(p, protocol, 1);
-    p = put(p, 0, 2);
-    p = put(p, src, 4);
-    p = put(p, dst, 4);
-    checksum = csum(start, 20);
-    memcpy(start + 10, &checksum, sizeof checksum);
-    return p;
-}
-
-static uint8_t *
-put_ipv6(uint8_t *p, uint8_t tos, size_t len, uint8_t ttl, uint8_t protocol,
-         const uint64_t src[2], const uint64_t dst[2])
-{
-    p = put(p, 0x60000000 | tos << 20, 4);
-    p = put(p, len, 2);
-    p = put(p, protocol, 1);
-    p = put(p, ttl, 1);
-    p = put(p, src[0], 8);
-    p = put(p, src[1], 8);
-    p = put(p, dst[0], 8);
-    return put(p, dst[1], 8);
-}
-
-static uint8_t *
-put_ethernet(uint8_t *p, uint64_t dst, uint64_t src, bool ipv6)
-{
-    p = put(p, dst, 6);
-    p = put(p, src, 6);
-    return put(p, ipv6 ? 0x86dd : 0x0800, 2);
-}
-
-void
-gw_packet_encode(const struct gw_packet *pk, struct gw_frame *frame)
-{
-    size_t udp_len = 8 + 8 + 14 + (pk->inner6 ? 40 : 20) + pk->payload;
-    uint8_t *p = frame->data;
-
-    ovs_assert(pk->payload >= 4 && pk->payload <= 1500);
-    p = put_ethernet(p, pk->eth_dst, pk->eth_src, pk->outer6);
-    p = (pk->outer6
-         ? put_ipv6(p, pk->tos, udp_len, pk->outer_ttl, 17, pk->outer_src,
-                    pk->outer_dst)
-         : put_ipv4(p, pk->tos, udp_len, pk->id, pk->fragment, pk->outer_ttl,
-                    17, pk->outer_src[1], pk->outer_dst[1]));
-    p = put(p, pk->sport, 2);
-    p = put(p, pk->dport, 2);
-    p = put(p, udp_len, 2);
-    p = put(p, 0, 2);
-    p = put(p, pk->flags, 4);
-    p = put(p, (uint64_t) pk->vni << 8, 4);
-    p = put_ethernet(p, pk->inner_eth_dst, pk->inner_eth_src, pk->inner6);
-    p = (pk->inner6
-         ? put_ipv6(p, 0, pk->payload, pk->inner_ttl, pk->flow.protocol,
-                    pk->flow.src, pk->flow.dst)
-         : put_ipv4(p, 0, pk->payload, 7, pk->inner_fragment, pk->inner_ttl,
-                    pk->flow.protocol, pk->flow.src[1], pk->flow.dst[1]));
-    p = put(p, pk->flow.src_port, 2);
-    p = put(p, pk->flow.dst_port, 2);
-    for (size_t i = 4; i < pk->payload; i++) {
-        *p++ = i;
-    }
-    frame->len = p - frame->data;
-}
-
-struct zoo_gateway_flow
-gw_packet_flow(const struct gw_packet *pk)
-{
-    struct zoo_gateway_flow flow = pk->flow;
-
-    if (!pk->inner6) {
-        flow.src[0] = flow.dst[0] = 0;
-        flow.src[1] |= 0xffff00000000;
-        flow.dst[1] |= 0xffff00000000;
-    }
-    if ((flow.protocol != 6 && flow.protocol != 17)
-        || (!pk->inner6 && pk->inner_fragment & 0x3fff)) {
-        flow.src_port = flow.dst_port = 0;
-    }
-    return flow;
 }

@@ -14,8 +14,8 @@
  * limitations under the License.
  */
 
-#ifndef GATEWAY_PIPELINE_H
-#define GATEWAY_PIPELINE_H 1
+#ifndef TEST_GATEWAY_PIPELINE_H
+#define TEST_GATEWAY_PIPELINE_H 1
 
 /* The gateway's real pipeline, p4/gateway.spec in DPDK's SWX, in a process:
  * packets in, packets and counters out, without any port of the machine. */
@@ -24,53 +24,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ofproto-zoo/zoo-gateway-path.h"
+#include "gateway-packets.h"
 #include "openvswitch/compiler.h"
 
-#define GW_ADDRESS 0x0a000001   /* 10.0.0.1, the gateway. */
-#define GW_ADDRESS6_HI 0xfd00000000000000
-#define GW_ADDRESS6_LO 1
-#define GW_MAC 0x020000000001   /* Its MAC inside of tunnels. */
-
-#define GW_MAX_FRAME 2048         /* Bytes. */
 #define GW_MAX_FRAMES 256       /* In the pipeline. */
-
-/* A frame as it is on the wire, with what a test wants to know of it. */
-struct gw_frame {
-    unsigned int port;          /* Where it comes from, or went. */
-    bool dropped;               /* Out only; 'len' is 0 then. */
-    unsigned int reason;        /* Out of the CPU port; into it: where to. */
-    size_t len;
-    uint8_t data[GW_MAX_FRAME];
-};
-
-/* What a tunnel packet consists of, host byte order.  IPv4 addresses are the
- * low 32 bits of [1]. */
-struct gw_packet {
-    bool outer6;
-    uint64_t eth_src, eth_dst;
-    uint64_t outer_src[2], outer_dst[2];
-    uint8_t tos, outer_ttl;
-    uint16_t id, fragment;
-    uint16_t sport, dport;
-    uint32_t flags, vni;
-
-    bool inner6;
-    uint64_t inner_eth_src, inner_eth_dst;
-    struct zoo_gateway_flow flow;
-    uint16_t inner_fragment;
-    uint8_t inner_ttl;
-    size_t payload;             /* Bytes after the inner IP header. */
-};
-
-/* Initializes '*packet': UDP from a host to the gateway, IPv4 or IPv6. */
-void gw_packet_init(struct gw_packet *packet, bool outer6, bool inner6);
-
-/* Encodes 'packet', with right lengths and checksums. */
-void gw_packet_encode(const struct gw_packet *packet, struct gw_frame *frame);
-
-/* Returns the flow of 'packet' as the gateway hashes it. */
-struct zoo_gateway_flow gw_packet_flow(const struct gw_packet *packet);
 
 /* Starts DPDK and loads the pipeline from file 'spec' with 'n_ports' ports, a
  * power of two.  Stops the program if it cannot. */

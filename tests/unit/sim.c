@@ -44,6 +44,18 @@ const struct zoo_params sim_defaults = {
     .peer_idle = 60 * SEC,
 };
 
+struct zoo_sender_key
+sim_sender(uint32_t i)
+{
+    struct zoo_sender_key key;
+
+    memset(&key, 0, sizeof key);
+    in6_addr_set_mapped_ipv4(&key.remote, htonl(0x0a000000 + i));
+    in6_addr_set_mapped_ipv4(&key.local, htonl(0x0a010001));
+    key.dst_port = htons(4789);
+    return key;
+}
+
 static void
 init_peer(struct sim *sim, int i)
 {
@@ -272,15 +284,22 @@ receive_request(struct sim *sim, int i, const struct sim_packet *p,
     struct sim_side *s = &sim->side[i];
     struct zoo_sender_tunnel *tunnel;
     struct zoo_sender_key key;
+    struct zoo_rx_grant grant = { .refused = false };
     bool newest;
 
     memset(&key, 0, sizeof key);
     in6_addr_set_mapped_ipv4(&key.remote, htonl(p->from + 1));
     in6_addr_set_mapped_ipv4(&key.local, htonl(i + 1));
+    if (s->limit) {
+        if (!zoo_rx_limit_admit(s->limit, &key.remote, 0, sim->now)) {
+            return ZOO_PROBE_FLOOD;
+        }
+        grant = zoo_rx_limit_take(s->limit, &key.remote, sim->now);
+    }
     zoo_peer_hint(&s->peer, &s->params, sim->now);
     return zoo_responder_receive(s->responder[instance_of(s, p)], &key,
                                  p->sport, probe, p->arrival, sim->now,
-                                 random_uint64(), &tunnel, &newest);
+                                 random_uint64(), grant, &tunnel, &newest);
 }
 
 static void
@@ -384,6 +403,7 @@ run_side(struct sim *sim, int i)
         if (s->active) {
             bool any = memchr(s->in_use, true, sizeof s->in_use);
 
+            zoo_peer_relax(&s->peer, &s->params, sim->now);
             zoo_peer_use(&s->peer, any ? s->in_use : NULL, &s->params,
                          sim->now);
             publish(sim, i);

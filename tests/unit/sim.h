@@ -74,6 +74,7 @@ struct sim_side {
     long long int stalled_until;    /* The thread does not run. */
     unsigned int n_instances;       /* Behind this side's address. */
     struct zoo_responder *responder[SIM_MAX_INSTANCES];
+    struct zoo_rx_limit *limit;     /* None if NULL. */
     struct ovs_list inbox;
     long long int next_use;
     uint32_t report_salt;
@@ -113,6 +114,9 @@ struct sim {
 
 /* The defaults of the ZooRoute table. */
 extern const struct zoo_params sim_defaults;
+
+/* Returns what the 'i'-th of those who probe one VTEP is known by. */
+struct zoo_sender_key sim_sender(uint32_t i);
 
 /* Both sides probe, once tenants use something.  Round trips take 500 us. */
 void sim_init(struct sim *, unsigned int n_paths, const struct zoo_params *);

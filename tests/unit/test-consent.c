@@ -44,18 +44,6 @@ teardown(void)
     zoo_consents_destroy(c);
 }
 
-static struct zoo_sender_key
-sender(uint32_t i)
-{
-    struct zoo_sender_key key;
-
-    memset(&key, 0, sizeof key);
-    in6_addr_set_mapped_ipv4(&key.remote, htonl(0x0a000000 + i));
-    in6_addr_set_mapped_ipv4(&key.local, htonl(0x0a010001));
-    key.dst_port = htons(4789);
-    return key;
-}
-
 static void
 note(const struct zoo_sender_key *key, bool takes)
 {
@@ -70,7 +58,7 @@ has(const struct zoo_sender_key *key)
 
 START_TEST(given_and_withdrawn)
 {
-    struct zoo_sender_key one = sender(1), two = sender(2);
+    struct zoo_sender_key one = sim_sender(1), two = sim_sender(2);
 
     ck_assert(!has(&one));
     note(&one, true);
@@ -95,7 +83,7 @@ END_TEST
  * changed. */
 START_TEST(changes_are_rare)
 {
-    struct zoo_sender_key key = sender(1);
+    struct zoo_sender_key key = sim_sender(1);
     unsigned int n = 0;
 
     ck_assert(!zoo_consents_take_change(c, now));
@@ -124,7 +112,7 @@ END_TEST
  * it alone can change that. */
 START_TEST(several_with_one_address)
 {
-    struct zoo_sender_key a = sender(1), b = sender(1);
+    struct zoo_sender_key a = sim_sender(1), b = sim_sender(1);
 
     b.backend = (struct eth_addr) ETH_ADDR_C(02,00,00,00,00,01);
     note(&b, false);
@@ -144,7 +132,7 @@ END_TEST
 
 START_TEST(silent_ones_are_remembered)
 {
-    struct zoo_sender_key one = sender(1), two = sender(2);
+    struct zoo_sender_key one = sim_sender(1), two = sim_sender(2);
     long long int begin = now;
 
     ck_assert_int_gt(ZOO_CONSENT_TIME, ZOO_PEER_CONSENT_TIME);
@@ -166,19 +154,19 @@ START_TEST(bounded)
     struct zoo_sender_key key;
 
     for (uint32_t i = 0; i < ZOO_CONSENT_MAX; i++) {
-        key = sender(i);
+        key = sim_sender(i);
         note(&key, true);
     }
-    key = sender(0);
+    key = sim_sender(0);
     note(&key, true);
-    key = sender(ZOO_CONSENT_MAX);
+    key = sim_sender(ZOO_CONSENT_MAX);
     note(&key, true);
     ck_assert(has(&key));
-    key = sender(0);
+    key = sim_sender(0);
     ck_assert(has(&key));
-    key = sender(1);
+    key = sim_sender(1);
     ck_assert(!has(&key));
-    key = sender(2);
+    key = sim_sender(2);
     ck_assert(has(&key));
 }
 END_TEST

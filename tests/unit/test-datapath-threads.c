@@ -185,8 +185,9 @@ struct body {
 
 #define SESSION UINT64_C(0x0101010101010101)
 
-/* All of them together fit into the queues. */
-#define N_PROBES 2000
+/* All of them together fit into the queues, and into what one source may have
+ * there. */
+#define N_PROBES 1500
 
 static atomic_count n_taken = ATOMIC_COUNT_INIT(0);
 

@@ -499,6 +499,8 @@ check_count(struct gw_frame *frame, int count)
         unit_assert(frame->port == ZOO_GATEWAY_CPU_PORT
                     && frame->reason == count, "%s: to port %u, reason %u",
                     count_names[count], frame->port, frame->reason);
+        ck_assert_uint_eq(frame->vni, (count == COUNT_TTL_EXPIRED
+                                       || count == COUNT_TOO_BIG ? 100 : 0));
     }
 }
 
@@ -593,6 +595,9 @@ START_TEST(reasons)
     gw_packet_init(&good, false, false);
     good.flow.dst[1] = 0x0a030101;
     check_packet(&good, COUNT_NO_VTEP);
+    pk = good;
+    pk.payload = VTEP_MTU;      /* Too big for other VTEPs. */
+    check_packet(&pk, COUNT_NO_VTEP);
     good.flow.dst[1] = 0x0a030201;
     frame.port = 1;
     gw_packet_encode(&good, &frame);

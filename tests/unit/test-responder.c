@@ -26,6 +26,7 @@
 #include "ofproto-zoo/zoo-responder.h"
 #include "packets.h"
 #include "random.h"
+#include "sim.h"
 #include "util.h"
 
 #define HOLD ZOO_RESPONDER_HOLD
@@ -34,11 +35,13 @@ static struct zoo_responder *r;
 static long long int now;
 static struct zoo_sender_tunnel *tunnel;    /* From the last request. */
 static bool newest;                         /* The same. */
+static struct zoo_rx_grant grant;           /* Of the next one. */
 
 static void
 setup(void)
 {
     r = zoo_responder_create();
+    memset(&grant, 0, sizeof grant);
     now = 1000 * SEC;
     unit_seed(0);
 }
@@ -47,18 +50,6 @@ static void
 teardown(void)
 {
     zoo_responder_destroy(r);
-}
-
-static struct zoo_sender_key
-sender(uint32_t i)
-{
-    struct zoo_sender_key key;
-
-    memset(&key, 0, sizeof key);
-    in6_addr_set_mapped_ipv4(&key.remote, htonl(0x0a000000 + i));
-    in6_addr_set_mapped_ipv4(&key.local, htonl(0x0a010001));
-    key.dst_port = htons(4789);
-    return key;
 }
 
 /* Returns the request of 'round' on 'n' ports from 40000 on. */
@@ -81,10 +72,10 @@ request(uint64_t session, uint32_t round, unsigned int n)
 static enum zoo_probe_error
 receive_from(uint32_t from, const struct zoo_probe *probe, uint16_t sport)
 {
-    struct zoo_sender_key key = sender(from);
+    struct zoo_sender_key key = sim_sender(from);
 
     return zoo_responder_receive(r, &key, sport, probe, now, now,
-                                 random_uint64(), &tunnel, &newest);
+                                 random_uint64(), grant, &tunnel, &newest);
 }
 
 static enum zoo_probe_error
@@ -122,7 +113,7 @@ check_no_report(long long int until)
 START_TEST(complete_round)
 {
     struct zoo_probe probe = request(7, 3, 4);
-    struct zoo_sender_key key = sender(1);
+    struct zoo_sender_key key = sim_sender(1);
     struct zoo_report report;
 
     probe.newest_key = 99;
@@ -344,7 +335,7 @@ START_TEST(history_of_random_rounds)
                 }
             }
         }
-        struct zoo_sender_key key = sender(1);
+        struct zoo_sender_key key = sim_sender(1);
         zoo_responder_forget(r, &key);
     }
 }
@@ -389,7 +380,7 @@ START_TEST(no_amplification)
             unit_assert(zoo_probe_size(report.probe.n_entries) <= max_size,
                         "seed %u: %u entries", seed, report.probe.n_entries);
         }
-        struct zoo_sender_key key = sender(1);
+        struct zoo_sender_key key = sim_sender(1);
         zoo_responder_forget(r, &key);
     }
 }
@@ -534,13 +525,66 @@ START_TEST(highest_rounds)
 }
 END_TEST
 
+/* A refused round is reported later, whatever refused ones follow, and the
+ * report knows of all; one that is not refused is reported at once. */
+START_TEST(refused)
+{
+    struct zoo_report report;
+    struct zoo_probe probe;
+
+    probe = request(100, 1, 2);
+    ck_assert_int_eq(receive(&probe, 40000), ZOO_PROBE_OK);
+    ck_assert_int_eq(receive(&probe, 40001), ZOO_PROBE_OK);
+    ck_assert(zoo_responder_next_report(r, now, &report));
+    ck_assert_uint_eq(report.probe.ctl, 0);
+
+    grant = (struct zoo_rx_grant) { .refused = true, .ctl = 2 };
+    for (unsigned int round = 2; round <= 11; round++) {
+        probe = request(100, round, 2);
+        ck_assert_int_eq(receive(&probe, 40000), ZOO_PROBE_OK);
+        ck_assert_int_eq(receive(&probe, 40001), ZOO_PROBE_OK);
+        ck_assert(!zoo_responder_next_report(r, now, &report));
+        now += ZOO_RESPONDER_REFUSED_HOLD / 10;
+    }
+    ck_assert_int_eq(zoo_responder_next_due(r), now);
+    ck_assert(zoo_responder_next_report(r, now, &report));
+    ck_assert_uint_eq(report.probe.ctl, 2);
+    ck_assert_uint_eq(report.probe.round, 11);
+    ck_assert_uint_eq(report.probe.n_entries, 2);
+    for (unsigned int i = 0; i < 2; i++) {
+        ck_assert_uint_eq(report.probe.entries[i].last, 11);
+        ck_assert_uint_eq(report.probe.entries[i].history, 0x3ff);
+    }
+    ck_assert_int_eq(zoo_responder_next_due(r), LLONG_MAX);
+
+    /* A report that waits because of a refusal does not hold up a later one. */
+    probe = request(100, 12, 2);
+    ck_assert_int_eq(receive(&probe, 40000), ZOO_PROBE_OK);
+    grant = (struct zoo_rx_grant) { .refused = false,
+                                    .ctl = ZOO_PROBE_CTL_UNSEEN | 1 };
+    probe = request(100, 13, 2);
+    ck_assert_int_eq(receive(&probe, 40000), ZOO_PROBE_OK);
+    ck_assert_int_eq(zoo_responder_next_due(r), now + HOLD);
+    ck_assert_int_eq(receive(&probe, 40001), ZOO_PROBE_OK);
+    ck_assert(zoo_responder_next_report(r, now, &report));
+    ck_assert_uint_eq(report.probe.ctl, ZOO_PROBE_CTL_UNSEEN | 1);
+    ck_assert_int_eq(zoo_responder_next_due(r), LLONG_MAX);
+
+    /* It takes nobody's place. */
+    grant.refused = true;
+    probe = request(200, 1, 2);
+    ck_assert_int_eq(receive_from(2, &probe, 40000), ZOO_PROBE_REFUSED);
+    ck_assert_uint_eq(zoo_responder_count(r), 1);
+}
+END_TEST
+
 /* Middleboxes with one address are senders of their own: one's session neither
  * displaces nor challenges another's, and each gets its own reports. */
 START_TEST(middleboxes_with_one_address)
 {
     for (uint8_t b = 1; b <= 3; b++) {
         struct zoo_probe probe = request(100 + b, 1, 2);
-        struct zoo_sender_key key = sender(1);
+        struct zoo_sender_key key = sim_sender(1);
         struct zoo_report report;
 
         key.backend = (struct eth_addr) ETH_ADDR_C(02,00,00,00,00,00);
@@ -548,7 +592,7 @@ START_TEST(middleboxes_with_one_address)
         for (unsigned int i = 0; i < 2; i++) {
             ck_assert_int_eq(zoo_responder_receive(r, &key, 40000 + i, &probe,
                                                    now, now, random_uint64(),
-                                                   &tunnel, &newest),
+                                                   grant, &tunnel, &newest),
                              ZOO_PROBE_OK);
         }
         ck_assert(zoo_responder_next_report(r, now, &report));
@@ -613,9 +657,9 @@ START_TEST(senders_are_bounded)
     /* One more displaces the one that has been silent for longest. */
     ck_assert_int_eq(receive_from(99999, &probe, 40000), ZOO_PROBE_OK);
     ck_assert_uint_eq(zoo_responder_count(r), ZOO_RESPONDER_MAX_SENDERS);
-    key = sender(1);
+    key = sim_sender(1);
     ck_assert(!zoo_responder_knows(r, &key, 0, LLONG_MIN));
-    key = sender(0);
+    key = sim_sender(0);
     ck_assert(zoo_responder_knows(r, &key, 0, LLONG_MIN));
     zoo_responder_forget(r, &key);
     ck_assert_uint_eq(zoo_responder_count(r), ZOO_RESPONDER_MAX_SENDERS - 1);
@@ -683,7 +727,7 @@ END_TEST
 START_TEST(tunnel_of_a_sender)
 {
     struct zoo_probe probe = request(7, 1, 1);
-    struct zoo_sender_key key = sender(1);
+    struct zoo_sender_key key = sim_sender(1);
     struct zoo_report report;
 
     ck_assert(!zoo_responder_knows(r, &key, 0, LLONG_MIN));
@@ -723,6 +767,7 @@ main(void)
     tcase_add_test(tc, no_amplification);
 
     tc = unit_case(s, "sessions", 60);
+    tcase_add_test(tc, refused);
     tcase_add_test(tc, middleboxes_with_one_address);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, new_session_must_repeat_a_challenge);

@@ -25,25 +25,13 @@
 
 #include "ofproto-zoo/zoo-schedule.h"
 #include "random.h"
+#include "sim.h"
 #include "util.h"
 
 #define TICK (10 * MSEC)
 #define USE_INTERVAL (100 * MSEC)
 #define BATCH 64
 #define N_DEAD 8                /* Candidates of a path that dies. */
-
-static const struct zoo_params params = {
-    .candidates = 32,
-    .port_min = 32768,
-    .port_max = 60999,
-    .probe_interval = 100 * MSEC,
-    .full_interval = SEC,
-    .fail_threshold = 2,
-    .recover_successes = 3,
-    .recover_window = 5,
-    .hold_down = 10 * SEC,
-    .peer_idle = 60 * SEC,
-};
 
 struct member {
     struct zoo_schedule_node node;
@@ -81,12 +69,13 @@ start(unsigned int n, unsigned int rate_, unsigned int n_used)
     for (unsigned int i = 0; i < n; i++) {
         struct member *m = &members[i];
 
-        zoo_peer_init(&m->peer, &params, &i, sizeof i, 1, random_uint64(),
+        zoo_peer_init(&m->peer, &sim_defaults, &i, sizeof i, 1,
+                      random_uint64(),
                       now);
         m->last = now;
         zoo_schedule_add(&schedule, &m->node, &m->peer, LLONG_MAX);
-        zoo_peer_use(&m->peer, used, &params, now);
-        zoo_schedule_update(&schedule, &m->node, &params, now);
+        zoo_peer_use(&m->peer, used, &sim_defaults, now);
+        zoo_schedule_update(&schedule, &m->node, &sim_defaults, now);
     }
 }
 
@@ -126,10 +115,10 @@ answer(struct member *m)
         e->last = m->arrived[c];
         e->history = m->history[c];
     }
-    ck_assert_int_eq(zoo_peer_report(&m->peer, &params, &report, m->due),
+    ck_assert_int_eq(zoo_peer_report(&m->peer, &sim_defaults, &report, m->due),
                      ZOO_PROBE_OK);
     m->due = 0;
-    zoo_schedule_update(&schedule, &m->node, &params, now);
+    zoo_schedule_update(&schedule, &m->node, &sim_defaults, now);
 }
 
 static void
@@ -149,8 +138,8 @@ run_peers(void)
 
     while ((node = zoo_schedule_visit(&schedule, now))) {
         n_visits++;
-        zoo_peer_run_within(node->peer, &params, ZOO_BUDGET_NONE, now);
-        zoo_schedule_update(&schedule, node, &params, now);
+        zoo_peer_run_within(node->peer, &sim_defaults, ZOO_BUDGET_NONE, now);
+        zoo_schedule_update(&schedule, node, &sim_defaults, now);
     }
     do {
         struct member *sent[BATCH];
@@ -159,14 +148,15 @@ run_peers(void)
         for (n = 0; (n < BATCH
                      && (node = zoo_schedule_take(&schedule, &budget))); ) {
             struct member *m = CONTAINER_OF(node, struct member, node);
-            uint32_t set = zoo_peer_run_within(&m->peer, &params, budget, now);
+            uint32_t set = zoo_peer_run_within(&m->peer, &sim_defaults, budget,
+                                               now);
 
             if (set) {
                 sent[n++] = m;
                 zoo_peer_request(&m->peer, set, &m->request);
                 n_requests += m->request.n_entries;
             }
-            zoo_schedule_sent(&schedule, node, &params,
+            zoo_schedule_sent(&schedule, node, &sim_defaults,
                               set ? m->request.n_entries : 0, now);
         }
         for (unsigned int i = 0; i < n; i++) {
@@ -177,7 +167,7 @@ run_peers(void)
             m->n_rounds++;
             m->due = now + MSEC;
             zoo_peer_sent(&m->peer, true, now);
-            zoo_schedule_update(&schedule, &m->node, &params, now);
+            zoo_schedule_update(&schedule, &m->node, &sim_defaults, now);
         }
     } while (n == BATCH);
 }
@@ -194,7 +184,7 @@ run(long long int duration, unsigned int n_used)
             struct member *m = &members[i];
 
             if (now % USE_INTERVAL == 0) {
-                zoo_peer_use(&m->peer, used, &params, now);
+                zoo_peer_use(&m->peer, used, &sim_defaults, now);
             }
             if (m->due && now >= m->due && !m->silent) {
                 answer(m);

@@ -27,6 +27,7 @@
 
 #include "byte-order.h"
 #include "openflow/openflow.h"
+#include "openvswitch/dynamic-string.h"
 #include "openvswitch/json.h"
 #include "openvswitch/list.h"
 #include "openvswitch/ofp-msgs.h"
@@ -328,6 +329,84 @@ START_TEST(expired_rules)
 }
 END_TEST
 
+/* Waits until the deployer asks for the rules that are there, and nothing else
+ * does it: no rule of its own is to be watched. */
+static void
+fake_get_sweep(struct fake *fake)
+{
+    char in[4096];
+    size_t len = 0;
+
+    for (int i = 0; i < 1000; i++) {
+        const struct ofp_header *oh = (const void *) in;
+        ssize_t n = read(fake->fd, in + len, sizeof in - len);
+
+        len += MAX(n, 0);
+        while (len >= sizeof *oh && len >= ntohs(oh->length)) {
+            size_t done = ntohs(oh->length);
+            enum ofptype type;
+
+            if (!ofptype_decode(&type, oh)
+                && type == OFPTYPE_FLOW_STATS_REQUEST) {
+                fake_answer(fake, oh);
+                return;
+            }
+            fake_answer(fake, oh);
+            len -= done;
+            memmove(in, in + done, len);
+        }
+        vtrace_deployer_run(deployer);
+        block(fake->fd);
+    }
+    ck_abort_msg("nobody asks");
+}
+
+/* A bridge may have been away while this deployer gave a rule up. */
+START_TEST(swept_again)
+{
+    struct fake fake;
+
+    fake_listen(&fake);
+    vtrace_deployer_sweep(deployer, fake.target, "br0");
+    for (int i = 0; i < 3; i++) {
+        fake_accept(&fake);
+        fake_get_sweep(&fake);
+        if (i < 2) {
+            close(fake.fd);
+        }
+    }
+    fake_close(&fake);
+}
+END_TEST
+
+/* Bridges whose connection depends on their name are swept where there were
+ * rules: of tasks, or of borders that are removed. */
+START_TEST(known_bridges)
+{
+    const struct vtrace_analyzer_config config = VTRACE_ANALYZER_CONFIG_INIT;
+    struct vtrace_analyzer *analyzer = vtrace_analyzer_create(&config);
+    struct vtrace_tasks *tasks = vtrace_tasks_create(store, deployer,
+                                                     analyzer);
+    struct vtrace_entry at = { "h3", "br-border", "tun0" };
+    char *target = xasprintf("unix:%s.%%b", store_file);
+    struct ds s = DS_EMPTY_INITIALIZER;
+
+    OK(vtrace_store_add_node(store, "h3", target, "", false));
+    OK(vtrace_store_add_border(store, &at, "other", false));
+    OK(vtrace_store_remove_border(store, &at));
+    ck_assert_int_gt(store_create("red", "h3", 80), 0);
+    vtrace_tasks_sweep(tasks, NULL);
+    vtrace_deployer_format(deployer, &s);
+    ck_assert_ptr_nonnull(strstr(ds_cstr(&s), "br-border at unix:"));
+    ck_assert_ptr_nonnull(strstr(ds_cstr(&s), "br-int at unix:"));
+    ck_assert_ptr_null(strstr(ds_cstr(&s), "%b"));
+    ds_destroy(&s);
+    vtrace_tasks_destroy(tasks);
+    vtrace_analyzer_destroy(analyzer);
+    free(target);
+}
+END_TEST
+
 /* A list of tasks does without the rest of a result. */
 START_TEST(brief_results)
 {
@@ -370,6 +449,8 @@ main(void)
     tcase_add_test(tc, late_rules);
     tcase_add_test(tc, echoes);
     tcase_add_test(tc, expired_rules);
+    tcase_add_test(tc, swept_again);
+    tcase_add_test(tc, known_bridges);
     tcase_add_test(tc, brief_results);
     return unit_run(suite);
 }

@@ -258,6 +258,70 @@ get_evidence(const struct net *net, const char *name)
     return value;
 }
 
+/* Exits. */
+
+/* An answer that enters h2 by 'port' and is delivered there. */
+static void
+send_answer(struct net *net, int64_t time, uint64_t digest, const char *port)
+{
+    for (int i = 0; i < 2; i++) {
+        struct vtrace_record r = net->templates[i ? 3 : 0];
+
+        r.color = COLOR + 1;
+        r.time = START + time + i * 20000;
+        r.digest = digest;
+        ovs_strlcpy(r.port, i ? "other" : port, sizeof r.port);
+        vtrace_analyzer_record(net->az, net->nodes[1], &r);
+    }
+}
+
+/* Replies are watched at one port.  The verdict says so if packets leave by
+ * others too. */
+START_TEST(test_several_exits)
+{
+    static const struct {
+        int every;              /* So many packets leave by port "vm2". */
+        const char *port;       /* Where answers come, or NULL. */
+        const char *kind, *replies;
+    } cases[] = {
+        { 1000, "vm", "none", NULL },
+        { 4, "vm", "none", "watched at h2/br-int/vm only, where 150 of 200 "
+          "packets left" },
+        { 4, "vm2", "none", "watched at h2/br-int/vm2 only, where 50 of 200 "
+          "packets left" },
+        { 4, NULL, "no-reply", "watched at h2/br-int/vm only, where 150 of "
+          "200 packets left" },
+    };
+    const struct json *verdict;
+    struct json *json;
+    struct net net;
+
+    net_init(&net);
+    ck_assert(vtrace_analysis_listen(net.an, "", COLOR + 1, VTRACE_REVERSE,
+                                     "h2"));
+    vtrace_analysis_start(net.an, VTRACE_REVERSE);
+    for (int i = 0; i < 200; i++) {
+        tick(&net, i * 10 * MSEC);
+        ovs_strlcpy(net.templates[3].port,
+                    i % cases[_i].every == 1 ? "vm2" : "vm",
+                    sizeof net.templates[3].port);
+        send_packet(&net, i * 10 * MSEC, digest_of(i), 40000, true);
+        if (cases[_i].port) {
+            send_answer(&net, i * 10 * MSEC + MSEC, digest_of(1000 + i),
+                        cases[_i].port);
+        }
+    }
+    stop(&net, 2 * SEC);
+    json = vtrace_analysis_to_json(net.an, true);
+    verdict = vtrace_json_member(json, "verdict", JSON_OBJECT);
+    ck_assert_str_eq(vtrace_json_string(verdict, "kind", ""), cases[_i].kind);
+    ck_assert_pstr_eq(vtrace_json_string(verdict, "replies", NULL),
+                      cases[_i].replies);
+    json_destroy(json);
+    net_destroy(&net);
+}
+END_TEST
+
 /* Counts. */
 
 /* What nodes counted for an earlier task with the color excuses no loss, even
@@ -478,6 +542,85 @@ START_TEST(test_outage)
 }
 END_TEST
 
+/* An outage in which each of five of eight flows, with a packet every 80 ms,
+ * sends but one, or, where the others lose one too, three. */
+START_TEST(test_short_outage)
+{
+    static const char *const expected[] = {
+        "none failover",                /* They move to new ports. */
+        "underlay-loss underlay-lossy", /* They stay. */
+        "underlay-loss underlay-lossy", /* They end. */
+        "none failover",                /* The others lose some, too. */
+        "underlay-loss underlay-lossy", /* The same, but as much. */
+    };
+    int end = _i == 3 ? 328 : 312;
+    struct vtrace_verdict v;
+    struct net net;
+
+    net_init(&net);
+    for (int i = 0; i < 1000; i++) {
+        int64_t time = i * 10 * MSEC;
+        int flow = i % 8;
+        bool affected = flow < 5 && i >= 304;
+
+        tick(&net, time);
+        if (affected && i >= end && _i == 2) {
+            continue;
+        }
+        send_packet(&net, time, digest_of(i),
+                    (affected && i >= end && _i != 1 ? 50000 : 40000)
+                    + flow,
+                    (affected ? i >= end
+                     : _i < 3 || i < 304 || i >= 312));
+    }
+    finish(&net, 10 * SEC, expected[_i], &v);
+    ck_assert_uint_eq(v.lost, _i < 3 ? 5 : _i == 3 ? 18 : 8);
+}
+END_TEST
+
+/* A failover of the forward direction, and of the other one, in which two of
+ * eight flows lose the last packet that they send before they move, or do not
+ * move. */
+START_TEST(test_both_failovers)
+{
+    static const char *const expected[] = {
+        "none failover",
+        "inconclusive too-few-packets",
+    };
+    struct vtrace_verdict v;
+    struct net net;
+
+    net_init(&net);
+    ck_assert(vtrace_analysis_listen(net.an, "", COLOR + 1, VTRACE_REVERSE,
+                                     "h2"));
+    vtrace_analysis_start(net.an, VTRACE_REVERSE);
+    for (int i = 0; i < 1000; i++) {
+        int64_t time = i * 10 * MSEC;
+        bool over = time >= 3300 * MSEC;
+        bool affected = i % 8 < 2 && i >= 304;
+
+        tick(&net, time);
+        send_packet(&net, time, digest_of(i), over ? 50000 : 40000,
+                    over || time < 3 * SEC);
+        for (int j = 0; j < (affected && i < 312 ? 2 : 4); j++) {
+            struct vtrace_record r = net.templates[j];
+
+            r.color = COLOR + 1;
+            r.time = START + time + MSEC + j * 20000;
+            r.digest = digest_of(1000 + i);
+            r.tun_src = net.templates[j].tun_dst;
+            r.tun_dst = net.templates[j].tun_src;
+            r.tun_sport = (affected && i >= 312 && !_i ? 50000 : 40000)
+                          + i % 8;
+            vtrace_analyzer_record(net.az, net.nodes[1 - j / 2], &r);
+        }
+    }
+    stop(&net, 10 * SEC);
+    ck_assert_str_eq(get_verdict(net.an, &v), expected[_i]);
+    net_destroy(&net);
+}
+END_TEST
+
 /* Limits. */
 
 /* Packets that repeat at a high rate, whose records from h2 come later. */
@@ -630,6 +773,7 @@ suite(void)
     Suite *s = suite_create("vtrace-evidence");
     TCase *tc = unit_case(s, "evidence", 120);
 
+    tcase_add_loop_test(tc, test_several_exits, 0, 4);
     tcase_add_loop_test(tc, test_used_color, 0, 6);
     tcase_add_test(tc, test_lost_records);
     tcase_add_loop_test(tc, test_broken_connection, 0, 5);
@@ -637,6 +781,8 @@ suite(void)
     tcase_add_test(tc, test_late_entry);
     tcase_add_loop_test(tc, test_bursts, 0, 3);
     tcase_add_loop_test(tc, test_outage, 0, 6);
+    tcase_add_loop_test(tc, test_short_outage, 0, 5);
+    tcase_add_loop_test(tc, test_both_failovers, 0, 2);
     tcase_add_loop_test(tc, test_crowd, 0, 2);
     tcase_add_test(tc, test_pool);
     tcase_add_loop_test(tc, test_endpoints, 0, 2);

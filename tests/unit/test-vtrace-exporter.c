@@ -590,7 +590,7 @@ START_TEST(threads)
         xpthread_join(handles[i], NULL);
         n_written += writers[i].written;
     }
-    vtrace_rings_drain(check_record, NULL);
+    said = vtrace_rings_drain(check_record, NULL);
     ck_assert_uint_eq(n_untrue, 0);
     ck_assert_uint_eq(n_disordered, 0);
     ck_assert_uint_eq(n_read, n_written);

@@ -38,6 +38,7 @@
 #include "ovs-ext/zoo-sampling.h"
 #include "packets.h"
 #include "util.h"
+#include "vtrace-points.h"
 
 /* Records between two drains, and of one color: more would meet the bounds of
  * a ring and of a token bucket. */
@@ -48,12 +49,6 @@ BUILD_ASSERT_DECL(PER_COLOR
                   < ZOO_RECORD_RATE_MAX / VTRACE_RING_BURST_FRACTION);
 
 static uint64_t n_records;
-
-static void
-count(void *aux OVS_UNUSED, const struct vtrace_record *r OVS_UNUSED, size_t n)
-{
-    n_records += n;
-}
 
 /* A segment of 1500 bytes behind a tunnel header, number 'i'. */
 static struct dp_packet *
@@ -109,17 +104,6 @@ execute(const struct zoo_record_point *point, struct dp_packet_batch *batch,
     ofpbuf_uninit(&actions);
 }
 
-static void
-configure(bool on)
-{
-    static const struct zoo_record_config config = {
-        .key = VTRACE_DIGEST_KEY_INIT,
-        .rate = ZOO_RECORD_RATE_MAX,
-    };
-
-    zoo_record_configure(on ? &config : NULL);
-}
-
 /* A batch of 'size' packets that are all sampled with exponent 'exp', or
  * none. */
 static void
@@ -128,14 +112,14 @@ make_batch(struct dp_packet_batch *batch, unsigned int size, unsigned int exp,
 {
     struct zoo_record_point point = make_point(exp);
 
-    configure(true);
+    points_configure(true);
     dp_packet_batch_init(batch);
     for (uint32_t i = 0; dp_packet_batch_size(batch) < size; i++) {
         struct dp_packet *packet = make_packet(i);
 
         n_records = 0;
         zoo_record_take(&point, packet);
-        vtrace_rings_drain(count, NULL);
+        n_records += points_drain();
         if (n_records == sampled) {
             dp_packet_batch_add(batch, packet);
         } else {
@@ -182,19 +166,19 @@ START_TEST(test_counts)
     make_batch(&batch, 32, 0, true);
     point.color = 2;
     execute(&point, &batch, 10);
-    vtrace_rings_drain(count, NULL);
+    n_records += points_drain();
     ck_assert_uint_eq(n_records, 320);
 
-    configure(false);
+    points_configure(false);
     execute(&point, &batch, 10);
-    vtrace_rings_drain(count, NULL);
+    n_records += points_drain();
     ck_assert_uint_eq(n_records, 320);
     dp_packet_delete_batch(&batch, true);
 
     make_batch(&batch, 8, 2, false);
     point.exp = 2;
     execute(&point, &batch, 10);
-    vtrace_rings_drain(count, NULL);
+    n_records += points_drain();
     ck_assert_uint_eq(n_records, 0);
     dp_packet_delete_batch(&batch, true);
     vtrace_rings_get_lost(2, &lost);
@@ -222,7 +206,7 @@ benchmark(const char *mode, unsigned int size, uint64_t n)
     double seconds = 0;
 
     make_batch(&batch, size, point.exp, sampled);
-    configure(strcmp(mode, "off"));
+    points_configure(strcmp(mode, "off"));
     ofpbuf_init(&actions, 128);
     zoo_record_put(&actions, &point);
     sampling = zoo_sampling_create(actions.data, actions.size);
@@ -240,7 +224,7 @@ benchmark(const char *mode, unsigned int size, uint64_t n)
             return EXIT_FAILURE;
         }
         seconds += cpu_time() - start;
-        vtrace_rings_drain(count, NULL);
+        n_records += points_drain();
     }
     n = ROUND_UP(n, CHUNK);
     printf("%s, batches of %u: %.1f ns per packet, %"PRIu64" records of "

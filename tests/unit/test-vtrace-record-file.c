@@ -28,6 +28,7 @@
 #include "openvswitch/json.h"
 #include "random.h"
 #include "util.h"
+#include "ovs-ext/vtrace-record.h"
 #include "vtrace-sim.h"
 #include "vtrace/record-file.h"
 #include "vtrace/vtrace-json.h"
@@ -151,6 +152,139 @@ START_TEST(other_files)
 }
 END_TEST
 
+/* Bytes ahead of the first event of a file, and an event as it is in one. */
+#define HEADER_LEN 24
+struct event {
+    uint16_t type, direction, color;
+    uint8_t has_name, has_domain;
+    uint32_t node, len;
+    int64_t task;
+    uint64_t number;
+};
+
+/* Writes a file's beginning, and 'n' times the event of 'type' with name
+ * 'node', which is printed with the number if it has a %, of 'domain'. */
+static void
+write_events(const char *header, int n, uint16_t type, const char *node,
+             const char *domain)
+{
+    FILE *file = fopen(name, "w");
+
+    ck_assert_uint_eq(fwrite(header, HEADER_LEN, 1, file), 1);
+    for (int i = 0; i < n; i++) {
+        char *s = xasprintf(node, i), *t = xasprintf(domain, i);
+        struct event e = {
+            .type = type, .has_name = *s != '\0', .has_domain = true,
+            .len = (*s ? strlen(s) + 1 : 0) + strlen(t) + 1, .task = i,
+        };
+
+        if (type == VTRACE_EVENT_TASK) {
+            e.has_domain = e.len = 0;
+        }
+        fwrite(&e, sizeof e, 1, file);
+        if (e.len) {
+            fwrite(s, e.has_name ? strlen(s) + 1 : 0, 1, file);
+            fwrite(t, strlen(t) + 1, 1, file);
+        }
+        free(s);
+        free(t);
+    }
+    fclose(file);
+}
+
+static void
+check_events(const char *header, int n, uint16_t type, const char *node,
+             const char *domain, bool ok)
+{
+    struct json *tasks;
+    char *error;
+
+    write_events(header, n, type, node, domain);
+    error = vtrace_record_file_replay(name, &tasks);
+    ck_assert_msg(!error == ok, "%d events of type %d: %s", n, type, error);
+    free(error);
+    json_destroy(tasks);
+}
+
+/* Names are of a terminal's characters, and neither they nor the domains or
+ * tasks are too many. */
+START_TEST(names)
+{
+    char longest[VTRACE_STORE_MAX_NAME + 2];
+    size_t size;
+    char *s;
+
+    memset(longest, 'x', sizeof longest - 1);
+    longest[sizeof longest - 1] = '\0';
+    json_destroy(record(SIM_VPC, SIM_NONE));
+    s = read_file(&size);
+    check_events(s, 1, VTRACE_EVENT_NODE, "h1", "east", true);
+    check_events(s, 1, VTRACE_EVENT_NODE, "h1", "", true);
+    check_events(s, 1, VTRACE_EVENT_NODE, "", "", false);
+    check_events(s, 1, VTRACE_EVENT_NODE, "h\0331", "", false);
+    check_events(s, 1, VTRACE_EVENT_NODE, "h1", "e\nast", false);
+    check_events(s, 1, VTRACE_EVENT_NODE, "h1", longest, false);
+    check_events(s, 1, VTRACE_EVENT_NODE, longest, "", false);
+    longest[VTRACE_STORE_MAX_NAME] = '\0';
+    check_events(s, 1, VTRACE_EVENT_NODE, longest, longest, true);
+
+    check_events(s, VTRACE_RECORD_FILE_DOMAINS, VTRACE_EVENT_NODE, "h1",
+                 "d%d", true);
+    check_events(s, VTRACE_RECORD_FILE_DOMAINS + 1, VTRACE_EVENT_NODE, "h1",
+                 "d%d", false);
+    check_events(s, VTRACE_RECORD_FILE_NODES, VTRACE_EVENT_NODE, "h%d", "",
+                 true);
+    check_events(s, VTRACE_RECORD_FILE_NODES + 1, VTRACE_EVENT_NODE, "h%d",
+                 "", false);
+    check_events(s, VTRACE_RECORD_FILE_TASKS, VTRACE_EVENT_TASK, "", "",
+                 true);
+    check_events(s, VTRACE_RECORD_FILE_TASKS + 1, VTRACE_EVENT_TASK, "", "",
+                 false);
+    free(s);
+}
+END_TEST
+
+/* Makes the byte at 'ofs' of the first record in a file 'byte', and returns
+ * what a replay says. */
+static char *
+change_record(size_t ofs, char byte, struct json **tasks)
+{
+    size_t size;
+    char *s, *p, *error;
+
+    json_destroy(record(SIM_VPC, SIM_NONE));
+    s = read_file(&size);
+    p = memmem(s, size, "br-int", sizeof "br-int");
+    ck_assert_ptr_nonnull(p);
+    p[ofs - offsetof(struct vtrace_record, bridge)] = byte;
+    write_file(s, size);
+    free(s);
+    error = vtrace_record_file_replay(name, tasks);
+    ck_assert(!error != !*tasks);
+    return error;
+}
+
+/* What a record has is checked as if a switch had sent it. */
+START_TEST(records)
+{
+    struct json *tasks;
+    char *error, *s;
+
+    error = change_record(offsetof(struct vtrace_record, bridge) + 1, '\033',
+                          &tasks);
+    ck_assert_msg(!error, "%s", error);
+    s = json_to_string(tasks, 0);
+    ck_assert_ptr_nonnull(strstr(s, "\"b?-int\""));
+    ck_assert_ptr_null(strstr(s, "u001b"));
+    free(s);
+    json_destroy(tasks);
+
+    error = change_record(offsetof(struct vtrace_record, role), 7, &tasks);
+    ck_assert_msg(error && strstr(error, "out of range"), "%s", error);
+    free(error);
+}
+END_TEST
+
 /* One that is cut off is good up to there. */
 START_TEST(cut_off)
 {
@@ -234,6 +368,8 @@ main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_loop_test(tc, same_again, 0, SIM_N_SCENARIOS * SIM_N_FAULTS);
     tcase_add_test(tc, other_files);
+    tcase_add_test(tc, names);
+    tcase_add_test(tc, records);
     tcase_add_test(tc, cut_off);
     tcase_add_test(tc, damaged);
     tcase_add_test(tc, too_large);

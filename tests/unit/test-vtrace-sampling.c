@@ -33,25 +33,9 @@
 #include "ovs-ext/zoo-sampling.h"
 #include "packets.h"
 #include "util.h"
+#include "vtrace-points.h"
 
 static uint64_t n_records;
-
-static void
-count(void *aux OVS_UNUSED, const struct vtrace_record *r OVS_UNUSED, size_t n)
-{
-    n_records += n;
-}
-
-static void
-configure(bool on)
-{
-    static const struct zoo_record_config config = {
-        .key = VTRACE_DIGEST_KEY_INIT,
-        .rate = ZOO_RECORD_RATE_MAX,
-    };
-
-    zoo_record_configure(on ? &config : NULL);
-}
 
 static void
 put_point(struct ofpbuf *actions, enum vtrace_role role, unsigned int exp)
@@ -173,10 +157,8 @@ n_taken(struct dp_packet *packet, unsigned int exp)
 
     zoo_record_point_init(&point, VTRACE_ROLE_IN, exp << 12 | 5,
                           VTRACE_REASON_NONE);
-    n_records = 0;
     zoo_record_take(&point, packet);
-    vtrace_rings_drain(count, NULL);
-    return n_records;
+    return points_drain();
 }
 
 START_TEST(test_runs)
@@ -187,7 +169,7 @@ START_TEST(test_runs)
     struct ofpbuf actions;
 
     unit_seed(_i);
-    configure(true);
+    points_configure(true);
     ofpbuf_init(&actions, 0);
     put_point(&actions, VTRACE_ROLE_IN, exp);
     put_output(&actions, 1);
@@ -255,7 +237,7 @@ START_TEST(test_super)
     uint32_t flags[] = { 0, VTRACE_F_SUPER };
     struct zoo_record_point point;
 
-    configure(true);
+    points_configure(true);
     zoo_record_point_init(&point, VTRACE_ROLE_OUT, 5, VTRACE_REASON_NONE);
     for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
         struct dp_packet *packet = make_packet_of(0, 0);
@@ -281,7 +263,7 @@ START_TEST(test_off)
     struct zoo_run run;
     unsigned int n = 0;
 
-    configure(false);
+    points_configure(false);
     ofpbuf_init(&actions, 0);
     put_point(&actions, VTRACE_ROLE_IN, 1);
     s = zoo_sampling_create(actions.data, actions.size);

@@ -14,7 +14,7 @@
  * limitations under the License.
  */
 
-/* The task store: the handshake, colors, tenants, files. */
+/* The task store: the handshake, colors, tenants. */
 
 #include <config.h>
 #include "unit.h"
@@ -693,142 +693,6 @@ START_TEST(maps_on_the_way)
 }
 END_TEST
 
-static void
-exec_sql(const char *sql)
-{
-    sqlite3 *db;
-
-    vtrace_store_close(store);
-    store = NULL;
-    ck_assert_int_eq(sqlite3_open(store_file, &db), SQLITE_OK);
-    ck_assert_int_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-    sqlite3_close(db);
-}
-
-/* Returns the version of the schema, before exec_sql(). */
-static int
-get_version(void)
-{
-    sqlite3_stmt *stmt;
-    sqlite3 *db;
-    int version;
-
-    ck_assert_int_eq(sqlite3_open(store_file, &db), SQLITE_OK);
-    ck_assert_int_eq(sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &stmt,
-                                        NULL), SQLITE_OK);
-    ck_assert_int_eq(sqlite3_step(stmt), SQLITE_ROW);
-    version = sqlite3_column_int(stmt, 0);
-    sqlite3_finalize(stmt);
-    sqlite3_close(db);
-    return version;
-}
-
-START_TEST(files)
-{
-    int version = get_version();
-    struct vtrace_store *other;
-
-    store_check_error(vtrace_store_open("/nonexistent/store", 0, &other),
-                "No such file");
-    ck_assert_ptr_null(other);
-
-    exec_sql("PRAGMA user_version = 99");
-    store_check_error(vtrace_store_open(store_file, 0, &other),
-                      "newer vtraced");
-    char *sql = xasprintf("PRAGMA user_version = %d; "
-                          "PRAGMA application_id = 7", version);
-    exec_sql(sql);
-    free(sql);
-    store_check_error(vtrace_store_open(store_file, 0, &other),
-                      "another program");
-    exec_sql("PRAGMA application_id = 1448374883");
-    store_reopen();
-}
-END_TEST
-
-/* Makes a store what the first version made of it. */
-static void
-downgrade(void)
-{
-    exec_sql("ALTER TABLE tasks DROP COLUMN src_mac; "
-             "ALTER TABLE tasks DROP COLUMN dst_mac; "
-             "DROP TABLE borders; DROP TABLE maps; "
-             "ALTER TABLE nodes DROP COLUMN database; "
-             "PRAGMA user_version = 1");
-}
-
-/* A store of the first version, with a task, is brought up to date. */
-START_TEST(first_version)
-{
-    int64_t id = store_create("red", "h1", 80);
-    struct vtrace_request request = store_request("red", "h1", 81);
-    struct vtrace_task *task;
-
-    downgrade();
-    store_reopen();
-    task = store_get(id);
-    ck_assert_int_eq(task->request.match.dport, 80);
-    ck_assert(eth_addr_is_zero(task->request.src_mac));
-    ck_assert(eth_addr_is_zero(task->request.dst_mac));
-    vtrace_task_destroy(task);
-
-    request.inject = 7;
-    eth_addr_from_uint64(0x525400000001, &request.src_mac);
-    eth_addr_from_uint64(0xfedcba987654, &request.dst_mac);
-    OK(vtrace_store_create(store, &request, &store_quota, NOW, 100, &id));
-    task = store_get(id);
-    ck_assert_int_eq(task->request.inject, 7);
-    ck_assert_uint_eq(eth_addr_to_uint64(task->request.src_mac),
-                      0x525400000001);
-    ck_assert_uint_eq(eth_addr_to_uint64(task->request.dst_mac),
-                      0xfedcba987654);
-    vtrace_task_destroy(task);
-}
-END_TEST
-
-/* A store of the first version, with a task that runs. */
-START_TEST(old_file)
-{
-    struct vtrace_task *task;
-    int64_t id = store_create("red", "h1", 80);
-
-    store_run_to(id, VTRACE_RUNNING);
-    downgrade();
-    store_reopen();
-    add_borders();
-    task = store_get(id);
-    ck_assert_int_eq(task->state, VTRACE_RUNNING);
-    vtrace_task_destroy(task);
-}
-END_TEST
-
-START_TEST(foreign_file)
-{
-    struct vtrace_store *other;
-    char *name = xasprintf("%s.other", store_file);
-    char page[4096] = "something else";
-    FILE *f = fopen(name, "w");
-
-    ck_assert_int_eq(fwrite(page, sizeof page, 1, f), 1);
-    fclose(f);
-    store_check_error(vtrace_store_open(name, 0, &other), "not a database");
-    unlink(name);
-
-    /* One of SQLite's, but not ours, stays as it is. */
-    sqlite3 *db;
-    ck_assert_int_eq(sqlite3_open(name, &db), SQLITE_OK);
-    ck_assert_int_eq(sqlite3_exec(db, "CREATE TABLE t (i)", NULL, NULL, NULL),
-                     SQLITE_OK);
-    sqlite3_close(db);
-    store_check_error(vtrace_store_open(name, 0, &other), "another program");
-    f = fopen(name, "r");
-    ck_assert_int_eq(fread(page, 20, 1, f), 1);
-    ck_assert_int_eq(page[18], 1);      /* Not WAL. */
-    fclose(f);
-    free(name);
-}
-END_TEST
-
 int
 main(void)
 {
@@ -863,13 +727,6 @@ main(void)
     tcase_add_test(tc, quotas);
     tcase_add_test(tc, bad_requests);
     tcase_add_test(tc, nodes);
-
-    tc = unit_case(suite, "files", 60);
-    tcase_add_checked_fixture(tc, store_setup, store_teardown);
-    tcase_add_test(tc, files);
-    tcase_add_test(tc, first_version);
-    tcase_add_test(tc, old_file);
-    tcase_add_test(tc, foreign_file);
 
     return unit_run(suite);
 }

@@ -21,7 +21,8 @@
  * feeds that many records of one task, at 125,000 packets per second of the
  * records' own time and four records per packet, and prints how many the
  * analyzer took per second of CPU time, how much memory the process had at
- * most, and what the digest of a packet costs.  Without an argument, tests
+ * most, what it costs to decode a record from IPFIX, and what the digest of a
+ * packet costs.  Without an argument, tests
  * that memory does not grow. */
 
 #include <config.h>
@@ -35,9 +36,12 @@
 #include <time.h>
 
 #include "ovs-ext/vtrace-digest.h"
+#include "ovs-ext/vtrace-message.h"
 #include "ovs-ext/vtrace-record.h"
+#include "unaligned.h"
 #include "util.h"
 #include "vtrace/analyze.h"
+#include "vtrace/ipfix.h"
 
 #define PACKETS_PER_S 125000
 #define RECORDS_PER_PACKET 4
@@ -204,6 +208,56 @@ benchmark_digest(void)
            "(%"PRIx64")\n", (cpu_time() - start) * 1e9 / N, sum);
 }
 
+static void
+count_record(void *n_, const struct vtrace_record *r OVS_UNUSED)
+{
+    uint64_t *n = n_;
+
+    ++*n;
+}
+
+static void
+decode(struct vtrace_ipfix *ipfix, struct vtrace_message *m, uint32_t sequence)
+{
+    put_unaligned_be32((ovs_be32 *) (m->data + 8), htonl(sequence));
+    ovs_assert(!vtrace_ipfix_decode(ipfix, m->data, m->n));
+}
+
+/* Messages that are full of records, as a switch sends them. */
+static void
+benchmark_decoding(void)
+{
+    enum { N = 2000000 };
+    uint64_t n = 0;
+    struct vtrace_ipfix *ipfix = vtrace_ipfix_create(
+        &(struct vtrace_ipfix_sink) { .record = count_record, .aux = &n });
+    struct vtrace_message m;
+    uint32_t sequence = 0;
+    struct stream s;
+
+    stream_init(&s);
+    vtrace_analyzer_destroy(s.az);
+    vtrace_message_init(&m);
+    ovs_assert(vtrace_message_put_templates(&m));
+    vtrace_message_finish(&m, 1800000000, &sequence);
+    decode(ipfix, &m, 0);
+
+    vtrace_message_init(&m);
+    s.templates[1].ip_version = 4;
+    s.templates[1].time = 1800000000 * SEC;
+    while (vtrace_message_put_record(&m, &s.templates[1])) {
+        continue;
+    }
+    vtrace_message_finish(&m, 1800000000, &sequence);
+    double start = cpu_time();
+    while (n < N) {
+        decode(ipfix, &m, n);
+    }
+    printf("%.0f ns per record to decode it\n",
+           (cpu_time() - start) * 1e9 / n);
+    vtrace_ipfix_destroy(ipfix);
+}
+
 static int
 benchmark(uint64_t n)
 {
@@ -220,6 +274,7 @@ benchmark(uint64_t n)
            n, seconds, n / seconds, max_memory() / 1024,
            vtrace_verdict_name(v.kind), v.seen);
     vtrace_analyzer_destroy(s.az);
+    benchmark_decoding();
     benchmark_digest();
     return EXIT_SUCCESS;
 }

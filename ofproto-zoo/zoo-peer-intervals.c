@@ -1,0 +1,204 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+/* How often a peer is probed, and how long its answers may take. */
+
+#include <config.h>
+#include "zoo-peer-private.h"
+
+#include "openvswitch/dynamic-string.h"
+#include "util.h"
+#include "zoo-responder.h"
+
+/* Bounds of the timeout of a round. */
+#define MIN_TIMEOUT (20 * MSEC)
+#define FIRST_TIMEOUT (400 * MSEC)
+#define MAX_TIMEOUT SEC
+#define TIMEOUT_MARGIN (10 * MSEC)
+
+/* Silence this much longer than the timeout is failure of every candidate in
+ * the round. */
+#define SILENCE (300 * MSEC)
+
+/* How long a responder may wait for stragglers. */
+#define HOLD (2 * MSEC)
+
+/* A peer that has not asked for longer intervals for this long is asked more
+ * often again. */
+#define RELAX_TIME_MS 1100
+
+/* How seldom, and how little, peers without a choice of paths are asked. */
+#define LEGACY_MAX_BACKOFF (60 * SEC)
+#define EXHAUSTED_MAX_BACKOFF SEC
+#define EXHAUSTED_MAX_INTERVAL (4 * SEC)
+
+/* Timeouts. */
+
+/* Returns how much more patience is due because the other side answers later
+ * what it refuses, or because this side gets less of the processor. */
+static long long int
+extra_timeout(const struct zoo_peer *peer, const struct zoo_params *params)
+{
+    return ((peer->slowed ? ZOO_RESPONDER_REFUSED_HOLD * 3 / 2 : 0)
+            + (params->stretch ? MIN_TIMEOUT << params->stretch : 0));
+}
+
+long long int
+zoo_peer_timeout(const struct zoo_peer *peer, const struct zoo_params *params)
+{
+    if (!peer->srtt) {
+        return FIRST_TIMEOUT;
+    }
+    return MAX(MIN_TIMEOUT,
+               MIN(MAX_TIMEOUT,
+                   peer->srtt + MAX(TIMEOUT_MARGIN, 4 * peer->rttvar)
+                   + extra_timeout(peer, params)));
+}
+
+long long int
+zoo_peer_candidate_timeout(const struct zoo_peer *peer,
+                           const struct zoo_params *params, unsigned int i)
+{
+    const struct zoo_candidate *c = &peer->candidates[i];
+    long long int us = c->rtt_us + 4LL * c->rttvar_us;
+
+    if (!us) {
+        return MAX(zoo_peer_timeout(peer, params), FIRST_TIMEOUT);
+    }
+    return MAX(zoo_peer_timeout(peer, params),
+               MIN(MAX_TIMEOUT, us * 1000 + HOLD + TIMEOUT_MARGIN / 2));
+}
+
+long long int
+zoo_peer_silence_timeout(const struct zoo_peer *peer,
+                         const struct zoo_params *params)
+{
+    long long int timeout = zoo_peer_timeout(peer, params);
+
+    return MAX(4 * timeout, timeout + SILENCE);
+}
+
+/* Intervals. */
+
+long long int
+zoo_peer_fast_interval(const struct zoo_peer *peer,
+                       const struct zoo_params *params)
+{
+    /* So many rounds under way that they cannot be told apart would be too
+     * many. */
+    return MAX(stretched(peer, params, params->probe_interval),
+               zoo_peer_timeout(peer, params) / 8);
+}
+
+long long int
+zoo_peer_full_interval(const struct zoo_peer *peer,
+                       const struct zoo_params *params)
+{
+    return MAX(stretched(peer, params, params->full_interval),
+               zoo_peer_fast_interval(peer, params));
+}
+
+long long int
+zoo_peer_backoff_interval(const struct zoo_peer *peer,
+                          const struct zoo_params *params)
+{
+    long long int interval;
+
+    if (peer->state != ZOO_PEER_EXHAUSTED) {
+        return MIN(SEC << MIN(peer->backoff, 10), LEGACY_MAX_BACKOFF);
+    }
+    interval = MIN(params->probe_interval << MIN(peer->backoff / 8, 10),
+                   EXHAUSTED_MAX_BACKOFF);
+    return MIN(stretched(peer, params, interval),
+               MAX(interval, EXHAUSTED_MAX_INTERVAL));
+}
+
+void
+zoo_peer_reconfigured(struct zoo_peer *peer, const struct zoo_params *params,
+                      long long int now)
+{
+    long long int fast = stretched(peer, params, params->probe_interval);
+    long long int full = stretched(peer, params, params->full_interval);
+
+    if (peer->state == ZOO_PEER_ACTIVE) {
+        peer->next_fast = MIN(peer->next_fast, now + fast);
+        peer->next_full = MIN(peer->next_full, now + full);
+    } else if (peer->state == ZOO_PEER_EXHAUSTED) {
+        peer->next_full = MIN(peer->next_full,
+                              now + MIN(full, EXHAUSTED_MAX_INTERVAL));
+    }
+}
+
+bool
+zoo_peer_relax(struct zoo_peer *peer, const struct zoo_params *params,
+               long long int now)
+{
+    uint32_t now_ms = now / MSEC;
+
+    if (!peer->slowed || now_ms - peer->slowed_ms < RELAX_TIME_MS) {
+        return false;
+    }
+    peer->slowed--;
+    peer->slowed_ms = now_ms;
+    zoo_peer_reconfigured(peer, params, now);
+    return true;
+}
+
+/* For operators. */
+
+void
+zoo_peer_format_mode(const struct zoo_peer *peer,
+                     const struct zoo_params *params, struct ds *s)
+{
+    unsigned int n_used = count_1bits(zoo_peer_in_use(peer));
+
+    switch (peer->state) {
+    case ZOO_PEER_IDLE:
+        ds_put_cstr(s, "idle: no tenant traffic, not probed");
+        return;
+    case ZOO_PEER_ACTIVE:
+        ds_put_format(s, "in use: %u candidate%s each %lld ms, "
+                      "all each %lld ms", n_used, n_used == 1 ? "" : "s",
+                      zoo_peer_fast_interval(peer, params) / MSEC,
+                      zoo_peer_full_interval(peer, params) / MSEC);
+        if (peer->n_silent || peer->overdue) {
+            ds_put_cstr(s, ", asking again after a loss");
+        } else if (peer->forgiven) {
+            ds_put_cstr(s, ", all more often after a mass loss");
+        }
+        break;
+    case ZOO_PEER_EXHAUSTED:
+        ds_put_format(s, "backing off (exhausted): all each %lld ms",
+                      zoo_peer_backoff_interval(peer, params) / MSEC);
+        break;
+    case ZOO_PEER_LEGACY:
+    case ZOO_PEER_UNSUPPORTED:
+        ds_put_format(s, "backing off (%s): %u candidates each %lld ms",
+                      (peer->state == ZOO_PEER_LEGACY
+                       ? "never answered" : "ports are rewritten"),
+                      MIN(ZOO_PEER_LEGACY_CANDIDATES, peer->table.n),
+                      zoo_peer_backoff_interval(peer, params) / MSEC);
+        return;
+    default:
+        OVS_NOT_REACHED();
+    }
+    if (peer->slowed) {
+        ds_put_format(s, ", slowed by peer (CTL) x%u", 1u << peer->slowed);
+    }
+    if (params->stretch) {
+        ds_put_format(s, ", slowed by CPU limit x%u", 1u << params->stretch);
+    }
+}

@@ -1,0 +1,26 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#include <config.h>
+
+#include "p4/gateway-counts.h"
+
+const struct gateway_count_info gateway_count_info[ZOO_GATEWAY_N_COUNTS] = {
+#define ZOO_GATEWAY_COUNT(NUMBER, ENUM, NAME, DESCRIPTION) \
+    [NUMBER] = { NAME, DESCRIPTION },
+    ZOO_GATEWAY_COUNTS
+#undef ZOO_GATEWAY_COUNT
+};

@@ -1,0 +1,37 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#ifndef GATEWAY_HEADERS_H
+#define GATEWAY_HEADERS_H 1
+
+/* Tunnel packets that the gateway makes itself: probes and ICMP errors. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct dp_packet;
+struct gateway_vtep;
+
+#define GATEWAY_VXLAN_PORT 4789
+
+/* Puts the headers of a tunnel packet to 'vtep' from UDP port 'sport' in front
+ * of 'packet', an Ethernet frame, in 'vni' (24 bits), with the mark of a probe
+ * if 'probe' (see ovs-ext/zoo-datapath.h).  UDP goes without checksum (RFC
+ * 7348, RFC 6935). */
+void gateway_push_outer(struct dp_packet *packet, const struct gateway_vtep *,
+                        uint32_t vni, uint16_t sport, bool probe);
+
+#endif /* gateway-headers.h */

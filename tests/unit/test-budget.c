@@ -1,0 +1,345 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+/* What follows from how busy processors are: the budget by itself, and peers
+ * whose intervals are stretched, in the simulator of sim.h. */
+
+#include <config.h>
+#include "unit.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ofproto-zoo/zoo-budget.h"
+#include "openvswitch/dynamic-string.h"
+#include "random.h"
+#include "sim.h"
+#include "util.h"
+
+#define N_PATHS 4
+
+static const struct zoo_budget_limits defaults = { .cpus = 80, .own = 50 };
+static struct zoo_budget_state budget;
+static struct zoo_budget_reading reading;
+static struct sim sim;
+
+static void
+setup(void)
+{
+    memset(&reading, 0, sizeof reading);
+    reading.when = 1000 * SEC;
+    reading.have_cpus = true;
+    reading.busy = 12345 * SEC;
+    reading.all = 54321 * SEC;
+    zoo_budget_init(&budget);
+    zoo_budget_run(&budget, &defaults, &reading);
+}
+
+/* Four processors are 'cpus' percent busy for a second, and the prober takes
+ * so much of one. */
+static bool
+run_one(const struct zoo_budget_limits *limits, unsigned int cpus,
+        unsigned int probing, unsigned int receiving)
+{
+    reading.when += SEC;
+    reading.busy += 4 * SEC / 100 * cpus;
+    reading.all += 4 * SEC;
+    reading.probing += SEC / 100 * probing;
+    reading.receiving += SEC / 100 * receiving;
+    return zoo_budget_run(&budget, limits, &reading);
+}
+
+/* Each second above the limit doubles intervals, each two seconds below halve
+ * them, and in between they stay. */
+START_TEST(stretches_and_comes_back)
+{
+    for (int i = 0; i < 10; i++) {
+        ck_assert(!run_one(&defaults, 80, 50, 50));
+    }
+    ck_assert_uint_eq(zoo_budget_stretch(&budget), 0);
+    for (unsigned int i = 1; i <= 8; i++) {
+        ck_assert_int_eq(run_one(&defaults, 100, 1, 1), i <= 4);
+        ck_assert_uint_eq(zoo_budget_stretch(&budget), MIN(i, 4));
+        ck_assert_uint_eq(budget.cpus.percent, 100);
+    }
+    for (int i = 0; i < 10; i++) {
+        ck_assert(!run_one(&defaults, 75 + i % 5, 1, 1));
+    }
+    /* One second is not enough. */
+    for (int i = 0; i < 10; i++) {
+        ck_assert(!run_one(&defaults, i % 2 ? 76 : 20, 1, 1));
+    }
+    for (unsigned int i = 1; i <= 10; i++) {
+        ck_assert_int_eq(run_one(&defaults, 72, 1, 1), i % 2 == 0 && i <= 8);
+        ck_assert_uint_eq(zoo_budget_stretch(&budget), 4 - MIN(i / 2, 4));
+    }
+    ck_assert_uint_eq(budget.n_raised, 4);
+    ck_assert_uint_eq(zoo_budget_throttle(&budget), 0);
+}
+END_TEST
+
+/* Probing and receiving do not pay for each other. */
+START_TEST(own_share)
+{
+    run_one(&defaults, 10, 60, 1);
+    run_one(&defaults, 10, 60, 1);
+    ck_assert_uint_eq(zoo_budget_stretch(&budget), 2);
+    ck_assert_uint_eq(zoo_budget_throttle(&budget), 0);
+    /* Half as often takes half as much: that is no reason to go back. */
+    for (int i = 0; i < 10; i++) {
+        run_one(&defaults, 10, 30, 1);
+    }
+    ck_assert_uint_eq(zoo_budget_stretch(&budget), 2);
+    for (int i = 0; i < 4; i++) {
+        run_one(&defaults, 10, 10, 1);
+    }
+    ck_assert_uint_eq(zoo_budget_stretch(&budget), 0);
+
+    run_one(&defaults, 10, 1, 90);
+    ck_assert_uint_eq(zoo_budget_stretch(&budget), 0);
+    ck_assert_uint_eq(zoo_budget_throttle(&budget), 1);
+}
+END_TEST
+
+/* 100 is no limit, and what is not known is none. */
+START_TEST(no_limit)
+{
+    const struct zoo_budget_limits none = { .cpus = 100, .own = 100 };
+
+    for (int i = 0; i < 5; i++) {
+        ck_assert(!run_one(&none, 100, 100, 100));
+    }
+    run_one(&defaults, 100, 1, 1);
+    ck_assert_uint_eq(zoo_budget_stretch(&budget), 1);
+    ck_assert(run_one(&none, 100, 1, 1));
+    ck_assert_uint_eq(zoo_budget_stretch(&budget), 0);
+
+    run_one(&defaults, 100, 1, 1);
+    reading.have_cpus = false;
+    ck_assert(run_one(&defaults, 100, 1, 1));
+    ck_assert_uint_eq(zoo_budget_stretch(&budget), 0);
+}
+END_TEST
+
+/* Readings that come too often, or run backward when a processor goes. */
+START_TEST(odd_readings)
+{
+    for (int i = 0; i < 20; i++) {
+        reading.when += SEC / 20 - 1;
+        reading.busy += SEC;
+        reading.all += SEC;
+        ck_assert(!zoo_budget_run(&budget, &defaults, &reading));
+    }
+    reading.when += SEC;
+    reading.busy -= 5000 * SEC;
+    reading.all -= 5000 * SEC;
+    ck_assert(!zoo_budget_run(&budget, &defaults, &reading));
+    ck_assert_uint_eq(budget.cpus.percent, 0);
+    run_one(&defaults, 100, 0, 0);
+    ck_assert_uint_eq(budget.cpus.percent, 100);
+    ck_assert_uint_eq(zoo_budget_stretch(&budget), 1);
+}
+END_TEST
+
+/* Peers. */
+
+static void
+start_sim(uint32_t seed)
+{
+    unit_seed(seed);
+    sim_init(&sim, N_PATHS, &sim_defaults);
+    sim_use(&sim, 0, 4);
+    sim_use(&sim, 1, 4);
+    sim_run(&sim, 3 * SEC);
+}
+
+static void
+set_stretch(unsigned int stretch)
+{
+    for (int i = 0; i < 2; i++) {
+        bool shorter = stretch < sim.side[i].params.stretch;
+
+        sim.side[i].params.stretch = stretch;
+        if (shorter) {
+            zoo_peer_reconfigured(&sim.side[i].peer, &sim.side[i].params,
+                                  sim.now);
+        }
+    }
+}
+
+static unsigned int
+request_rate(long long int duration)
+{
+    uint64_t before = sim.side[0].n_requests;
+
+    sim_run(&sim, duration);
+    return (sim.side[0].n_requests - before) * SEC / duration;
+}
+
+static bool
+path_0_is_down(struct sim *s)
+{
+    return sim_count(s, 0, 0, ZOO_HEALTH_DOWN) == 32 / N_PATHS;
+}
+
+/* 4 candidates each 100 ms and 28 each second are 68 requests a second. */
+START_TEST(intervals)
+{
+    const unsigned int expected[] = { 68, 34, 17, 8, 4 };
+    unsigned int rate;
+
+    start_sim(1);
+    for (unsigned int level = 0; level <= 4; level++) {
+        set_stretch(level);
+        sim_run(&sim, 20 * SEC);
+        rate = request_rate(320 * SEC);
+        printf("intervals x%u: %u requests/s\n", 1u << level, rate);
+        unit_assert(rate <= expected[level] && rate >= expected[level] * 0.8,
+                    "x%u: %u/s", 1u << level, rate);
+    }
+    set_stretch(0);
+    rate = request_rate(2 * SEC);
+    unit_assert(rate >= 60, "back: %u/s", rate);
+    sim_check_undisturbed(&sim, 0, 1);
+    sim_destroy(&sim);
+}
+END_TEST
+
+/* A failure is found however long intervals are, only later. */
+START_TEST(still_detects)
+{
+    for (unsigned int level = 0; level <= 4; level++) {
+        long long int took, longest = 0;
+
+        for (uint32_t seed = 0; seed < 20; seed++) {
+            start_sim(seed);
+            set_stretch(level);
+            sim_run(&sim, 40 * SEC + random_range(SEC));
+            sim_set_loss_both(&sim, 0, 1);
+            took = sim_run_until(&sim, path_0_is_down, 60 * SEC);
+            unit_assert(took < LLONG_MAX, "seed %u, x%u", seed, 1u << level);
+            longest = MAX(longest, took);
+            sim_destroy(&sim);
+        }
+        printf("intervals x%u: found within %lld ms\n", 1u << level,
+               longest / MSEC);
+        /* The first loss, and its confirmation. */
+        unit_assert(longest <= 2 * ((100 * MSEC << level) + 400 * MSEC),
+                    "x%u: %lld ms", 1u << level, longest / MSEC);
+    }
+}
+END_TEST
+
+/* 20 s without half of the processor: it comes late and for short times, as
+ * does everything.  No candidate is marked bad, whether intervals are stretched
+ * yet or not. */
+START_TEST(pressure)
+{
+    for (uint32_t seed = 0; seed < 50; seed++) {
+        start_sim(seed);
+        for (int t = 0; t < 20; t++) {
+            set_stretch(MIN(t, 4));
+            for (long long int end = sim.now + SEC; sim.now < end; ) {
+                for (int i = 0; i < 2; i++) {
+                    sim_stall(&sim, i, random_range(40 * MSEC));
+                }
+                sim_run(&sim, 40 * MSEC);
+            }
+        }
+        for (int t = 4; t >= 0; t--) {
+            set_stretch(t);
+            sim_run(&sim, 2 * SEC);
+        }
+        sim_check_undisturbed(&sim, 0, seed);
+        sim_check_undisturbed(&sim, 1, seed);
+        sim_destroy(&sim);
+    }
+}
+END_TEST
+
+/* What operators are told. */
+
+static void
+check_mode(const struct zoo_peer *peer, const struct zoo_params *params,
+           const char *expected)
+{
+    struct ds s = DS_EMPTY_INITIALIZER;
+
+    zoo_peer_format_mode(peer, params, &s);
+    ck_assert_str_eq(ds_cstr(&s), expected);
+    ds_destroy(&s);
+}
+
+START_TEST(mode)
+{
+    struct sim_side *s = &sim.side[0];
+
+    start_sim(1);
+    check_mode(&s->peer, &s->params,
+               "in use: 4 candidates each 100 ms, all each 1000 ms");
+    sim_use(&sim, 0, 1);
+    sim_run(&sim, 3 * SEC);
+    check_mode(&s->peer, &s->params,
+               "in use: 1 candidate each 100 ms, all each 1000 ms");
+    set_stretch(1);
+    check_mode(&s->peer, &s->params,
+               "in use: 1 candidate each 200 ms, all each 2000 ms, "
+               "slowed by CPU limit x2");
+    s->peer.slowed = 2;
+    check_mode(&s->peer, &s->params,
+               "in use: 1 candidate each 400 ms, all each 4000 ms, "
+               "slowed by peer (CTL) x4, slowed by CPU limit x2");
+    set_stretch(0);
+    s->peer.slowed = 0;
+    sim_use(&sim, 0, 0);
+    sim_run(&sim, 62 * SEC);
+    check_mode(&s->peer, &s->params, "idle: no tenant traffic, not probed");
+
+    sim_use(&sim, 0, 1);
+    sim_run(&sim, SEC);
+    sim_set_loss_both(&sim, SIM_ALL_PATHS, 1);
+    sim_run(&sim, 60 * SEC);
+    check_mode(&s->peer, &s->params,
+               "backing off (exhausted): all each 1000 ms");
+    sim_restart_peer(&sim, 0);
+    sim_run(&sim, 3 * SEC);
+    check_mode(&s->peer, &s->params,
+               "backing off (never answered): 4 candidates each 4000 ms");
+    sim_destroy(&sim);
+}
+END_TEST
+
+int
+main(void)
+{
+    Suite *s = suite_create("budget");
+    TCase *tc;
+
+    tc = unit_case(s, "levels", 60);
+    tcase_add_checked_fixture(tc, setup, NULL);
+    tcase_add_test(tc, stretches_and_comes_back);
+    tcase_add_test(tc, own_share);
+    tcase_add_test(tc, no_limit);
+    tcase_add_test(tc, odd_readings);
+
+    tc = unit_case(s, "peers", 300);
+    tcase_add_test(tc, intervals);
+    tcase_add_test(tc, still_detects);
+    tcase_add_test(tc, pressure);
+    tcase_add_test(tc, mode);
+    return unit_run(s);
+}
