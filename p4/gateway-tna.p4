@@ -33,6 +33,8 @@
 
 /* A condition can compare at most 12 bits with a constant that is no power of
  * 2. */
+#undef ZOO_GATEWAY_N_VMS
+#define ZOO_GATEWAY_N_VMS 16384
 #undef ZOO_GATEWAY_MAX_UPDATES
 #define ZOO_GATEWAY_MAX_UPDATES 128
 
@@ -71,13 +73,15 @@ struct ingress_headers_t {
 
 struct ingress_metadata_t {
     metadata_t gateway;
-    metadata_t received;        /* What Receive finds. */
+    bit<32> received;           /* COUNT_*: what TofinoReceive finds. */
     PortId_t port;              /* Where it goes. */
+    bit<16> plain;              /* Hash for plain destinations. */
     bool bad_checksum;
     bool bad_length;
     bit<16> surplus;            /* Bytes of IP beyond UDP, outside. */
     bit<16> room;               /* Bytes of UDP beyond the inner packet. */
     bit<16> inner;              /* Length of the inner packet, as it says. */
+    bit<16> limit;
     bit<16> excess;             /* Bytes of UDP beyond the MTU. */
 }
 
@@ -128,6 +132,38 @@ parser GatewayParser(packet_in packet, inout headers_t hdr,
 #include "gateway-parser.p4"
 }
 
+/* Without these the compiler tries very many ways to cut long fields. */
+@pa_container_size("ingress", "hdr.gateway.ipv6.src_hi", 32)
+@pa_container_size("ingress", "hdr.gateway.ipv6.src_lo", 32)
+@pa_container_size("ingress", "hdr.gateway.ipv6.dst_hi", 32)
+@pa_container_size("ingress", "hdr.gateway.ipv6.dst_lo", 32)
+@pa_container_size("ingress", "hdr.gateway.inner_ipv6.src_hi", 32)
+@pa_container_size("ingress", "hdr.gateway.inner_ipv6.src_lo", 32)
+@pa_container_size("ingress", "hdr.gateway.inner_ipv6.dst_hi", 32)
+@pa_container_size("ingress", "hdr.gateway.inner_ipv6.dst_lo", 32)
+@pa_container_size("ingress", "hdr.gateway.keys.dst_hi", 32)
+@pa_container_size("ingress", "hdr.gateway.keys.dst_lo", 32)
+@pa_container_size("egress", "hdr.ipv6.src_hi", 32)
+@pa_container_size("egress", "hdr.ipv6.src_lo", 32)
+@pa_container_size("egress", "hdr.ipv6.dst_hi", 32)
+@pa_container_size("egress", "hdr.ipv6.dst_lo", 32)
+@pa_container_size("ingress", "hdr.gateway.ipv4.src", 32)
+@pa_container_size("ingress", "hdr.gateway.ipv4.dst", 32)
+@pa_container_size("ingress", "hdr.gateway.inner_ipv4.src", 32)
+@pa_container_size("ingress", "hdr.gateway.inner_ipv4.dst", 32)
+@pa_container_size("ingress", "hdr.gateway.vxlan.vni", 32)
+@pa_container_size("ingress", "hdr.gateway.keys.vni", 32)
+@pa_container_size("ingress", "hdr.bridge.vtep", 32)
+@pa_container_size("ingress", "meta.gateway.vtep", 32)
+@pa_container_size("ingress", "meta.gateway.bitmap", 32)
+@pa_container_size("ingress", "meta.gateway.hash", 32)
+@pa_container_size("ingress", "meta.gateway.own", 32)
+@pa_container_size("ingress", "meta.gateway.candidate", 32)
+@pa_container_size("ingress", "meta.gateway.destination", 32)
+@pa_container_size("ingress", "meta.gateway.path_table", 32)
+@pa_container_size("egress", "hdr.bridge.vtep", 32)
+@pa_container_size("egress", "hdr.ipv4.src", 32)
+@pa_container_size("egress", "hdr.ipv4.dst", 32)
 parser IngressParser(packet_in packet, out ingress_headers_t hdr,
                      out ingress_metadata_t meta,
                      out ingress_intrinsic_metadata_t ig)
@@ -215,10 +251,47 @@ control Lengths(in headers_t hdr, inout ingress_metadata_t meta)
     }
 }
 
+/* Receive, with the addresses where they are: copies would take a stage, and
+ * room for fields.  An entry has one family and does not care for the other.
+ */
+control TofinoReceive(in headers_t hdr, inout ingress_metadata_t meta)
+{
+    action accept_as(bit<48> mac) {
+        meta.gateway.mac = mac;
+    }
+
+    action refuse() {
+        meta.received = COUNT_NOT_OURS;
+    }
+
+    table addresses {
+        key = {
+            hdr.ipv4.isValid(): exact;
+            hdr.ipv4.dst: ternary;
+            hdr.ipv6.dst_hi: ternary;
+            hdr.ipv6.dst_lo: ternary;
+        }
+        actions = { accept_as; refuse; }
+        const default_action = refuse();
+        size = ZOO_GATEWAY_N_LOCAL;
+    }
+
+    apply {
+        if (addresses.apply().hit) {
+            if (hdr.vxlan.flags[30:30] == 1) {
+                meta.received = COUNT_PROBE;
+            } else if (hdr.vxlan.flags != ZOO_GATEWAY_VXLAN_F_VNI) {
+                meta.received = COUNT_BAD_FLAGS;
+            }
+        }
+    }
+}
+
 /* InnerFlow, with a condition that Tofino can have. */
 control TofinoInnerFlow(inout headers_t hdr, inout metadata_t meta)
 {
     apply {
+        hdr.keys.setValid();
         hdr.keys.vni = hdr.vxlan.vni >> 8;
         hdr.keys.src_port = 0;
         hdr.keys.dst_port = 0;
@@ -227,11 +300,8 @@ control TofinoInnerFlow(inout headers_t hdr, inout metadata_t meta)
             hdr.keys.dst_port = hdr.inner_ports.dst;
         }
         if (hdr.inner_ipv4.isValid()) {
-            hdr.keys.src_hi = 0;
             hdr.keys.dst_hi = 0;
-            hdr.keys.src_lo = 32w0xffff ++ hdr.inner_ipv4.src;
             hdr.keys.dst_lo = 32w0xffff ++ hdr.inner_ipv4.dst;
-            hdr.keys.protocol = (bit<32>) hdr.inner_ipv4.protocol;
             if (hdr.inner_ipv4.ttl[7:1] == 0) {
                 meta.count = COUNT_TTL_EXPIRED;
             } else {
@@ -247,11 +317,8 @@ control TofinoInnerFlow(inout headers_t hdr, inout metadata_t meta)
                 }
             }
         } else if (hdr.inner_ipv6.isValid()) {
-            hdr.keys.src_hi = hdr.inner_ipv6.src_hi;
-            hdr.keys.src_lo = hdr.inner_ipv6.src_lo;
             hdr.keys.dst_hi = hdr.inner_ipv6.dst_hi;
             hdr.keys.dst_lo = hdr.inner_ipv6.dst_lo;
-            hdr.keys.protocol = (bit<32>) hdr.inner_ipv6.protocol;
             if (hdr.inner_ipv6.ttl[7:1] == 0) {
                 meta.count = COUNT_TTL_EXPIRED;
             } else {
@@ -270,7 +337,7 @@ control Way(inout headers_t hdr, inout ingress_metadata_t meta)
     action send(PortId_t port, bit<16> room, bit<8> path_table,
                 bit<16> destination) {
         meta.port = port;
-        meta.excess = hdr.udp.length |-| room;
+        meta.limit = room;
         meta.gateway.path_table = (bit<32>) path_table;
         meta.gateway.destination = (bit<32>) destination;
     }
@@ -288,6 +355,7 @@ control Way(inout headers_t hdr, inout ingress_metadata_t meta)
 
     apply {
         vteps.apply();
+        meta.excess = hdr.udp.length |-| meta.limit;
     }
 }
 
@@ -367,31 +435,48 @@ control Paths(inout metadata_t meta)
 #error "TofinoIndexing is for groups of 8 of 32 candidates"
 #endif
 
-/* HierarchicalIndexing, one operation at a time. */
+/* HierarchicalIndexing, as one lookup: an entry for each group, whose two bits
+ * of 'own' it matches, and each candidate that can be recorded there. */
+#define RECORDED(GROUP, ENTRY)                                              \
+    (GROUP << 3 &&& 0x18, ENTRY << 5 * GROUP &&& 0x1f << 5 * GROUP):        \
+        pick(ENTRY ^ GROUP << 3);
+#define RECORDED_4(GROUP, ENTRY)                                            \
+    RECORDED(GROUP, (ENTRY)) RECORDED(GROUP, (ENTRY + 1))                   \
+    RECORDED(GROUP, (ENTRY + 2)) RECORDED(GROUP, (ENTRY + 3))
+#define RECORDED_ALL(GROUP)                                                 \
+    RECORDED_4(GROUP, 8) RECORDED_4(GROUP, 12) RECORDED_4(GROUP, 16)        \
+    RECORDED_4(GROUP, 20) RECORDED_4(GROUP, 24) RECORDED_4(GROUP, 28)
+
 control TofinoIndexing(inout metadata_t meta)
 {
+    action pick(bit<32> candidate) {
+        meta.candidate = candidate;
+        meta.choice = COUNT_INDEX_MOVED;
+    }
+
+    action keep() {
+        meta.candidate = meta.own;
+        meta.choice = COUNT_INDEX_KEPT;
+    }
+
+    table recorded {
+        key = {
+            meta.own: ternary;
+            meta.bitmap: ternary;
+        }
+        actions = { pick; keep; }
+        const default_action = keep();
+        const entries = {
+            RECORDED_ALL(0)
+            RECORDED_ALL(1)
+            RECORDED_ALL(2)
+            RECORDED_ALL(3)
+        }
+        size = 96;
+    }
+
     apply {
-        /* The entry, and the first candidate of its group. */
-        if (meta.own[4:3] == 0) {
-            meta.recorded = (bit<32>) meta.bitmap[4:0];
-            meta.candidate = 0;
-        } else if (meta.own[4:3] == 1) {
-            meta.recorded = (bit<32>) meta.bitmap[9:5];
-            meta.candidate = 8;
-        } else if (meta.own[4:3] == 2) {
-            meta.recorded = (bit<32>) meta.bitmap[14:10];
-            meta.candidate = 16;
-        } else {
-            meta.recorded = (bit<32>) meta.bitmap[19:15];
-            meta.candidate = 24;
-        }
-        if (meta.recorded[4:3] == 0) {
-            meta.candidate = meta.own;
-            meta.choice = COUNT_INDEX_KEPT;
-        } else {
-            meta.candidate = meta.recorded ^ meta.candidate;
-            meta.choice = COUNT_INDEX_MOVED;
-        }
+        recorded.apply();
     }
 }
 
@@ -399,6 +484,7 @@ control TofinoIndexing(inout metadata_t meta)
  * and zoo_gateway_hash() hash them. */
 #define BYTES_16(F) F[7:0], F[15:8]
 #define BYTES_32(F) BYTES_16(F), F[23:16], F[31:24]
+#define MAPPED 32w0xffff0000
 #define BYTES_64(F) BYTES_32(F), F[39:32], F[47:40], F[55:48], F[63:56]
 
 control Ingress(inout ingress_headers_t headers,
@@ -417,12 +503,15 @@ control Ingress(inout ingress_headers_t headers,
     /* CRC-32C without the standard's inversions. */
     CRCPolynomial<bit<32>>(32w0x1edc6f41, true, false, false, 32w0, 32w0)
         crc32c;
-    Hash<bit<32>>(HashAlgorithm_t.CUSTOM, crc32c) flow_hash;
+    Hash<bit<32>>(HashAlgorithm_t.CUSTOM, crc32c) ipv4_hash;
+    Hash<bit<16>>(HashAlgorithm_t.CUSTOM, crc32c) ipv4_plain;
+    Hash<bit<32>>(HashAlgorithm_t.CUSTOM, crc32c) ipv6_hash;
+    Hash<bit<16>>(HashAlgorithm_t.CUSTOM, crc32c) ipv6_plain;
 
     Negotiation() negotiation;
     SendForCpu() send_for_cpu;
     Lengths() lengths;
-    Receive() receive;
+    TofinoReceive() receive;
     TofinoInnerFlow() inner_flow;
     Route() route;
     Way() way;
@@ -459,7 +548,7 @@ control Ingress(inout ingress_headers_t headers,
         meta.gateway.choice = COUNT_PLAIN;
         meta.gateway.write = 0;
         meta.gateway.path_table = ZOO_GATEWAY_PLAIN;
-        meta.received.count = COUNT_FORWARDED;
+        meta.received = COUNT_FORWARDED;
         meta.bad_length = false;
         meta.excess = 0;
         meta.gateway.from_cpu = 0;
@@ -485,32 +574,63 @@ control Ingress(inout ingress_headers_t headers,
             meta.gateway.count = COUNT_LOCAL;
         } else {
             lengths.apply(headers.gateway, meta);
-            receive.apply(headers.gateway, meta.received);
-            meta.gateway.mac = meta.received.mac;
-            if (meta.received.count == COUNT_FORWARDED) {
+            receive.apply(headers.gateway, meta);
+            if (meta.received == COUNT_FORWARDED) {
                 inner_flow.apply(headers.gateway, meta.gateway);
+                if (headers.gateway.inner_ipv4.isValid()) {
+                    meta.plain = ipv4_plain.get({
+                        64w0, BYTES_32(headers.gateway.inner_ipv4.src),
+                        MAPPED,
+                        64w0, BYTES_32(headers.gateway.inner_ipv4.dst),
+                        MAPPED,
+                        BYTES_16(headers.gateway.keys.src_port),
+                        BYTES_16(headers.gateway.keys.dst_port),
+                        headers.gateway.inner_ipv4.protocol, 24w0 });
+                } else {
+                    meta.plain = ipv6_plain.get({
+                        BYTES_64(headers.gateway.inner_ipv6.src_hi),
+                        BYTES_64(headers.gateway.inner_ipv6.src_lo),
+                        BYTES_64(headers.gateway.inner_ipv6.dst_hi),
+                        BYTES_64(headers.gateway.inner_ipv6.dst_lo),
+                        BYTES_16(headers.gateway.keys.src_port),
+                        BYTES_16(headers.gateway.keys.dst_port),
+                        headers.gateway.inner_ipv6.protocol, 24w0 });
+                }
                 if (meta.gateway.count == COUNT_FORWARDED) {
                     route.apply(headers.gateway, meta.gateway);
                 }
                 if (meta.gateway.count == COUNT_FORWARDED) {
                     way.apply(headers.gateway, meta);
                 }
-                meta.gateway.hash = flow_hash.get({
-                    BYTES_64(headers.gateway.keys.src_hi),
-                    BYTES_64(headers.gateway.keys.src_lo),
-                    BYTES_64(headers.gateway.keys.dst_hi),
-                    BYTES_64(headers.gateway.keys.dst_lo),
-                    BYTES_16(headers.gateway.keys.src_port),
-                    BYTES_16(headers.gateway.keys.dst_port),
-                    BYTES_32(headers.gateway.keys.protocol) });
+                if (headers.gateway.inner_ipv4.isValid()) {
+                    meta.gateway.hash = ipv4_hash.get({
+                        64w0, BYTES_32(headers.gateway.inner_ipv4.src),
+                        MAPPED,
+                        64w0, BYTES_32(headers.gateway.inner_ipv4.dst),
+                        MAPPED,
+                        BYTES_16(headers.gateway.keys.src_port),
+                        BYTES_16(headers.gateway.keys.dst_port),
+                        headers.gateway.inner_ipv4.protocol, 24w0 });
+                } else {
+                    meta.gateway.hash = ipv6_hash.get({
+                        BYTES_64(headers.gateway.inner_ipv6.src_hi),
+                        BYTES_64(headers.gateway.inner_ipv6.src_lo),
+                        BYTES_64(headers.gateway.inner_ipv6.dst_hi),
+                        BYTES_64(headers.gateway.inner_ipv6.dst_lo),
+                        BYTES_16(headers.gateway.keys.src_port),
+                        BYTES_16(headers.gateway.keys.dst_port),
+                        headers.gateway.inner_ipv6.protocol, 24w0 });
+                }
                 meta.gateway.own = meta.gateway.hash & 0x1f;
             }
         }
 
         paths.apply(meta.gateway);
-        if (meta.gateway.count == COUNT_FORWARDED && meta.excess == 0) {
+        if (meta.excess != 0) {
+            meta.gateway.choice = COUNT_PLAIN;
+        } else if (meta.gateway.count == COUNT_FORWARDED) {
             if (meta.gateway.path_table == ZOO_GATEWAY_PLAIN) {
-                headers.gateway.udp.src = meta.gateway.hash[31:16] | 0xc000;
+                headers.gateway.udp.src = meta.plain | 0xc000;
             } else {
                 if (meta.gateway.path_table == ZOO_GATEWAY_BITMAP) {
                     bitmap_matching.apply(meta.gateway);
@@ -525,11 +645,12 @@ control Ingress(inout ingress_headers_t headers,
             meta.gateway.count = COUNT_BAD_LENGTH;
         } else if (meta.bad_checksum) {
             meta.gateway.count = COUNT_BAD_CHECKSUM;
-        } else if (meta.received.count != COUNT_FORWARDED) {
-            meta.gateway.count = meta.received.count;
-        } else if (meta.gateway.count == COUNT_FORWARDED
-                   && meta.excess != 0) {
-            meta.gateway.count = COUNT_TOO_BIG;
+        } else if (meta.received != COUNT_FORWARDED) {
+            meta.gateway.count = meta.received;
+        } else if (meta.gateway.count == COUNT_FORWARDED) {
+            if (meta.excess != 0) {
+                meta.gateway.count = COUNT_TOO_BIG;
+            }
         }
 
         counts.count(meta.gateway.count[5:0]);
@@ -663,6 +784,7 @@ control Egress(inout egress_headers_t hdr, inout egress_metadata_t meta,
 
     apply {
         meta.count = 0;
+        meta.lacking = 0;
         meta.length = eg.pkt_length - (BRIDGE_BYTES + FCS_BYTES);
         if (hdr.udp.isValid()) {
             if (hdr.ipv4.isValid()) {
@@ -702,9 +824,9 @@ control Egress(inout egress_headers_t hdr, inout egress_metadata_t meta,
                     meta.length = meta.length + (IPV6_BYTES - IPV4_BYTES);
                 }
             }
-            if (meta.lacking != 0) {
-                meta.count = (bit<6>) COUNT_TRUNCATED;
-            }
+        }
+        if (meta.lacking != 0) {
+            meta.count = (bit<6>) COUNT_TRUNCATED;
         }
         if (meta.count != 0) {
             counts.count(meta.count);
