@@ -33,8 +33,6 @@
 
 /* A condition can compare at most 12 bits with a constant that is no power of
  * 2. */
-#undef ZOO_GATEWAY_N_VMS
-#define ZOO_GATEWAY_N_VMS 16384
 #undef ZOO_GATEWAY_MAX_UPDATES
 #define ZOO_GATEWAY_MAX_UPDATES 128
 
@@ -75,13 +73,13 @@ struct ingress_metadata_t {
     metadata_t gateway;
     bit<32> received;           /* COUNT_*: what TofinoReceive finds. */
     PortId_t port;              /* Where it goes. */
-    bit<16> plain;              /* Hash for plain destinations. */
+    bit<16> plain;              /* Hash, for want of a path table. */
     bool bad_checksum;
     bool bad_length;
     bit<16> surplus;            /* Bytes of IP beyond UDP, outside. */
     bit<16> room;               /* Bytes of UDP beyond the inner packet. */
     bit<16> inner;              /* Length of the inner packet, as it says. */
-    bit<16> limit;
+    bit<16> limit;              /* Longest UDP datagram. */
     bit<16> excess;             /* Bytes of UDP beyond the MTU. */
 }
 
@@ -132,7 +130,7 @@ parser GatewayParser(packet_in packet, inout headers_t hdr,
 #include "gateway-parser.p4"
 }
 
-/* Without these the compiler tries very many ways to cut long fields. */
+/* Without these the compiler tries too many ways to cut long fields. */
 @pa_container_size("ingress", "hdr.gateway.ipv6.src_hi", 32)
 @pa_container_size("ingress", "hdr.gateway.ipv6.src_lo", 32)
 @pa_container_size("ingress", "hdr.gateway.ipv6.dst_hi", 32)
@@ -251,6 +249,11 @@ control Lengths(in headers_t hdr, inout ingress_metadata_t meta)
     }
 }
 
+#define VXLAN_PROBE_BIT 30
+#if ZOO_GATEWAY_VXLAN_F_PROBE != 1 << VXLAN_PROBE_BIT
+#error "VXLAN_PROBE_BIT is not that of ZOO_GATEWAY_VXLAN_F_PROBE"
+#endif
+
 /* Receive, with the addresses where they are: copies would take a stage, and
  * room for fields.  An entry has one family and does not care for the other.
  */
@@ -278,7 +281,7 @@ control TofinoReceive(in headers_t hdr, inout ingress_metadata_t meta)
 
     apply {
         if (addresses.apply().hit) {
-            if (hdr.vxlan.flags[30:30] == 1) {
+            if (hdr.vxlan.flags[VXLAN_PROBE_BIT:VXLAN_PROBE_BIT] == 1) {
                 meta.received = COUNT_PROBE;
             } else if (hdr.vxlan.flags != ZOO_GATEWAY_VXLAN_F_VNI) {
                 meta.received = COUNT_BAD_FLAGS;
@@ -333,7 +336,8 @@ control TofinoInnerFlow(inout headers_t hdr, inout metadata_t meta)
 /* The way to the next VTEP; what its headers are is the egress's. */
 control Way(inout headers_t hdr, inout ingress_metadata_t meta)
 {
-    /* 'room' is the longest UDP datagram that the MTU leaves room for. */
+    /* 'room' is the longest UDP datagram that the MTU leaves room for.  What
+     * is subtracted cannot be a parameter. */
     action send(PortId_t port, bit<16> room, bit<8> path_table,
                 bit<16> destination) {
         meta.port = port;
@@ -412,8 +416,8 @@ control Paths(inout metadata_t meta)
 
     table access {
         key = {
-            meta.path_table: exact;
-            meta.write: exact;
+            meta.path_table: ternary;   /* Takes fewer blocks than exact. */
+            meta.write: ternary;
         }
         actions = { get_bitmap; get_index; set_bitmap; set_index; NoAction; }
         const default_action = NoAction();
@@ -451,7 +455,6 @@ control TofinoIndexing(inout metadata_t meta)
 {
     action pick(bit<32> candidate) {
         meta.candidate = candidate;
-        meta.choice = COUNT_INDEX_MOVED;
     }
 
     action keep() {
@@ -476,6 +479,7 @@ control TofinoIndexing(inout metadata_t meta)
     }
 
     apply {
+        meta.choice = COUNT_INDEX_MOVED;
         recorded.apply();
     }
 }
@@ -484,8 +488,10 @@ control TofinoIndexing(inout metadata_t meta)
  * and zoo_gateway_hash() hash them. */
 #define BYTES_16(F) F[7:0], F[15:8]
 #define BYTES_32(F) BYTES_16(F), F[23:16], F[31:24]
-#define MAPPED 32w0xffff0000
 #define BYTES_64(F) BYTES_32(F), F[39:32], F[47:40], F[55:48], F[63:56]
+
+/* What an IPv4-mapped address has above the 4 bytes of IPv4, but for zeros. */
+#define MAPPED 32w0xffff0000
 
 control Ingress(inout ingress_headers_t headers,
                 inout ingress_metadata_t meta,
