@@ -35,17 +35,14 @@
 #include "openvswitch/poll-loop.h"
 #include "ovs-atomic.h"
 #include "ovs-rcu.h"
+#include "ovs-ext/zoo-datapath.h"
 #include "ovs-thread.h"
+#include "p4/gateway-counts.h"
 #include "p4/gateway-private.h"
 #include "timeval.h"
 #include "util.h"
 
 #define RING_SIZE 1024
-
-#define ZOO_GATEWAY_COUNT(NUMBER, ENUM, NAME, DESCRIPTION) \
-    COUNT_##ENUM = NUMBER,
-enum { ZOO_GATEWAY_COUNTS };
-#undef ZOO_GATEWAY_COUNT
 
 /* A negotiation packet takes as much of the pipeline as a hundred others.  So
  * no more than these are in it at once, which leaves the rest of SWX's 16
@@ -159,20 +156,18 @@ static void
 cpu_tx(void *port OVS_UNUSED, struct rte_swx_pkt *pkt)
 {
     struct rte_mbuf *m = pkt->handle;
-    struct timespec ts;
 
     gateway_run.n_out++;
     m->data_off = pkt->offset;
     m->data_len = m->pkt_len = pkt->length;
-    time_timespec(&ts);
-    *WHEN(m) = ts.tv_sec * 1000000000LL + ts.tv_nsec;
-    if (get_reason(m) == COUNT_ACKNOWLEDGED && n_negotiations) {
+    *WHEN(m) = zoo_now();
+    if (get_reason(m) == GATEWAY_COUNT_ACKNOWLEDGED && n_negotiations) {
         n_negotiations--;
     }
 
     /* Tenants, and anybody on the link, can send what goes here by other
      * reasons: it must not displace probes nor acknowledgements. */
-    if ((get_reason(m) != COUNT_ACKNOWLEDGED && get_reason(m) != COUNT_PROBE
+    if ((get_reason(m) != GATEWAY_COUNT_ACKNOWLEDGED && get_reason(m) != GATEWAY_COUNT_PROBE
          && (rte_ring_free_count(from_pipeline)
              < rte_ring_get_capacity(from_pipeline) / 2))
         || rte_ring_sp_enqueue(from_pipeline, m)) {
@@ -260,7 +255,7 @@ deliver(struct rte_mbuf *m)
     size_t len = rte_pktmbuf_data_len(m) - GATEWAY_SHIM;
     unsigned int reason = get_reason(m);
 
-    if (reason == COUNT_ACKNOWLEDGED) {
+    if (reason == GATEWAY_COUNT_ACKNOWLEDGED) {
         gateway_negotiation_receive(data + GATEWAY_SHIM, len);
     } else if (reason < ZOO_GATEWAY_N_COUNTS && callbacks[reason]) {
         struct gateway_punt punt = {
@@ -327,46 +322,15 @@ gateway_punt_register(unsigned int reason,
 {
     ovs_assert(reason >= ZOO_GATEWAY_FIRST_PUNT
                && reason < ZOO_GATEWAY_FIRST_DROP
-               && reason != COUNT_ACKNOWLEDGED);
+               && reason != GATEWAY_COUNT_ACKNOWLEDGED);
     callbacks[reason] = cb;
 }
 
 /* Start and stop. */
 
-static void *
-port_create(void *args)
-{
-    return args;
-}
-
-static void
-port_free(void *port OVS_UNUSED)
-{
-}
-
-static void
-no_in_stats(void *port OVS_UNUSED, struct rte_swx_port_in_stats *stats)
-{
-    memset(stats, 0, sizeof *stats);
-}
-
 char *
 gateway_cpu_config(struct rte_swx_pipeline *pipeline)
 {
-    static struct rte_swx_port_in_ops in = {
-        .create = port_create,
-        .free = port_free,
-        .pkt_rx = cpu_rx,
-        .stats_read = no_in_stats,
-    };
-    static struct rte_swx_port_out_ops out = {
-        .create = port_create,
-        .free = port_free,
-        .pkt_tx = cpu_tx,
-        .pkt_fast_clone_tx = gateway_no_clone,
-        .pkt_clone_tx = gateway_no_clone_part,
-        .stats_read = gateway_no_stats,
-    };
     static const struct rte_mbuf_dynfield field = {
         .name = "ovs_zoo_gateway_when",
         .size = sizeof(int64_t),
@@ -385,11 +349,7 @@ gateway_cpu_config(struct rte_swx_pipeline *pipeline)
     if (!to_pipeline || !negotiations || !from_pipeline || when_offset < 0) {
         return xasprintf("CPU port: %s", rte_strerror(rte_errno));
     }
-    status = rte_swx_pipeline_port_in_type_register(pipeline, "cpu", &in);
-    if (!status) {
-        status = rte_swx_pipeline_port_out_type_register(pipeline, "cpu",
-                                                         &out);
-    }
+    status = gateway_register_port_type(pipeline, "cpu", cpu_rx, cpu_tx);
     if (!status) {
         status = rte_swx_pipeline_port_in_config(
             pipeline, ZOO_GATEWAY_CPU_PORT, "cpu", &to_pipeline);

@@ -44,7 +44,6 @@ static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(5, 50);
 /* Between two looks at what neighbors say, ms. */
 #define FOLLOW_INTERVAL 100
 
-#define DEFAULT_ROUTER_MAC ETH_ADDR_C(02,5a,4f,4f,00,01)
 
 /* Addresses in the pipeline, as strings. */
 static struct sset addresses = SSET_INITIALIZER(&addresses);
@@ -321,7 +320,7 @@ parse_router_mac(const struct ovsrec_zoogateway *row)
     struct eth_addr mac;
 
     if (!row->router_mac || !*row->router_mac) {
-        return (struct eth_addr) DEFAULT_ROUTER_MAC;
+        return (struct eth_addr) GATEWAY_ROUTER_MAC;
     }
     if (!eth_addr_from_string(row->router_mac, &mac)
         || eth_addr_is_multicast(mac) || eth_addr_is_zero(mac)) {
@@ -529,8 +528,8 @@ reconfigure_routes(struct ovsdb_idl *idl)
     gateway_routes_end();
 }
 
-static void
-commit_tables(void)
+void
+gateway_database_commit(void)
 {
     char *error = gateway_tables_commit();
 
@@ -551,7 +550,7 @@ gateway_database_reconfigure(struct ovsdb_idl *idl)
                           : gateway_router_mac);
     reconfigure_tunnels(idl);
     reconfigure_routes(idl);
-    commit_tables();
+    gateway_database_commit();
     gateway_tunnels_changed();
     if (row) {
         gateway_pipeline_set_polling(smap_get_bool(&row->other_config,
@@ -579,7 +578,7 @@ gateway_database_follow_neighbors(void)
         ovs_mutex_unlock(&gateway_mutex);
     }
     if (changed) {
-        commit_tables();
+        gateway_database_commit();
         gateway_tunnels_changed();
     }
     gateway_status_changed();

@@ -33,6 +33,10 @@ void gateway_database_init(struct ovsdb_idl *idl);
  * effect. */
 void gateway_database_reconfigure(struct ovsdb_idl *idl);
 
+/* Has changes of the pipeline's tables take effect.  What is wrong goes into the
+ * status. */
+void gateway_database_commit(void);
+
 /* From the loop, also without a database: reacts to what neighbors say. */
 void gateway_database_follow_neighbors(void);
 void gateway_database_wait_neighbors(void);

@@ -26,7 +26,7 @@ struct hmap gateway_interfaces OVS_GUARDED_BY(gateway_mutex)
     = HMAP_INITIALIZER(&gateway_interfaces);
 struct in6_addr gateway_router_ips[2] OVS_GUARDED_BY(gateway_mutex);
 struct eth_addr gateway_router_mac OVS_GUARDED_BY(gateway_mutex)
-    = ETH_ADDR_C(02,5a,4f,4f,00,01);
+    = GATEWAY_ROUTER_MAC;
 
 char *
 gateway_prefix_parse(const char *s, struct gateway_prefix *prefix)

@@ -230,24 +230,65 @@ gateway_put_shim(struct rte_mbuf *m, unsigned int port)
     gateway_put_u32(shim + 8, 0);
 }
 
-void
-gateway_no_clone(void *port OVS_UNUSED, struct rte_swx_pkt *pkt OVS_UNUSED)
+static void *
+port_create(void *args)
+{
+    return args;
+}
+
+static void
+port_free(void *port OVS_UNUSED)
+{
+}
+
+static void
+no_clone(void *port OVS_UNUSED, struct rte_swx_pkt *pkt OVS_UNUSED)
 {
     OVS_NOT_REACHED();
 }
 
-void
-gateway_no_clone_part(void *port OVS_UNUSED,
-                      struct rte_swx_pkt *pkt OVS_UNUSED,
-                      uint32_t length OVS_UNUSED)
+static void
+no_clone_part(void *port OVS_UNUSED, struct rte_swx_pkt *pkt OVS_UNUSED,
+              uint32_t length OVS_UNUSED)
 {
     OVS_NOT_REACHED();
 }
 
-void
-gateway_no_stats(void *port OVS_UNUSED, struct rte_swx_port_out_stats *stats)
+static void
+no_in_stats(void *port OVS_UNUSED, struct rte_swx_port_in_stats *stats)
 {
     memset(stats, 0, sizeof *stats);
+}
+
+static void
+no_out_stats(void *port OVS_UNUSED, struct rte_swx_port_out_stats *stats)
+{
+    memset(stats, 0, sizeof *stats);
+}
+
+int
+gateway_register_port_type(struct rte_swx_pipeline *pipeline,
+                           const char *name, rte_swx_port_in_pkt_rx_t rx,
+                           rte_swx_port_out_pkt_tx_t tx)
+{
+    struct rte_swx_port_in_ops in = {
+        .create = port_create,
+        .free = port_free,
+        .pkt_rx = rx,
+        .stats_read = no_in_stats,
+    };
+    struct rte_swx_port_out_ops out = {
+        .create = port_create,
+        .free = port_free,
+        .pkt_tx = tx,
+        .pkt_fast_clone_tx = no_clone,
+        .pkt_clone_tx = no_clone_part,
+        .stats_read = no_out_stats,
+    };
+    int status = rte_swx_pipeline_port_in_type_register(pipeline, name, &in);
+
+    return (status ? status
+            : rte_swx_pipeline_port_out_type_register(pipeline, name, &out));
 }
 
 /* Registers. */

@@ -228,23 +228,6 @@ gateway_ports_flush(void)
     }
 }
 
-static void *
-port_create(void *args)
-{
-    return args;
-}
-
-static void
-port_free(void *port OVS_UNUSED)
-{
-}
-
-static void
-no_in_stats(void *port OVS_UNUSED, struct rte_swx_port_in_stats *stats)
-{
-    memset(stats, 0, sizeof *stats);
-}
-
 static struct rte_mempool *
 create_pool(const char *name, unsigned int n, unsigned int frame)
 {
@@ -256,20 +239,6 @@ create_pool(const char *name, unsigned int n, unsigned int frame)
 char *
 gateway_ports_config(struct rte_swx_pipeline *pipeline)
 {
-    static struct rte_swx_port_in_ops in = {
-        .create = port_create,
-        .free = port_free,
-        .pkt_rx = network_rx,
-        .stats_read = no_in_stats,
-    };
-    static struct rte_swx_port_out_ops out = {
-        .create = port_create,
-        .free = port_free,
-        .pkt_tx = network_tx,
-        .pkt_fast_clone_tx = gateway_no_clone,
-        .pkt_clone_tx = gateway_no_clone_part,
-        .stats_read = gateway_no_stats,
-    };
     int status;
 
     pool = create_pool("gateway", N_BUFFERS, GATEWAY_FRAME);
@@ -277,11 +246,8 @@ gateway_ports_config(struct rte_swx_pipeline *pipeline)
         return xasprintf("no %d packet buffers (%s): give DPDK more memory",
                          N_BUFFERS, rte_strerror(rte_errno));
     }
-    status = rte_swx_pipeline_port_in_type_register(pipeline, "network", &in);
-    if (!status) {
-        status = rte_swx_pipeline_port_out_type_register(pipeline, "network",
-                                                         &out);
-    }
+    status = gateway_register_port_type(pipeline, "network", network_rx,
+                                        network_tx);
     if (!status) {
         status = rte_swx_pipeline_port_in_config(
             pipeline, GATEWAY_INPUT_NETWORK, "network", ports);

@@ -27,6 +27,8 @@
  *     gateway-tables.c       what the tables hold
  */
 
+#include <rte_swx_port.h>
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,7 +37,6 @@ struct ds;
 struct rte_mbuf;
 struct rte_mempool;
 struct rte_swx_pipeline;
-struct rte_swx_port_out_stats;
 struct rte_swx_table_state;
 
 /* SWX's input ports.  Their number is fixed when the pipeline is built, and it
@@ -102,11 +103,12 @@ gateway_get_u32(const uint8_t *p)
 /* Writes the shim in front of 'm''s data, which it leaves as they are. */
 void gateway_put_shim(struct rte_mbuf *m, unsigned int port);
 
-/* SWX's other functions of an output port, which the program does not use. */
-struct rte_swx_pkt;
-void gateway_no_clone(void *port, struct rte_swx_pkt *);
-void gateway_no_clone_part(void *port, struct rte_swx_pkt *, uint32_t length);
-void gateway_no_stats(void *port, struct rte_swx_port_out_stats *);
+/* Registers input and output ports of type 'name', whose packets 'rx' and 'tx'
+ * take and give, with SWX, before the pipeline is built.  A port's arguments are
+ * what these functions get as the port.  Returns 0 or a negative errno value. */
+int gateway_register_port_type(struct rte_swx_pipeline *, const char *name,
+                               rte_swx_port_in_pkt_rx_t rx,
+                               rte_swx_port_out_pkt_tx_t tx);
 
 /* Ports. */
 

@@ -83,7 +83,8 @@ extern struct hmap gateway_interfaces OVS_GUARDED_BY(gateway_mutex);
 /* IPv4 and IPv6: where ICMP errors come from, unspecified for none. */
 extern struct in6_addr gateway_router_ips[2] OVS_GUARDED_BY(gateway_mutex);
 
-/* The inner address of what the gateway sends. */
+/* The inner address of what the gateway sends, unless configured. */
+#define GATEWAY_ROUTER_MAC ETH_ADDR_C(02,5a,4f,4f,00,01)
 extern struct eth_addr gateway_router_mac OVS_GUARDED_BY(gateway_mutex);
 
 /* Returns the interface with 'name', NULL if there is none. */
@@ -144,7 +145,7 @@ void gateway_neighbors_announce(const struct gateway_interface *iface)
 
 struct gateway_tunnel {
     struct hmap_node node;      /* In 'gateway_tunnels', by 'remote'. */
-    struct in6_addr local, remote;
+    struct in6_addr remote;
     struct in6_addr wanted_local; /* Unspecified: any of ours. */
     uint32_t id;                /* VTEP and destination of the pipeline. */
     int path_table;             /* ZOO_GATEWAY_PLAIN... */
@@ -199,8 +200,9 @@ bool gateway_tunnel_resolve(struct gateway_tunnel *)
 
 /* Main thread: gives each tunnel its path table, as ZooRoute has it, and
  * candidates their ports.  To be called when the configuration has changed, and
- * from the loop. */
-void gateway_tunnels_run(void) OVS_EXCLUDED(gateway_mutex);
+ * from the loop.  Returns true if that has changed the pipeline's tables, which
+ * are then to be committed. */
+bool gateway_tunnels_run(void) OVS_EXCLUDED(gateway_mutex);
 void gateway_tunnels_wait(void);
 
 /* Any thread: has gateway_tunnels_run() look at all tunnels again. */

@@ -291,7 +291,6 @@ gateway_tunnel_resolve(struct gateway_tunnel *tunnel)
             reachable = false;
         }
     }
-    tunnel->local = vtep.local;
 
     if (!reachable) {
         if (tunnel->installed) {
@@ -479,7 +478,7 @@ list_ids(size_t *n) OVS_EXCLUDED(gateway_mutex)
     return ids;
 }
 
-void
+bool
 gateway_tunnels_run(void)
 {
     bool changed = false, full = false;
@@ -487,7 +486,7 @@ gateway_tunnels_run(void)
     size_t n;
 
     if (time_msec() < next_run && seq_read(change_seq) == seen_change) {
-        return;
+        return false;
     }
     seen_change = seq_read(change_seq);
     next_run = time_msec() + INTERVAL;
@@ -499,14 +498,7 @@ gateway_tunnels_run(void)
     }
     free(ids);
     forget_peers();
-    if (changed) {
-        char *error = gateway_tables_commit();
-
-        if (error) {
-            VLOG_ERR("%s", error);
-            free(error);
-        }
-    }
+    return changed;
 }
 
 void

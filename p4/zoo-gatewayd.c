@@ -295,7 +295,9 @@ gateway_run(struct gateway *gw)
     if (gw->started) {
         gateway_neighbors_run();
         gateway_database_follow_neighbors();
-        gateway_tunnels_run();
+        if (gateway_tunnels_run()) {
+            gateway_database_commit();
+        }
         zooroute_run();
     }
 }

@@ -23,6 +23,7 @@ import os
 import sys
 import time
 
+import demo
 import gateways
 import measure
 import plot
@@ -46,14 +47,6 @@ def parse_args():
     return args
 
 
-def busiest(fab):
-    """The long-haul path with most tenants' packets."""
-    before = {k: sum(fab.tenant_packets(k)) for k in fab.spines}
-    time.sleep(0.2)
-    return max(fab.spines,
-               key=lambda k: sum(fab.tenant_packets(k)) - before[k])
-
-
 class Run:
     """What tenants lost, with ZooRoute or without."""
 
@@ -67,7 +60,7 @@ class Run:
             self._fail(fab, traffic)
 
     def _fail(self, fab, traffic):
-        path = busiest(fab)
+        path, _ = demo.busiest(fab)
         counts = fab.gateways[1].counts()
         self.begin, _ = fab.fail(path)
         traffic.mark("failing", self.begin)

@@ -56,6 +56,8 @@ class Switch:
     prefix) 'tree', in network namespace 'netns', with run directory 'rundir'.
     """
 
+    DAEMONS = "ovs-vswitchd", "ovsdb-server" # In the order of their end.
+
     def __init__(self, tree, netns, rundir):
         self.tree = tree
         self.netns = netns
@@ -94,12 +96,15 @@ class Switch:
 
     def start(self):
         os.makedirs(self.rundir, exist_ok=True)
-        db = os.path.join(self.rundir, "conf.db")
-        self.run("ovsdb-tool", "create", db, self.tool("vswitch.ovsschema"))
-        self._daemon("ovsdb-server", db,
-                     "--remote=punix:" + os.path.join(self.rundir, "db.sock"))
+        self.run("ovsdb-tool", "create", os.path.join(self.rundir, "conf.db"),
+                 self.tool("vswitch.ovsschema"))
+        self.start_ovsdb()
         self.vsctl("--no-wait", "init")
         self.start_vswitchd()
+
+    def start_ovsdb(self):
+        self._daemon("ovsdb-server", os.path.join(self.rundir, "conf.db"),
+                     "--remote=punix:" + os.path.join(self.rundir, "db.sock"))
 
     def start_vswitchd(self):
         # ovs-ctl starts the daemon with this priority, too.
@@ -112,19 +117,28 @@ class Switch:
     def stop_vswitchd(self, kill=False):
         """Ends ovs-vswitchd, as a restart does or by SIGKILL, and waits until
         it is gone."""
-        pid = self.pid()
         if kill:
-            os.kill(pid, signal.SIGKILL)
-        else:
-            self.appctl("exit")
+            self.kill("ovs-vswitchd")
+            return
+        pid = self.pid()
+        self.appctl("exit")
+        self._wait_end("ovs-vswitchd", pid)
+
+    def _wait_end(self, name, pid):
         until(lambda: not os.path.exists("/proc/%d" % pid), 20,
-              "the end of ovs-vswitchd %d in %s" % (pid, self.netns))
+              "the end of %s %d in %s" % (name, pid, self.netns))
+
+    def kill(self, name):
+        """Ends a daemon by SIGKILL, and waits until it is gone."""
+        pid = self.pid(name)
+        os.kill(pid, signal.SIGKILL)
+        self._wait_end(name, pid)
 
     def stop(self):
-        for name, ask in (("ovs-vswitchd", "exit"), ("ovsdb-server", "exit")):
+        for name in self.DAEMONS:
             try:
                 pid = self.pid(name)
-                self.run("ovs-appctl", "--timeout=5", "-t", name, ask)
+                self.run("ovs-appctl", "--timeout=5", "-t", name, "exit")
             except (FabricError, FileNotFoundError):
                 continue
             until(lambda: not os.path.exists("/proc/%d" % pid), 10,

@@ -33,13 +33,11 @@ net_af_packet device.
 import json
 import os
 import re
-import signal
-import subprocess
 
 import fabric
 import measure
 import pipelines
-from netns import FabricError, in_namespace, netns_path, sh, until
+from netns import in_namespace, until
 
 ROUTER_MAC = "02:5a:4f:4f:00:01"
 PATHS = range(1, 5)
@@ -62,10 +60,15 @@ def parse(parser):
 class Gateway(fabric.Switch):
     """One ovsdb-server of 'tree' and one zoo-gatewayd."""
 
+    DAEMONS = "zoo-gatewayd", "ovsdb-server"
+
     def __init__(self, tree, program, spec, netns, rundir):
         super().__init__(tree, netns, rundir)
         self.program = program
         self.spec = spec
+
+    def tool(self, name):
+        return self.program if name == "zoo-gatewayd" else super().tool(name)
 
     def start_vswitchd(self):
         self.start_gatewayd()
@@ -75,10 +78,7 @@ class Gateway(fabric.Switch):
         return super().vsctl("--no-wait", *args, check=check)
 
     def start_gatewayd(self):
-        sh("nsenter", "--net=" + netns_path(self.netns), self.program,
-           "--spec=" + self.spec, "--pidfile", "--detach", "--no-chdir",
-           "--log-file", "-vconsole:off", "-vsyslog:off", env=self.env,
-           timeout=30, stdin=subprocess.DEVNULL)
+        self._daemon("zoo-gatewayd", "--spec=" + self.spec)
 
     def pid(self, name="zoo-gatewayd"):
         return super().pid(name)
@@ -93,28 +93,6 @@ class Gateway(fabric.Switch):
         """The pipeline's counters by name."""
         return {line.split()[0]: int(line.split()[1])
                 for line in self.appctl("gateway/counts").splitlines()}
-
-    def kill(self, name="zoo-gatewayd"):
-        """Ends a daemon by SIGKILL and waits until it is gone."""
-        pid = self.pid(name)
-        os.kill(pid, signal.SIGKILL)
-        until(lambda: not os.path.exists("/proc/%d" % pid), 20,
-              "the end of %s %d" % (name, pid))
-
-    def start_ovsdb(self):
-        """Starts the database server again."""
-        self._daemon("ovsdb-server", os.path.join(self.rundir, "conf.db"),
-                     "--remote=punix:" + os.path.join(self.rundir, "db.sock"))
-
-    def stop(self):
-        for name in ("zoo-gatewayd", "ovsdb-server"):
-            try:
-                pid = self.pid(name)
-                self.run("ovs-appctl", "--timeout=5", "-t", name, "exit")
-            except (FabricError, FileNotFoundError):
-                continue
-            until(lambda: not os.path.exists("/proc/%d" % pid), 10,
-                  "the end of %s %d" % (name, pid))
 
 
 class Regions(fabric.Fabric):

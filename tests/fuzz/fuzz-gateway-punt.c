@@ -101,12 +101,6 @@ gateway_set_candidate_ports(const uint16_t ports[] OVS_UNUSED)
 {
 }
 
-char *
-gateway_tables_commit(void)
-{
-    return NULL;
-}
-
 /* One port with two addresses, and a neighbor, tunnel and route each. */
 
 static struct gateway_prefix
@@ -137,7 +131,8 @@ add_tunnel(const char *remote, const char *inner)
     t = gateway_tunnel_add(&route.remote);
     gateway_tunnel_resolve(t);
     t->installed = true;
-    t->vtep.local = t->local;
+    t->vtep.local = gateway_is_ipv4(&t->remote)
+                    ? prefix("10.0.0.1").address : prefix("fd00::1").address;
     t->vtep.remote = t->remote;
     t->vtep.mtu = 1500;
     t->vtep.port = 1;
