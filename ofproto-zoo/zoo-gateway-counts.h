@@ -58,7 +58,7 @@
     ZOO_GATEWAY_COUNT(20, BAD_FLAGS, "bad_flags",                           \
                       "VXLAN flags other than a valid VNI")                 \
     ZOO_GATEWAY_COUNT(21, NOT_IP, "not_ip",                                 \
-                      "inner frame that is neither IPv4 nor IPv6")          \
+                      "inner frame that is not unicast IPv4 or IPv6")       \
     ZOO_GATEWAY_COUNT(22, NO_ROUTE, "no_route",                             \
                       "VNI and inner destination that no entry has")        \
     ZOO_GATEWAY_COUNT(23, NO_VTEP, "no_vtep",                               \

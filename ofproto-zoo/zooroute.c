@@ -429,6 +429,19 @@ zooroute_forget(const struct zooroute_key *key)
 }
 
 bool
+zooroute_is_legacy(const struct zooroute_key *key)
+{
+    const struct zooroute_peer *peer;
+    bool legacy;
+
+    ovs_mutex_lock(&zooroute_mutex);
+    peer = zooroute_find(key);
+    legacy = peer && !peer->peer.answered && peer->peer.upstream;
+    ovs_mutex_unlock(&zooroute_mutex);
+    return legacy;
+}
+
+bool
 zooroute_takes_colors(const struct zooroute_key *key)
 {
     const struct zooroute_peer *peer = zooroute_find(key);

@@ -170,6 +170,10 @@ void zooroute_set_select(void (*cb)(const struct zooroute_key *key,
  * they have been idle for long. */
 void zooroute_forget(const struct zooroute_key *key);
 
+/* Any thread: returns true if there is a peer with 'key' that has been probed
+ * and has never answered. */
+bool zooroute_is_legacy(const struct zooroute_key *key);
+
 /* Returns true if the switch at the other end says in its reports that it
  * accepts the colors of VTrace.  That is remembered while it is not asked, but
  * not if it has been asked for some seconds and has not answered. */

@@ -145,6 +145,8 @@ control Receive(inout headers_t hdr, inout metadata_t meta)
 /* The inner flow, and its TTL. */
 control InnerFlow(inout headers_t hdr, inout metadata_t meta)
 {
+    bit<48> group;
+
     apply {
         hdr.keys.src_port = 0;
         hdr.keys.dst_port = 0;
@@ -186,6 +188,12 @@ control InnerFlow(inout headers_t hdr, inout metadata_t meta)
                 hdr.inner_ipv6.ttl = hdr.inner_ipv6.ttl - 1;
             }
         } else {
+            meta.count = COUNT_NOT_IP;
+        }
+        /* A router forwards no frame to a multicast or broadcast address (RFC
+         * 1812, section 5.3.4). */
+        group = hdr.inner_ethernet.dst & 0x010000000000;
+        if (group != 0) {
             meta.count = COUNT_NOT_IP;
         }
         hdr.keys.vni = hdr.vxlan.vni >> 8;

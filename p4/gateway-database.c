@@ -44,6 +44,9 @@ static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(5, 50);
 /* Between two looks at what neighbors say, ms. */
 #define FOLLOW_INTERVAL 100
 
+/* Between attempts to commit, ms. */
+#define COMMIT_INTERVAL 1000
+
 
 /* Addresses in the pipeline, as strings. */
 static struct sset addresses = SSET_INITIALIZER(&addresses);
@@ -52,6 +55,9 @@ static struct sset addresses = SSET_INITIALIZER(&addresses);
  * they hear of more. */
 static uint64_t neighbors_seq;
 static long long int next_follow = LLONG_MIN;
+
+/* When to try again to commit, ms. */
+static long long int next_commit = LLONG_MAX;
 
 static void
 add_columns(struct ovsdb_idl *idl, const struct ovsdb_idl_column *columns,
@@ -533,9 +539,9 @@ gateway_database_commit(void)
 {
     char *error = gateway_tables_commit();
 
-    if (error) {
-        gateway_status_error(error);
-    }
+    /* What is lacking is memory, which may come back. */
+    next_commit = error ? time_msec() + COMMIT_INTERVAL : LLONG_MAX;
+    gateway_status_commit_error(error);
 }
 
 void
@@ -559,8 +565,9 @@ gateway_database_reconfigure(struct ovsdb_idl *idl)
     gateway_status_changed();
 }
 
-void
-gateway_database_follow_neighbors(void)
+/* Finds the way to tunnels again whose next hops have other addresses now. */
+static void
+follow_neighbors(void)
 {
     uint64_t seq = gateway_neighbors_seq();
     long long int now = time_msec();
@@ -585,8 +592,18 @@ gateway_database_follow_neighbors(void)
 }
 
 void
-gateway_database_wait_neighbors(void)
+gateway_database_run(void)
 {
+    if (time_msec() >= next_commit) {
+        gateway_database_commit();
+    }
+    follow_neighbors();
+}
+
+void
+gateway_database_wait(void)
+{
+    poll_timer_wait_until(next_commit);
     if (gateway_neighbors_seq() != neighbors_seq) {
         poll_timer_wait_until(next_follow);
     } else {

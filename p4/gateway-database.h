@@ -34,12 +34,13 @@ void gateway_database_init(struct ovsdb_idl *idl);
 void gateway_database_reconfigure(struct ovsdb_idl *idl);
 
 /* Has changes of the pipeline's tables take effect.  What is wrong goes into the
- * status. */
+ * status, and gateway_database_run() tries again. */
 void gateway_database_commit(void);
 
-/* From the loop, also without a database: reacts to what neighbors say. */
-void gateway_database_follow_neighbors(void);
-void gateway_database_wait_neighbors(void);
+/* From the loop, also without a database: reacts to what neighbors say,
+ * and to what has failed. */
+void gateway_database_run(void);
+void gateway_database_wait(void);
 
 /* Closes all ports. */
 void gateway_database_exit(void);

@@ -20,6 +20,7 @@
 
 #include "csum.h"
 #include "dp-packet.h"
+#include "flow.h"
 #include "ovs-ext/zoo-datapath.h"
 #include "p4/gateway-pipeline.h"
 #include "p4/gateway-state.h"
@@ -80,4 +81,41 @@ gateway_push_outer(struct dp_packet *packet, const struct gateway_vtep *vtep,
     eth->eth_src = vtep->src_mac;
     eth->eth_type = htons(gateway_is_ipv4(&vtep->remote) ? ETH_TYPE_IP
                           : ETH_TYPE_IPV6);
+}
+
+unsigned int
+gateway_inner_mtu(const struct gateway_vtep *vtep)
+{
+    unsigned int outer = MAX_OUTER_LEN - IPV6_HEADER_LEN
+                         + (gateway_is_ipv4(&vtep->remote) ? IP_HEADER_LEN
+                            : IPV6_HEADER_LEN);
+
+    return vtep->mtu > outer ? vtep->mtu - outer : 0;
+}
+
+bool
+gateway_pop_outer(const struct gateway_punt *punt, struct in6_addr *dst,
+                  uint32_t *vni, struct dp_packet *inner)
+{
+    const struct vxlanhdr *vxh;
+    struct dp_packet outer;
+    struct flow flow;
+    size_t ofs;
+
+    dp_packet_use_const(&outer, punt->data, punt->len);
+    flow_extract(&outer, &flow);
+    ofs = outer.l4_ofs + UDP_HEADER_LEN + sizeof *vxh;
+    if (flow.nw_proto != IPPROTO_UDP || outer.l4_ofs == UINT16_MAX
+        || ofs + ETH_HEADER_LEN > punt->len) {
+        return false;
+    }
+    *dst = flow.ipv6_dst;
+    if (flow.dl_type == htons(ETH_TYPE_IP)) {
+        in6_addr_set_mapped_ipv4(dst, flow.nw_dst);
+    }
+    vxh = ALIGNED_CAST(const struct vxlanhdr *,
+                       punt->data + ofs - sizeof *vxh);
+    *vni = ntohl(get_16aligned_be32(&vxh->vx_vni)) >> 8;
+    dp_packet_use_const(inner, punt->data + ofs, punt->len - ofs);
+    return true;
 }

@@ -17,13 +17,16 @@
 #ifndef GATEWAY_HEADERS_H
 #define GATEWAY_HEADERS_H 1
 
-/* Tunnel packets that the gateway makes itself: probes and ICMP errors. */
+/* Tunnel packets that the gateway makes itself (probes, ICMP errors,
+ * fragments), and those that they answer. */
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct dp_packet;
+struct gateway_punt;
 struct gateway_vtep;
+struct in6_addr;
 
 #define GATEWAY_VXLAN_PORT 4789
 
@@ -33,5 +36,15 @@ struct gateway_vtep;
  * 7348, RFC 6935). */
 void gateway_push_outer(struct dp_packet *packet, const struct gateway_vtep *,
                         uint32_t vni, uint16_t sport, bool probe);
+
+/* Returns the longest inner IP packet on the way to 'vtep', in bytes. */
+unsigned int gateway_inner_mtu(const struct gateway_vtep *);
+
+/* Takes the outer headers off 'punt', a tunnel packet: stores their destination
+ * address and VNI into '*dst' and '*vni', and makes '*inner' the inner frame,
+ * whose data stay where they are.  Returns false if 'punt' is shorter than
+ * that. */
+bool gateway_pop_outer(const struct gateway_punt *punt, struct in6_addr *dst,
+                       uint32_t *vni, struct dp_packet *inner);
 
 #endif /* gateway-headers.h */

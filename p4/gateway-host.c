@@ -25,54 +25,12 @@
 #include "flow.h"
 #include "odp-util.h"
 #include "ovs-ext/zoo-datapath.h"
-#include "ovs-ext/zoo-quarantine.h"
 #include "ovs-ext/zoo-vtrace.h"
 #include "ovs-ext/zoo-xlate.h"
-#include "ovs-rcu.h"
 #include "p4/gateway-headers.h"
 #include "p4/gateway-host.h"
 #include "p4/gateway-state.h"
 #include "util.h"
-
-/* Slots: nothing but the gateway's main thread and ZooRoute's know them. */
-
-struct release {
-    void (*cb)(void *aux);
-    void *aux;
-};
-
-static void
-release(struct release *r)
-{
-    r->cb(r->aux);
-    free(r);
-}
-
-void
-zoo_quarantine_add(void (*cb)(void *aux), void *aux)
-{
-    struct release *r = xmalloc(sizeof *r);
-
-    r->cb = cb;
-    r->aux = aux;
-    ovsrcu_postpone(release, r);
-}
-
-void
-zoo_quarantine_revalidate(void)
-{
-    gateway_tunnels_changed();
-}
-
-void
-zoo_quarantine_run(void)
-{
-}
-
-void
-zoo_quarantine_wait(void)
-{
-}
 
 /* Colors: the gateway's data plane knows RFC 7348's flags only. */
 
@@ -159,9 +117,12 @@ zoo_xlate_send(const struct zoo_tunnel_dst *dst, struct dp_packet *packet,
     ovs_mutex_lock(&gateway_mutex);
     t = gateway_tunnel_with_id((OVS_FORCE uint32_t) dst->port.ofp_port);
     known = (t && ipv6_addr_equals(&t->remote, &dst->remote)
-             && ipv6_addr_equals(&t->vtep.local, &dst->local));
+             && gateway_interface_with(&dst->local));
     if (known && t->installed) {
+        /* A report comes from the address that was asked, which need not be
+         * the one that tunnel packets come from. */
         vtep = t->vtep;
+        vtep.local = dst->local;
     }
     bool installed = known && t->installed;
     ovs_mutex_unlock(&gateway_mutex);

@@ -46,9 +46,6 @@ COVERAGE_DEFINE(gateway_icmp_rate_limited);
 #define MAX_IPV4 576
 #define MAX_IPV6 1280
 
-/* Outer headers around the inner IP packet, but for the outer IP header. */
-#define OVERHEAD (UDP_HEADER_LEN + sizeof(struct vxlanhdr) + ETH_HEADER_LEN)
-
 /* What is to be said. */
 struct error {
     uint8_t type4, code4, type6, code6;
@@ -213,23 +210,19 @@ answer(const struct gateway_punt *punt, const struct error *error)
 {
     static struct token_bucket bucket = TOKEN_BUCKET_INIT(MAX_RATE,
                                                           100 * MAX_RATE);
-    struct dp_packet outer, inner;
+    struct dp_packet inner;
+    struct in6_addr dst;
     struct flow flow;
-    size_t ofs;
+    uint32_t vni;
     bool sent;
 
-    dp_packet_use_const(&outer, punt->data, punt->len);
-    flow_extract(&outer, &flow);
-    ofs = outer.l4_ofs + UDP_HEADER_LEN + sizeof(struct vxlanhdr);
-    if (flow.nw_proto != IPPROTO_UDP || outer.l4_ofs == UINT16_MAX
-        || ofs + ETH_HEADER_LEN > punt->len) {
+    if (!gateway_pop_outer(punt, &dst, &vni, &inner)) {
         return;
     }
     if (!token_bucket_withdraw(&bucket, 1000)) {
         COVERAGE_INC(gateway_icmp_rate_limited);
         return;
     }
-    dp_packet_use_const(&inner, punt->data + ofs, punt->len - ofs);
     flow_extract(&inner, &flow);
     if (flow.dl_type != htons(ETH_TYPE_IP)
         && flow.dl_type != htons(ETH_TYPE_IPV6)) {
@@ -259,25 +252,21 @@ gateway_icmp_ttl_expired(const struct gateway_punt *punt)
 /* Returns how long an inner IP packet may be on the way that 'punt' was to take,
  * 0 if that is no longer known. */
 static unsigned int
-inner_mtu(const struct gateway_punt *punt)
+mtu_of_way(const struct gateway_punt *punt)
 {
     const struct gateway_tunnel *t;
-    struct dp_packet packet;
+    struct dp_packet inner;
     struct in6_addr dst;
     unsigned int mtu = 0;
-    struct flow flow;
+    uint32_t vni;
 
-    dp_packet_use_const(&packet, punt->data, punt->len);
-    flow_extract(&packet, &flow);
-    dst = flow.ipv6_dst;
-    if (flow.dl_type == htons(ETH_TYPE_IP)) {
-        in6_addr_set_mapped_ipv4(&dst, flow.nw_dst);
+    if (!gateway_pop_outer(punt, &dst, &vni, &inner)) {
+        return 0;
     }
     ovs_mutex_lock(&gateway_mutex);
     t = gateway_tunnel_find(&dst);
     if (t && t->installed) {
-        mtu = (t->vtep.mtu - OVERHEAD
-               - (gateway_is_ipv4(&dst) ? IP_HEADER_LEN : IPV6_HEADER_LEN));
+        mtu = gateway_inner_mtu(&t->vtep);
     }
     ovs_mutex_unlock(&gateway_mutex);
     return mtu;
@@ -290,7 +279,7 @@ gateway_icmp_too_big(const struct gateway_punt *punt)
         .type4 = ICMP4_DST_UNREACH,
         .code4 = 4,
         .type6 = ICMP6_PACKET_TOO_BIG,
-        .mtu = inner_mtu(punt),
+        .mtu = mtu_of_way(punt),
     };
 
     if (error.mtu) {

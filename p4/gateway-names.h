@@ -37,6 +37,7 @@
 #define GATEWAY_BITMAPS "bitmaps_0"
 #define GATEWAY_INDICES "indices_0"
 #define GATEWAY_CANDIDATE_PORTS "candidate_ports_0"
+#define GATEWAY_USED "used_0"
 #define GATEWAY_TOKEN "token_0"
 #define GATEWAY_COUNTS "counts_0"
 

@@ -308,6 +308,17 @@ gateway_register_write(const char *array, uint32_t index, uint64_t value)
     rte_swx_ctl_pipeline_regarray_write(gateway_swx, array, index, value);
 }
 
+bool
+gateway_path_take_used(uint32_t destination)
+{
+    bool used = gateway_register_read(GATEWAY_USED, destination);
+
+    if (used) {
+        gateway_register_write(GATEWAY_USED, destination, 0);
+    }
+    return used;
+}
+
 /* Returns NULL if the program has all the registers, with all indices. */
 static char *
 try_registers(const char *spec)
@@ -319,6 +330,7 @@ try_registers(const char *spec)
         { GATEWAY_BITMAPS, ZOO_GATEWAY_N_DESTINATIONS },
         { GATEWAY_INDICES, ZOO_GATEWAY_N_DESTINATIONS },
         { GATEWAY_CANDIDATE_PORTS, ZOO_GATEWAY_N_CANDIDATES },
+        { GATEWAY_USED, ZOO_GATEWAY_N_DESTINATIONS },
         { GATEWAY_TOKEN, 1 },
         { GATEWAY_COUNTS, ZOO_GATEWAY_N_COUNTS },
     };

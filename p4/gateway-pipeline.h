@@ -156,6 +156,10 @@ void gateway_path_update(const struct gateway_update *update);
 /* Any thread: returns the cell as it is in the pipeline. */
 uint32_t gateway_path_read(int path_table, uint32_t destination);
 
+/* Any thread: returns true if a packet has gone to 'destination' since the last
+ * call. */
+bool gateway_path_take_used(uint32_t destination);
+
 /* Negotiation, in numbers since the start. */
 struct gateway_update_stats {
     uint64_t updates;           /* Written, as acknowledged. */

@@ -117,6 +117,7 @@ control GatewayMain(inout headers_t hdr, inout metadata_t meta,
     Register<bit<32>, bit<32>>(ZOO_GATEWAY_N_DESTINATIONS) bitmaps;
     Register<bit<32>, bit<32>>(ZOO_GATEWAY_N_DESTINATIONS) indices;
     Register<bit<16>, bit<32>>(ZOO_GATEWAY_N_CANDIDATES) candidate_ports;
+    Register<bit<32>, bit<32>>(ZOO_GATEWAY_N_DESTINATIONS) used;
     Register<bit<32>, bit<32>>(1) token;
     Counter<bit<64>, bit<32>>(ZOO_GATEWAY_N_COUNTS,
                               PNA_CounterType_t.PACKETS) counts;
@@ -222,6 +223,7 @@ control GatewayMain(inout headers_t hdr, inout metadata_t meta,
                     hdr.ipv4.checksum = checksum.get();
                 }
                 counts.count(meta.choice);
+                used.write(meta.destination, 1);
             }
         }
 

@@ -28,6 +28,7 @@
 #include "p4/gateway-pipeline.h"
 #include "p4/gateway-routes.h"
 #include "p4/gateway-state.h"
+#include "timeval.h"
 #include "unixctl.h"
 #include "util.h"
 
@@ -47,6 +48,18 @@ format_tunnel(const struct gateway_tunnel *t, struct ds *s)
     if (t->path_table != ZOO_GATEWAY_PLAIN) {
         ds_put_format(s, " = 0x%0*"PRIx32,
                       t->path_table == ZOO_GATEWAY_BITMAP ? 8 : 5, t->cell);
+    }
+    if (t->path_table != ZOO_GATEWAY_PLAIN
+        && t->vtep.path_table == ZOO_GATEWAY_PLAIN) {
+        ds_put_format(s, " (not in use: %s)",
+                      t->legacy ? "legacy, has never answered a probe"
+                      : t->no_slot ? "too many tunnels are in use"
+                      : t->installed ? "ZooRoute is off"
+                      : "no way to the tunnel");
+    }
+    if (t->last_used) {
+        ds_put_format(s, ", last packet %lld s ago",
+                      (time_msec() - t->last_used) / 1000);
     }
     if (t->installed) {
         const struct gateway_interface *iface

@@ -163,6 +163,9 @@ struct gateway_tunnel {
     uint16_t slot;              /* 0 for none. */
     uint32_t slot_vni;          /* With 'slot': the VNI of probes. */
     struct in6_addr peer_local; /* With 'slot': the peer's local address. */
+    long long int last_used;    /* A packet went to it, ms; 0 for never. */
+    bool legacy;                /* The VTEP has never answered a probe. */
+    bool no_slot;               /* It is in use, but there are too many. */
     uint32_t healthy;           /* Candidates whose flows are at home. */
     uint32_t cell;              /* In the path table. */
 };

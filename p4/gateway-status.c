@@ -44,7 +44,7 @@ static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(5, 50);
  * UUIDs, and with ZooGateway. */
 static struct shash port_errors = SHASH_INITIALIZER(&port_errors);
 static struct shash row_errors = SHASH_INITIALIZER(&row_errors);
-static char *gateway_error;
+static char *gateway_error, *commit_error;
 
 /* Progress of writing. */
 static struct ovsdb_idl_txn *status_txn;
@@ -89,6 +89,19 @@ gateway_status_error(char *error)
     VLOG_ERR_RL(&rl, "ZooGateway: %s", error);
     free(gateway_error);
     gateway_error = error;
+}
+
+void
+gateway_status_commit_error(char *error)
+{
+    if (error) {
+        VLOG_ERR_RL(&rl, "ZooGateway: %s", error);
+    }
+    if (error || commit_error) {
+        status_dirty = true;
+    }
+    free(commit_error);
+    commit_error = error;
 }
 
 void
@@ -158,8 +171,10 @@ write_gateway(const struct ovsrec_zoogateway *row, const char *error)
     int64_t values[ZOO_GATEWAY_N_COUNTS];
     size_t n = 0;
 
-    if (error || gateway_error) {
-        smap_add(&status, "error", error ? error : gateway_error);
+    if (error || gateway_error || commit_error) {
+        smap_add(&status, "error", (error ? error
+                                    : gateway_error ? gateway_error
+                                    : commit_error));
     }
     if (!error) {
         smap_add(&status, "dpdk", gateway_pipeline_version());

@@ -38,6 +38,10 @@ void gateway_status_error(char *error);
 void gateway_status_port_error(const char *name, char *error);
 void gateway_status_row_error(const struct uuid *row, char *error);
 
+/* What is wrong with the pipeline's tables, until the next call, NULL if nothing
+ * is.  Takes ownership. */
+void gateway_status_commit_error(char *error);
+
 /* Has everything written soon. */
 void gateway_status_changed(void);
 

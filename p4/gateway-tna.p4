@@ -283,6 +283,8 @@ control TofinoReceive(in headers_t hdr, inout ingress_metadata_t meta)
         if (addresses.apply().hit) {
             if (hdr.vxlan.flags[VXLAN_PROBE_BIT:VXLAN_PROBE_BIT] == 1) {
                 meta.received = COUNT_PROBE;
+            } else if (hdr.inner_ethernet.dst[40:40] == 1) {
+                meta.received = COUNT_NOT_IP;
             } else if (hdr.vxlan.flags != ZOO_GATEWAY_VXLAN_F_VNI) {
                 meta.received = COUNT_BAD_FLAGS;
             }
@@ -752,6 +754,14 @@ control Egress(inout egress_headers_t hdr, inout egress_metadata_t meta,
     Counter<bit<64>, bit<6>>(ZOO_GATEWAY_N_COUNTS,
                              CounterType_t.PACKETS) counts;
 
+    /* VTEPs that packets went to since the control plane cleared them. */
+    Register<bit<1>, bit<16>>(ZOO_GATEWAY_N_VTEPS) used;
+    RegisterAction<bit<1>, bit<16>, bit<1>>(used) mark_used = {
+        void apply(inout bit<1> value) {
+            value = 1;
+        }
+    };
+
     action send_ipv4(bit<48> src_mac, bit<48> dst_mac, bit<32> src,
                      bit<32> dst) {
         hdr.ethernet.dst = dst_mac;
@@ -808,6 +818,7 @@ control Egress(inout egress_headers_t hdr, inout egress_metadata_t meta,
             }
             meta.lacking = hdr.udp.length |-| meta.udp;
             outer_headers.apply();
+            mark_used.execute(hdr.bridge.vtep[15:0]);
 
             hdr.udp.checksum = 0;
             if (hdr.ipv4.isValid()) {

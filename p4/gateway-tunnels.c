@@ -16,44 +16,20 @@
 
 #include <config.h>
 
-#include "p4/gateway-state.h"
+#include "p4/gateway-paths.h"
 
 #include "hash.h"
-#include "ofproto-zoo/zoo-gateway-path.h"
-#include "ofproto-zoo/zooroute.h"
-#include "openvswitch/poll-loop.h"
 #include "openvswitch/vlog.h"
-#include "ovs-ext/zoo-datapath.h"
-#include "p4/gateway-headers.h"
-#include "seq.h"
-#include "timeval.h"
 #include "util.h"
 
 VLOG_DEFINE_THIS_MODULE(gateway_tunnels);
 
-/* Between two looks at what has become of ZooRoute's peers, ms. */
-#define INTERVAL 1000
-
 struct hmap gateway_tunnels OVS_GUARDED_BY(gateway_mutex)
     = HMAP_INITIALIZER(&gateway_tunnels);
 
-/* By ID, and by slot. */
 static struct gateway_tunnel *by_id[ZOO_GATEWAY_N_VTEPS]
     OVS_GUARDED_BY(gateway_mutex);
-static struct gateway_tunnel *by_slot[ZOO_SLOT_MAX + 1]
-    OVS_GUARDED_BY(gateway_mutex);
 static uint32_t last_id OVS_GUARDED_BY(gateway_mutex);
-
-/* What the pipeline takes candidates for, 0 for none. */
-static uint16_t candidate_ports[ZOO_GATEWAY_N_CANDIDATES]
-    OVS_GUARDED_BY(gateway_mutex);
-
-static long long int next_run = LLONG_MIN;
-
-/* gateway_tunnels_changed() changes it, from 'seen_change' on that
- * gateway_tunnels_run() has heard of. */
-static struct seq *change_seq;
-static uint64_t seen_change;
 
 static uint32_t
 hash_address(const struct in6_addr *address)
@@ -101,78 +77,13 @@ gateway_tunnel_add(const struct in6_addr *remote)
     return t;
 }
 
-/* Has the pipeline's cell for 'tunnel' be 'cell'. */
-static void
-set_cell(struct gateway_tunnel *tunnel, uint32_t cell)
-    OVS_REQUIRES(gateway_mutex)
-{
-    struct gateway_update update = {
-        .path_table = tunnel->path_table,
-        .destination = tunnel->id,
-        .value = cell,
-    };
-
-    if (cell != tunnel->cell) {
-        tunnel->cell = cell;
-        gateway_path_update(&update);
-    }
-}
-
-static void
-fill_key(struct zooroute_key *key, const struct in6_addr *local,
-         const struct in6_addr *remote)
-{
-    memset(key, 0, sizeof *key);
-    key->local = *local;
-    key->remote = *remote;
-    key->dst_port = htons(GATEWAY_VXLAN_PORT);
-}
-
-/* Peers that no tunnel leads to any more.  Only the main thread uses them. */
-static struct zooroute_key *gone;
-static size_t n_gone, allocated_gone;
-
-/* Has 'tunnel' follow 'slot', of a peer with address 'local' here, from now on,
- * or none if it is 0. */
-static void
-set_slot(struct gateway_tunnel *tunnel, uint16_t slot,
-         const struct in6_addr *local) OVS_REQUIRES(gateway_mutex)
-{
-    if (by_slot[tunnel->slot] == tunnel) {
-        by_slot[tunnel->slot] = NULL;
-    }
-    if (tunnel->slot
-        && (!slot || !ipv6_addr_equals(local, &tunnel->peer_local))) {
-        if (n_gone >= allocated_gone) {
-            gone = x2nrealloc(gone, &allocated_gone, sizeof *gone);
-        }
-        fill_key(&gone[n_gone++], &tunnel->peer_local, &tunnel->remote);
-    }
-    tunnel->slot = slot;
-    tunnel->peer_local = *local;
-    if (slot) {
-        by_slot[slot] = tunnel;
-    }
-}
-
-/* Has ZooRoute forget the peers in 'gone'. */
-static void
-forget_peers(void) OVS_EXCLUDED(gateway_mutex)
-{
-    for (size_t i = 0; i < n_gone; i++) {
-        zooroute_forget(&gone[i]);
-    }
-    n_gone = 0;
-}
-
 void
 gateway_tunnel_remove(struct gateway_tunnel *tunnel)
 {
     if (tunnel->installed) {
         gateway_vtep_delete(tunnel->id);
     }
-    set_slot(tunnel, 0, &in6addr_any);
-    set_cell(tunnel, 0);
+    gateway_paths_remove(tunnel);
     by_id[tunnel->id] = NULL;
     hmap_remove(&gateway_tunnels, &tunnel->node);
     free(tunnel->error);
@@ -270,7 +181,7 @@ gateway_tunnel_resolve(struct gateway_tunnel *tunnel)
     const struct gateway_interface *iface;
     struct gateway_vtep vtep = {
         .remote = tunnel->remote,
-        .path_table = tunnel->slot ? tunnel->path_table : ZOO_GATEWAY_PLAIN,
+        .path_table = gateway_paths_get(tunnel),
         .destination = tunnel->id,
     };
     bool reachable = false;
@@ -309,201 +220,4 @@ gateway_tunnel_resolve(struct gateway_tunnel *tunnel)
         tunnel->error = xstrdup("the pipeline has no room");
     }
     return true;
-}
-
-/* Path tables. */
-
-/* Brings the path table of 'tunnel' up to date.  A candidate counts as healthy
- * while ZooRoute has its own flows on it: that excludes those that have been
- * good for too short a time, too. */
-static void
-update_cell(struct gateway_tunnel *tunnel) OVS_REQUIRES(gateway_mutex)
-{
-    uint16_t ports[ZOO_N_BUCKETS];
-    uint32_t healthy = 0;
-
-    BUILD_ASSERT(ZOO_N_BUCKETS % ZOO_GATEWAY_N_CANDIDATES == 0);
-    zoo_slot_read(tunnel->slot, ports);
-    for (unsigned int i = 0; i < ZOO_GATEWAY_N_CANDIDATES; i++) {
-        if (ports[i] && ports[i] == candidate_ports[i]) {
-            healthy |= UINT32_C(1) << i;
-        }
-    }
-    tunnel->healthy = healthy;
-    if (tunnel->path_table == ZOO_GATEWAY_BITMAP) {
-        set_cell(tunnel, healthy);
-    } else if (tunnel->path_table == ZOO_GATEWAY_INDEX) {
-        set_cell(tunnel, zoo_gateway_index_update(tunnel->cell, healthy,
-                                                  tunnel->id));
-    }
-}
-
-uint16_t
-gateway_tunnel_sport(const struct gateway_tunnel *tunnel, uint32_t hash)
-{
-    unsigned int own = zoo_gateway_own(hash);
-
-    return (tunnel->vtep.path_table == ZOO_GATEWAY_BITMAP
-            ? candidate_ports[zoo_gateway_bitmap_pick(tunnel->cell, own)]
-            : tunnel->vtep.path_table == ZOO_GATEWAY_INDEX
-            ? candidate_ports[zoo_gateway_index_pick(tunnel->cell, own)]
-            : zoo_gateway_plain_port(hash));
-}
-
-/* ZooRoute has published the map of 'slot'. */
-static void
-slot_published(uint16_t slot)
-{
-    ovs_mutex_lock(&gateway_mutex);
-    if (by_slot[slot]) {
-        update_cell(by_slot[slot]);
-    }
-    ovs_mutex_unlock(&gateway_mutex);
-}
-
-void
-gateway_tunnels_init(void)
-{
-    change_seq = seq_create();
-    zoo_slot_observe(slot_published);
-}
-
-/* Takes over ZooRoute's candidates. */
-static void
-update_candidate_ports(void) OVS_EXCLUDED(gateway_mutex)
-{
-    uint16_t ports[ZOO_GATEWAY_N_CANDIDATES];
-    unsigned int n = zooroute_get_shared_candidates(ports);
-
-    if (!n) {
-        return;
-    }
-    for (unsigned int i = n; i < ZOO_GATEWAY_N_CANDIDATES; i++) {
-        ports[i] = ports[i % n];
-    }
-    ovs_mutex_lock(&gateway_mutex);
-    if (memcmp(ports, candidate_ports, sizeof ports)) {
-        memcpy(candidate_ports, ports, sizeof ports);
-        gateway_set_candidate_ports(ports);
-    }
-    ovs_mutex_unlock(&gateway_mutex);
-}
-
-/* Fills in '*out' for 'tunnel'. */
-static void
-fill_output(const struct gateway_tunnel *tunnel, struct zooroute_output *out)
-{
-    memset(out, 0, sizeof *out);
-    fill_key(&out->key, &tunnel->vtep.local, &tunnel->remote);
-    out->port.ofp_port = (OVS_FORCE ofp_port_t) tunnel->id;
-    out->tun_id = htonll(tunnel->probe_vni);
-    out->encap = ZOO_ENCAP_VXLAN;
-    out->mode = ZOO_FLOW_ON;
-    out->key_flow = true;       /* Any VNI: probe-vni may say which. */
-    out->iface = "gateway";
-}
-
-/* Asks ZooRoute for the slot of the tunnel with 'id', if there is one.  Returns
- * true if the pipeline's tables have changed.  Sets '*full' if there is no slot
- * to be had; a tunnel without one asks for none then. */
-static bool
-update_slot(uint32_t id, bool *full) OVS_EXCLUDED(gateway_mutex)
-{
-    struct zooroute_output out;
-    struct gateway_tunnel *t;
-    bool changed = false;
-    bool wanted;
-
-    ovs_mutex_lock(&gateway_mutex);
-    t = by_id[id];
-    wanted = (t && t->installed && t->path_table != ZOO_GATEWAY_PLAIN
-              && (t->slot || !*full));
-    if (wanted) {
-        fill_output(t, &out);
-        if (t->slot && t->slot_vni != t->probe_vni) {
-            set_slot(t, 0, &in6addr_any);
-        }
-    }
-    ovs_mutex_unlock(&gateway_mutex);
-    if (!t) {
-        return false;
-    }
-    forget_peers();
-
-    /* Only this thread adds and removes tunnels. */
-    if (wanted) {
-        zooroute_choose(&out);
-        if (out.choice) {
-            zoo_slot_mark_used(out.choice);
-        } else {
-            *full = zooroute_is_enabled();
-        }
-    } else {
-        out.choice = 0;
-    }
-    ovs_mutex_lock(&gateway_mutex);
-    if (out.choice != t->slot) {
-        set_slot(t, out.choice, &t->vtep.local);
-        t->slot_vni = t->probe_vni;
-
-        /* Without ZooRoute outer source ports are hashes. */
-        changed = gateway_tunnel_resolve(t);
-    }
-    update_cell(t);
-    ovs_mutex_unlock(&gateway_mutex);
-    return changed;
-}
-
-void
-gateway_tunnels_changed(void)
-{
-    seq_change(change_seq);
-}
-
-/* Returns the IDs of all '*n' tunnels, as an array that the caller must
- * free. */
-static uint32_t *
-list_ids(size_t *n) OVS_EXCLUDED(gateway_mutex)
-{
-    struct gateway_tunnel *t;
-    uint32_t *ids;
-
-    *n = 0;
-    ovs_mutex_lock(&gateway_mutex);
-    ids = xcalloc(hmap_count(&gateway_tunnels) + 1, sizeof *ids);
-    HMAP_FOR_EACH (t, node, &gateway_tunnels) {
-        ids[(*n)++] = t->id;
-    }
-    ovs_mutex_unlock(&gateway_mutex);
-    return ids;
-}
-
-bool
-gateway_tunnels_run(void)
-{
-    bool changed = false, full = false;
-    uint32_t *ids;
-    size_t n;
-
-    if (time_msec() < next_run && seq_read(change_seq) == seen_change) {
-        return false;
-    }
-    seen_change = seq_read(change_seq);
-    next_run = time_msec() + INTERVAL;
-    forget_peers();
-    update_candidate_ports();
-    ids = list_ids(&n);
-    for (size_t i = 0; i < n; i++) {
-        changed |= update_slot(ids[i], &full);
-    }
-    free(ids);
-    forget_peers();
-    return changed;
-}
-
-void
-gateway_tunnels_wait(void)
-{
-    poll_timer_wait_until(next_run);
-    seq_wait(change_seq, seen_change);
 }

@@ -43,6 +43,7 @@
 #include "ovs-ext/zooroute-db-status.h"
 #include "p4/gateway-counts.h"
 #include "p4/gateway-database.h"
+#include "p4/gateway-fragment.h"
 #include "p4/gateway-host.h"
 #include "p4/gateway-icmp.h"
 #include "p4/gateway-pipeline.h"
@@ -294,7 +295,7 @@ gateway_run(struct gateway *gw)
     }
     if (gw->started) {
         gateway_neighbors_run();
-        gateway_database_follow_neighbors();
+        gateway_database_run();
         if (gateway_tunnels_run()) {
             gateway_database_commit();
         }
@@ -314,7 +315,7 @@ gateway_wait(struct gateway *gw)
     }
     if (gw->started) {
         gateway_neighbors_wait();
-        gateway_database_wait_neighbors();
+        gateway_database_wait();
         gateway_tunnels_wait();
         zooroute_wait();
     }
@@ -343,6 +344,14 @@ appctl_config(struct unixctl_conn *conn, int argc OVS_UNUSED,
     ds_destroy(&s);
 }
 
+static void
+receive_too_big(const struct gateway_punt *punt)
+{
+    if (!gateway_fragment(punt)) {
+        gateway_icmp_too_big(punt);
+    }
+}
+
 /* Has the pipeline's packets come to those that they are for. */
 static void
 register_punts(void)
@@ -351,7 +360,7 @@ register_punts(void)
     gateway_punt_register(GATEWAY_COUNT_PROBE, gateway_host_receive);
     gateway_punt_register(GATEWAY_COUNT_TTL_EXPIRED,
                           gateway_icmp_ttl_expired);
-    gateway_punt_register(GATEWAY_COUNT_TOO_BIG, gateway_icmp_too_big);
+    gateway_punt_register(GATEWAY_COUNT_TOO_BIG, receive_too_big);
 }
 
 int

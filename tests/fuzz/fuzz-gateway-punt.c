@@ -15,8 +15,8 @@
  */
 
 /* What the P4 gateway gives to its CPU port: ARP, neighbor discovery, echo
- * requests, probes, and packets that are answered by ICMP errors, in the
- * functions of zoo-gatewayd, with two tunnels and routes.  What it would send is
+ * requests, probes, and packets that are fragmented or answered by ICMP errors,
+ * in the functions of zoo-gatewayd, with two tunnels and routes.  What it would send is
  * read to its last byte. */
 
 #include <config.h>
@@ -25,6 +25,7 @@
 #include <string.h>
 
 #include "ovs-ext/zoo-datapath.h"
+#include "p4/gateway-fragment.h"
 #include "p4/gateway-host.h"
 #include "p4/gateway-icmp.h"
 #include "p4/gateway-pipeline.h"
@@ -66,6 +67,12 @@ gateway_port_get_info(unsigned int port, struct gateway_port_info *info)
 void
 gateway_path_update(const struct gateway_update *update OVS_UNUSED)
 {
+}
+
+bool
+gateway_path_take_used(uint32_t destination OVS_UNUSED)
+{
+    return false;
 }
 
 bool
@@ -166,6 +173,14 @@ set_up(void)
     zoo_pop_enable(true);
 }
 
+static void
+fragment(const struct gateway_punt *punt)
+{
+    if (!gateway_fragment(punt)) {
+        gateway_icmp_too_big(punt);
+    }
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -174,6 +189,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         gateway_host_receive,
         gateway_icmp_ttl_expired,
         gateway_icmp_too_big,
+        fragment,
     };
     static bool ready;
     struct zoo_rx rx;

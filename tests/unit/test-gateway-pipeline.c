@@ -570,6 +570,11 @@ START_TEST(reasons)
         gw_packet_encode(&good, &frame);
         frame.data[(good.outer6 ? 70 : 50) + 12] = 0x06;
         check_count(&frame, COUNT_NOT_IP);
+        /* A router's frames are for it alone. */
+        frame.port = 1;
+        gw_packet_encode(&good, &frame);
+        frame.data[good.outer6 ? 70 : 50] |= 1;
+        check_count(&frame, COUNT_NOT_IP);
         /* UDP length. */
         frame.port = 1;
         gw_packet_encode(&good, &frame);

@@ -76,6 +76,30 @@ START_TEST(forwards)
 }
 END_TEST
 
+/* The pipeline marks where packets have gone to, and nothing else. */
+START_TEST(use)
+{
+    for (unsigned int i = 0; i < ZOO_GATEWAY_N_DESTINATIONS; i++) {
+        gateway_path_take_used(i);
+    }
+    for (unsigned int vm = 0; vm < GR_N_VTEPS; vm++) {
+        struct gw_packet packet;
+        struct gw_frame frame;
+
+        gr_packet_to_vm(vm, false, false, &packet);
+        gw_packet_encode(&packet, &frame);
+        gr_inject(&gr_hosts, &frame);
+        GR_WAIT_FOR(gr_take(&gr_uplink, &frame));
+        for (unsigned int i = 0; i < ZOO_GATEWAY_N_DESTINATIONS; i++) {
+            bool used = gateway_path_take_used(i);
+
+            unit_assert(used == (i == gr_vtep_destination(vm)),
+                        "VM %u, destination %u: %d", vm, i, used);
+        }
+    }
+}
+END_TEST
+
 static uint64_t
 statistic(unsigned int port, const char *name)
 {
@@ -800,6 +824,7 @@ main(int argc OVS_UNUSED, char *argv[])
     gr_start();
     tc = unit_case(s, "runtime", 300);
     tcase_add_test(tc, forwards);
+    tcase_add_test(tc, use);
     tcase_add_test(tc, punts);
     tcase_add_test(tc, awkward_buffers);
     tcase_add_test(tc, sends);
