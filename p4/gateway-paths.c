@@ -379,12 +379,15 @@ static size_t
 note_use(uint32_t ids[]) OVS_EXCLUDED(gateway_mutex)
 {
     long long int now = time_msec();
-    struct gateway_tunnel *t;
     size_t n = 0;
 
     ovs_mutex_lock(&gateway_mutex);
-    HMAP_FOR_EACH (t, node, &gateway_tunnels) {
-        if (gateway_path_take_used(t->id)) {
+    /* Not tunnel by tunnel, as most are not in use. */
+    for (uint32_t id = 0; id < gateway_tunnel_max_ids(); id++) {
+        struct gateway_tunnel *t = (gateway_path_take_used(id)
+                                    ? gateway_tunnel_with_id(id) : NULL);
+
+        if (t) {
             t->last_used = now;
             if (t->slot) {
                 zoo_slot_mark_used(t->slot);

@@ -180,6 +180,9 @@ struct gateway_tunnel *gateway_tunnel_find(const struct in6_addr *remote)
 struct gateway_tunnel *gateway_tunnel_with_id(uint32_t id)
     OVS_REQUIRES(gateway_mutex);
 
+/* Returns a number that is larger than the ID of any tunnel so far. */
+uint32_t gateway_tunnel_max_ids(void) OVS_REQUIRES(gateway_mutex);
+
 /* Returns the outer source port of an inner packet with 'hash' (see
  * zoo_gateway_hash()) through 'tunnel', as the pipeline chooses it. */
 uint16_t gateway_tunnel_sport(const struct gateway_tunnel *, uint32_t hash)

@@ -30,6 +30,7 @@ struct hmap gateway_tunnels OVS_GUARDED_BY(gateway_mutex)
 static struct gateway_tunnel *by_id[ZOO_GATEWAY_N_VTEPS]
     OVS_GUARDED_BY(gateway_mutex);
 static uint32_t last_id OVS_GUARDED_BY(gateway_mutex);
+static uint32_t max_ids OVS_GUARDED_BY(gateway_mutex);
 
 static uint32_t
 hash_address(const struct in6_addr *address)
@@ -57,6 +58,12 @@ gateway_tunnel_with_id(uint32_t id)
     return id < ZOO_GATEWAY_N_VTEPS ? by_id[id] : NULL;
 }
 
+uint32_t
+gateway_tunnel_max_ids(void)
+{
+    return max_ids;
+}
+
 struct gateway_tunnel *
 gateway_tunnel_add(const struct in6_addr *remote)
 {
@@ -72,6 +79,7 @@ gateway_tunnel_add(const struct in6_addr *remote)
     t = xzalloc(sizeof *t);
     t->remote = *remote;
     t->id = last_id;
+    max_ids = MAX(max_ids, last_id + 1);
     by_id[t->id] = t;
     hmap_insert(&gateway_tunnels, &t->node, hash_address(remote));
     return t;
