@@ -1,0 +1,429 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+/* Which tunnels of the gateway ZooRoute probes: its engine and the gateway's
+ * own code, with a pipeline that this file is. */
+
+#include <config.h>
+
+#include "unit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "dp-packet.h"
+#include "flow.h"
+#include "ofproto-zoo/zoo-gateway-limits.h"
+#include "ofproto-zoo/zooroute.h"
+#include "openvswitch/vlog.h"
+#include "ovs-ext/zoo-datapath.h"
+#include "ovs-ext/zoo-quarantine.h"
+#include "ovs-rcu.h"
+#include "ovs-thread.h"
+#include "p4/gateway-pipeline.h"
+#include "p4/gateway-state.h"
+#include "timeval.h"
+#include "util.h"
+
+/* So many more than there are slots, and so many that give theirs up. */
+#define N_WAITING 233
+#define N_GIVEN_UP 1000
+#define N_TUNNELS (ZOO_SLOT_MAX + N_WAITING)
+#define TOO_LONG 30000          /* For anything, ms. */
+
+/* The pipeline. */
+
+static bool used[ZOO_GATEWAY_N_VTEPS];
+static uint32_t cells[ZOO_GATEWAY_N_VTEPS];
+static int path_tables[ZOO_GATEWAY_N_VTEPS];
+static uint16_t candidate_ports[ZOO_GATEWAY_N_CANDIDATES];
+static atomic_bool link_up = false;
+
+bool
+gateway_send(unsigned int port OVS_UNUSED, const void *data OVS_UNUSED,
+             size_t len OVS_UNUSED)
+{
+    return true;
+}
+
+bool
+gateway_reply(unsigned int port OVS_UNUSED, const void *data OVS_UNUSED,
+              size_t len OVS_UNUSED)
+{
+    return true;
+}
+
+bool
+gateway_port_get_info(unsigned int port OVS_UNUSED,
+                      struct gateway_port_info *info)
+{
+    memset(info, 0, sizeof *info);
+    atomic_read(&link_up, &info->link_up);
+    return true;
+}
+
+void
+gateway_path_update(const struct gateway_update *update)
+{
+    cells[update->destination] = update->value;
+}
+
+bool
+gateway_path_take_used(uint32_t destination)
+{
+    bool was = used[destination];
+
+    used[destination] = false;
+    return was;
+}
+
+bool
+gateway_vtep_add(uint32_t id, const struct gateway_vtep *vtep)
+{
+    path_tables[id] = vtep->path_table;
+    return true;
+}
+
+void
+gateway_vtep_delete(uint32_t id)
+{
+    path_tables[id] = -1;
+}
+
+bool
+gateway_route_add(uint32_t vni OVS_UNUSED,
+                  const struct in6_addr *address OVS_UNUSED,
+                  unsigned int plen OVS_UNUSED,
+                  const struct gateway_next *next OVS_UNUSED)
+{
+    return true;
+}
+
+void
+gateway_route_delete(uint32_t vni OVS_UNUSED,
+                     const struct in6_addr *address OVS_UNUSED,
+                     unsigned int plen OVS_UNUSED)
+{
+}
+
+void
+gateway_set_candidate_ports(const uint16_t ports[ZOO_GATEWAY_N_CANDIDATES])
+{
+    memcpy(candidate_ports, ports, sizeof candidate_ports);
+}
+
+/* Tunnels, all through one next hop. */
+
+#define LOCAL 0x0a000001u
+#define NEXT_HOP 0x0a0000feu
+#define REMOTE 0x0b000000u
+
+static struct gateway_tunnel *tunnels[N_TUNNELS];
+
+static struct in6_addr
+address(uint32_t ip)
+{
+    struct in6_addr a;
+
+    in6_addr_set_mapped_ipv4(&a, htonl(ip));
+    return a;
+}
+
+/* The next hop answers. */
+static void
+learn_next_hop(const struct gateway_interface *iface)
+{
+    const struct eth_addr mac = ETH_ADDR_C(02,00,00,00,00,fe);
+    uint64_t stub[64];
+    struct dp_packet packet;
+    struct gateway_punt punt;
+
+    dp_packet_use_stub(&packet, stub, sizeof stub);
+    compose_arp(&packet, ARP_OP_REPLY, mac, iface->mac, false,
+                htonl(NEXT_HOP), htonl(LOCAL));
+    punt = (struct gateway_punt) {
+        .port = iface->port,
+        .data = dp_packet_data(&packet),
+        .len = dp_packet_size(&packet),
+    };
+    gateway_neighbors_receive(&punt);
+    dp_packet_uninit(&packet);
+}
+
+static void
+set_up(void)
+{
+    struct gateway_interface *iface = xzalloc(sizeof *iface);
+
+    iface->name = xstrdup("up0");
+    iface->port = 1;
+    iface->mtu = 1500;
+    iface->mac = (struct eth_addr) ETH_ADDR_C(02,00,00,00,00,01);
+    iface->n_addresses = 1;
+    iface->addresses = xcalloc(1, sizeof *iface->addresses);
+    iface->addresses[0].address = address(LOCAL);
+    iface->addresses[0].plen = 120;
+    iface->next_hops[0] = address(NEXT_HOP);
+    gateway_tunnels_init();
+    ovs_mutex_lock(&gateway_mutex);
+    hmap_insert(&gateway_interfaces, &iface->node, 0);
+    for (uint32_t i = 0; i < N_TUNNELS; i++) {
+        struct in6_addr remote = address(REMOTE + i);
+
+        tunnels[i] = gateway_tunnel_add(&remote);
+        tunnels[i]->path_table = i % 2 ? ZOO_GATEWAY_BITMAP
+                                 : ZOO_GATEWAY_INDEX;
+        gateway_tunnel_resolve(tunnels[i]);
+    }
+    ovs_mutex_unlock(&gateway_mutex);
+    learn_next_hop(iface);
+    ovs_mutex_lock(&gateway_mutex);
+    for (uint32_t i = 0; i < N_TUNNELS; i++) {
+        gateway_tunnel_resolve(tunnels[i]);
+        ck_assert(tunnels[i]->installed);
+        ck_assert_int_eq(path_tables[tunnels[i]->id], ZOO_GATEWAY_PLAIN);
+    }
+    ovs_mutex_unlock(&gateway_mutex);
+}
+
+static void
+enable(bool enabled)
+{
+    struct zooroute_config config = ZOOROUTE_CONFIG_DEFAULT;
+
+    config.enabled = enabled;
+    config.shared_candidates = true;
+    config.cpu_limit = 100;
+    config.seed = 1;
+    free(zooroute_set_config(&config));
+}
+
+/* The gateway's loop, once. */
+static void
+run(void)
+{
+    gateway_tunnels_changed();
+    gateway_tunnels_run();
+    zooroute_run();
+}
+
+/* Packets go to tunnels 'first' to 'last'. */
+static void
+use(uint32_t first, uint32_t last)
+{
+    for (uint32_t i = first; i <= last; i++) {
+        used[tunnels[i]->id] = true;
+    }
+}
+
+static uint32_t
+home(const struct gateway_tunnel *t)
+{
+    return t->path_table == ZOO_GATEWAY_BITMAP ? UINT32_MAX : 0;
+}
+
+/* Returns how many tunnels have a slot, which no other has. */
+static unsigned int
+count_slots(void)
+{
+    static bool seen[ZOO_SLOT_MAX + 1];
+    unsigned int n = 0;
+
+    memset(seen, 0, sizeof seen);
+    for (uint32_t i = 0; i < N_TUNNELS; i++) {
+        uint16_t slot = tunnels[i]->slot;
+
+        unit_assert(!slot || !seen[slot], "slot %u of tunnel %u twice", slot,
+                    i);
+        seen[slot] = true;
+        n += slot != 0;
+    }
+    return n;
+}
+
+/* Has the gateway go on until ZooRoute has so many slots. */
+static void
+wait_for_slots(unsigned int n)
+{
+    long long int until = time_msec() + TOO_LONG;
+
+    while (zoo_slot_count() != n) {
+        unit_assert(time_msec() < until, "%u slots instead of %u",
+                    zoo_slot_count(), n);
+        ovsrcu_quiesce();
+        run();
+        count_slots();
+        xnanosleep(MSEC);
+    }
+}
+
+/* Each tunnel that 'on' has its path table in use, the others hashes. */
+static void
+check_path_tables(bool (*on)(const struct gateway_tunnel *))
+{
+    for (uint32_t i = 0; i < N_TUNNELS; i++) {
+        const struct gateway_tunnel *t = tunnels[i];
+
+        unit_assert(path_tables[t->id] == (on(t) ? t->path_table
+                                           : ZOO_GATEWAY_PLAIN),
+                    "tunnel %u: path table %d", i, path_tables[t->id]);
+        unit_assert(!on(t) || cells[t->id] == home(t),
+                    "tunnel %u: cell 0x%x", i, cells[t->id]);
+    }
+}
+
+static bool
+all(const struct gateway_tunnel *t OVS_UNUSED)
+{
+    return true;
+}
+
+static bool
+none(const struct gateway_tunnel *t OVS_UNUSED)
+{
+    return false;
+}
+
+static bool
+with_slot(const struct gateway_tunnel *t)
+{
+    return t->slot != 0;
+}
+
+/* Tunnels have all candidates before packets go there, and ask for a slot only
+ * then. */
+START_TEST(on_demand)
+{
+    set_up();
+    run();
+    check_path_tables(none);
+    enable(true);
+    run();
+    check_path_tables(all);
+    ck_assert_uint_ne(candidate_ports[31], 0);
+    ck_assert_uint_eq(count_slots(), 0);
+    ck_assert_uint_eq(zoo_slot_count(), 0);
+
+    use(10, 19);
+    run();
+    ck_assert_uint_eq(count_slots(), 10);
+    for (uint32_t i = 10; i < 20; i++) {
+        ck_assert_uint_ne(tunnels[i]->slot, 0);
+    }
+    check_path_tables(all);
+}
+END_TEST
+
+/* A slot is free only when no tunnel has it any more. */
+START_TEST(quarantine)
+{
+    struct gateway_tunnel *t = tunnels[10];
+    unsigned int n = zoo_slot_count();
+    uint16_t slot = t->slot;
+    struct zooroute_key key = {
+        .local = t->vtep.local,
+        .remote = t->remote,
+        .dst_port = htons(4789),
+    };
+
+    zooroute_forget(&key);
+    for (int i = 0; i < 100; i++) {
+        zooroute_run();
+        ovsrcu_quiesce();
+        xnanosleep(MSEC);
+        ck_assert_uint_eq(zoo_slot_count(), n);
+    }
+    ck_assert_uint_eq(t->slot, slot);
+    use(10, 10);
+    run();
+    ck_assert_uint_ne(t->slot, slot);
+    wait_for_slots(n);
+}
+END_TEST
+
+/* More tunnels in use than there are slots: the others get hashes, until slots
+ * come back that have long been unused, and none is used for two. */
+START_TEST(too_many)
+{
+    use(0, N_TUNNELS - 1);
+    run();
+    ck_assert_uint_eq(count_slots(), ZOO_SLOT_MAX);
+    check_path_tables(with_slot);
+
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < N_TUNNELS; i++) {
+        if (!tunnels[i]->slot) {
+            tunnels[i]->last_used += TOO_LONG;
+        } else if (n < N_GIVEN_UP) {
+            tunnels[i]->last_used -= 61 * 1000;
+            n++;
+        }
+    }
+    run();
+    ck_assert_uint_eq(count_slots(), ZOO_SLOT_MAX - N_GIVEN_UP);
+    wait_for_slots(ZOO_SLOT_MAX - N_GIVEN_UP + N_WAITING);
+    ck_assert_uint_eq(count_slots(), ZOO_SLOT_MAX - N_GIVEN_UP + N_WAITING);
+    check_path_tables(all);
+}
+END_TEST
+
+/* Nobody answers: hashes, as without ZooRoute. */
+START_TEST(legacy)
+{
+    long long int until = time_msec() + TOO_LONG;
+    struct gateway_tunnel *t = tunnels[20];
+
+    enable(false);
+    run();
+    check_path_tables(none);
+    ck_assert_uint_eq(count_slots(), 0);
+    wait_for_slots(0);
+
+    atomic_store(&link_up, true);
+    enable(true);
+    while (path_tables[t->id] != ZOO_GATEWAY_PLAIN || !t->legacy) {
+        ck_assert(time_msec() < until);
+        use(20, 20);
+        gateway_tunnels_run();
+        zooroute_run();
+        ovsrcu_quiesce();
+        xnanosleep(MSEC);
+    }
+    ck_assert_int_eq(path_tables[tunnels[21]->id], tunnels[21]->path_table);
+}
+END_TEST
+
+int
+main(int argc OVS_UNUSED, char *argv[])
+{
+    Suite *s = suite_create("gateway-paths");
+    TCase *tc;
+
+    ovs_set_program_name(argv[0], "1");
+    vlog_set_levels(NULL, VLF_ANY_DESTINATION, VLL_OFF);
+
+    /* One test begins where the one before it ends. */
+    setenv("CK_FORK", "no", true);
+    zooroute_init();
+    tc = unit_case(s, "on demand", 120);
+    tcase_add_test(tc, on_demand);
+    tcase_add_test(tc, quarantine);
+    tcase_add_test(tc, too_many);
+    tcase_add_test(tc, legacy);
+
+    int status = unit_run(s);
+    zooroute_exit();
+    return status;
+}
