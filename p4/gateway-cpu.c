@@ -115,8 +115,8 @@ next_packet(void)
     return m;
 }
 
-static int
-cpu_rx(void *port OVS_UNUSED, struct rte_swx_pkt *pkt)
+int
+gateway_cpu_rx(void *port OVS_UNUSED, struct rte_swx_pkt *pkt)
 {
     struct rte_mbuf *m = gateway_run.hold ? NULL : next_packet();
 
@@ -152,8 +152,8 @@ get_vni(const struct rte_mbuf *m)
     return gateway_get_u32(rte_pktmbuf_mtod(m, const uint8_t *) + 8) >> 8;
 }
 
-static void
-cpu_tx(void *port OVS_UNUSED, struct rte_swx_pkt *pkt)
+void
+gateway_cpu_tx(void *port OVS_UNUSED, struct rte_swx_pkt *pkt)
 {
     struct rte_mbuf *m = pkt->handle;
 
@@ -349,7 +349,8 @@ gateway_cpu_config(struct rte_swx_pipeline *pipeline)
     if (!to_pipeline || !negotiations || !from_pipeline || when_offset < 0) {
         return xasprintf("CPU port: %s", rte_strerror(rte_errno));
     }
-    status = gateway_register_port_type(pipeline, "cpu", cpu_rx, cpu_tx);
+    status = gateway_register_port_type(pipeline, "cpu", gateway_cpu_rx,
+                                        gateway_cpu_tx);
     if (!status) {
         status = rte_swx_pipeline_port_in_config(
             pipeline, ZOO_GATEWAY_CPU_PORT, "cpu", &to_pipeline);

@@ -42,6 +42,7 @@
 #include "ovs-thread.h"
 #include "p4/gateway-names.h"
 #include "p4/gateway-private.h"
+#include "p4/swx-compiled.h"
 #include "p4/swx-spec.h"
 #include "svec.h"
 #include "timeval.h"
@@ -57,6 +58,11 @@ VLOG_DEFINE_THIS_MODULE(gateway_pipeline);
  * keep coming. */
 #define FLUSH_QUANTA 8
 
+/* A compiled program takes up to SWX_BURST packets at once, of these so many of
+ * the CPU port. */
+#define COMPILED_FLUSH_QUANTA 2
+#define MAX_CPU 8
+
 /* Without polling: quanta without a packet after which the thread sleeps, and
  * for how long, in microseconds. */
 #define IDLE_QUANTA 50
@@ -65,6 +71,14 @@ VLOG_DEFINE_THIS_MODULE(gateway_pipeline);
 
 struct rte_swx_pipeline *gateway_swx;
 struct gateway_run gateway_run;
+
+/* Runs the program as C, in the place of SWX's interpreter.  NULL if there is
+ * none for the file, and 'interpreted' says why. */
+static struct swx_runner *runner;
+static char *interpreted;
+
+/* Of the thread "gateway": what the compiled program has dropped. */
+static uint64_t n_compiled_drops;
 
 static atomic_bool exiting = false;
 static atomic_bool polling = false;
@@ -99,11 +113,16 @@ now_ns(void)
     return ts.tv_sec * 1000000000LL + ts.tv_nsec;
 }
 
-/* What SWX drops leaves through a port that it adds for that. */
+/* Packets that the program has dropped: what SWX drops leaves through a port
+ * that it adds for that. */
 static uint64_t
 n_dropped(void)
 {
     struct rte_swx_port_out_stats stats;
+
+    if (runner) {
+        return n_compiled_drops;
+    }
 
     rte_swx_ctl_pipeline_port_out_stats_read(gateway_swx, ZOO_GATEWAY_N_PORTS,
                                              &stats);
@@ -116,6 +135,47 @@ is_empty(void)
     return gateway_run.n_in == gateway_run.n_out + n_dropped();
 }
 
+/* Takes what the ports have for one burst all the way through the program. */
+static void
+run_compiled(void)
+{
+    static struct swx_job jobs[SWX_BURST];
+    size_t n = 0;
+
+    while (n < MAX_CPU && gateway_cpu_rx(NULL, &jobs[n].pkt)) {
+        jobs[n++].in = ZOO_GATEWAY_CPU_PORT;
+    }
+    while (n < SWX_BURST && gateway_network_rx(NULL, &jobs[n].pkt)) {
+        jobs[n++].in = GATEWAY_INPUT_NETWORK;
+    }
+    if (!n) {
+        return;
+    }
+    swx_runner_run(runner, jobs, n);
+    for (size_t i = 0; i < n; i++) {
+        struct rte_swx_pkt *pkt = &jobs[i].pkt;
+
+        if (jobs[i].out == ZOO_GATEWAY_CPU_PORT) {
+            gateway_cpu_tx(NULL, pkt);
+        } else if (jobs[i].out < ZOO_GATEWAY_N_PORTS) {
+            gateway_network_tx(gateway_network_port(jobs[i].out), pkt);
+        } else {
+            rte_pktmbuf_free(pkt->handle);
+            n_compiled_drops++;
+        }
+    }
+}
+
+static void
+run_quantum(unsigned int n_instructions)
+{
+    if (runner) {
+        run_compiled();
+    } else {
+        rte_swx_pipeline_run(gateway_swx, n_instructions);
+    }
+}
+
 /* Lets the packets that are in the pipeline leave it, for which the number of
  * passes has a bound, and does what the main thread has asked for. */
 static void
@@ -126,7 +186,7 @@ serve_request(void)
 
     gateway_run.hold = true;
     while (!is_empty()) {
-        rte_swx_pipeline_run(gateway_swx, 64);
+        run_quantum(64);
     }
     ovs_mutex_lock(&rest.mutex);
     rest.function(rest.aux);
@@ -155,6 +215,16 @@ gateway_at_rest(void (*function)(void *aux), void *aux)
 }
 
 void
+gateway_program_format(struct ds *s)
+{
+    if (runner) {
+        ds_put_cstr(s, "program: compiled\n");
+    } else {
+        ds_put_format(s, "program: interpreted (%s)\n", interpreted);
+    }
+}
+
+void
 gateway_at_rest_format(struct ds *s)
 {
     ovs_mutex_lock(&rest.mutex);
@@ -169,6 +239,7 @@ gateway_at_rest_format(struct ds *s)
 static void *
 run_pipeline(void *aux OVS_UNUSED)
 {
+    unsigned int flush_quanta = runner ? COMPILED_FLUSH_QUANTA : FLUSH_QUANTA;
     unsigned int n_idle = 0, n_busy = 0, nap = MIN_SLEEP;
     bool registered, stop;
 
@@ -179,7 +250,7 @@ run_pipeline(void *aux OVS_UNUSED)
         uint64_t n_in = gateway_run.n_in;
         bool request, poll;
 
-        rte_swx_pipeline_run(gateway_swx, QUANTUM);
+        run_quantum(QUANTUM);
         atomic_read_explicit(&requested, &request, memory_order_acquire);
         if (request) {
             serve_request();
@@ -188,7 +259,7 @@ run_pipeline(void *aux OVS_UNUSED)
         if (gateway_run.n_in != n_in || !is_empty()) {
             n_idle = 0;
             nap = MIN_SLEEP;
-            if (++n_busy >= FLUSH_QUANTA) {
+            if (++n_busy >= flush_quanta) {
                 gateway_ports_flush();
                 n_busy = 0;
             }
@@ -293,19 +364,39 @@ gateway_register_port_type(struct rte_swx_pipeline *pipeline,
 
 /* Registers. */
 
+static bool
+register_access(const char *array, uint32_t index, uint64_t *value, bool write)
+{
+    if (runner) {
+        uint64_t *cell = swx_runner_register(runner, array, index);
+
+        if (cell && write) {
+            __atomic_store_n(cell, *value, __ATOMIC_RELAXED);
+        } else if (cell) {
+            *value = __atomic_load_n(cell, __ATOMIC_RELAXED);
+        }
+        return cell != NULL;
+    }
+    return !(write
+             ? rte_swx_ctl_pipeline_regarray_write(gateway_swx, array, index,
+                                                   *value)
+             : rte_swx_ctl_pipeline_regarray_read(gateway_swx, array, index,
+                                                  value));
+}
+
 uint64_t
 gateway_register_read(const char *array, uint32_t index)
 {
     uint64_t value = 0;
 
-    rte_swx_ctl_pipeline_regarray_read(gateway_swx, array, index, &value);
+    register_access(array, index, &value, false);
     return value;
 }
 
 void
 gateway_register_write(const char *array, uint32_t index, uint64_t value)
 {
-    rte_swx_ctl_pipeline_regarray_write(gateway_swx, array, index, value);
+    register_access(array, index, &value, true);
 }
 
 bool
@@ -338,8 +429,7 @@ try_registers(const char *spec)
     for (size_t i = 0; i < ARRAY_SIZE(arrays); i++) {
         uint64_t value;
 
-        if (rte_swx_ctl_pipeline_regarray_read(gateway_swx, arrays[i].name,
-                                               arrays[i].n - 1, &value)) {
+        if (!register_access(arrays[i].name, arrays[i].n - 1, &value, false)) {
             return xasprintf("%s: no register \"%s\" with %"PRIu32" cells; "
                              "it needs the file of this version", spec,
                              arrays[i].name, arrays[i].n);
@@ -490,6 +580,12 @@ build_pipeline(const char *spec)
     if (status) {
         return xasprintf("%s: the pipeline cannot be built (%s)", spec,
                          ovs_strerror(-status));
+    }
+    runner = swx_runner_create(gateway_swx, &swx_compiled_gateway, spec,
+                               &interpreted);
+    if (!runner) {
+        VLOG_WARN("%s: this program is interpreted, which takes several times "
+                  "as long for each packet: %s", spec, interpreted);
     }
     return try_registers(spec);
 }

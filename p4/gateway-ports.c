@@ -150,8 +150,8 @@ receive_burst(void)
     return burst.n > 0;
 }
 
-static int
-network_rx(void *port OVS_UNUSED, struct rte_swx_pkt *pkt)
+int
+gateway_network_rx(void *port OVS_UNUSED, struct rte_swx_pkt *pkt)
 {
     if (gateway_run.hold || (burst.next >= burst.n && !receive_burst())) {
         return 0;
@@ -195,8 +195,8 @@ flush(struct port *p, bool drop)
     }
 }
 
-static void
-network_tx(void *port, struct rte_swx_pkt *pkt)
+void
+gateway_network_tx(void *port, struct rte_swx_pkt *pkt)
 {
     struct port *p = port;
     struct rte_mbuf *m = pkt->handle;
@@ -214,6 +214,12 @@ network_tx(void *port, struct rte_swx_pkt *pkt)
     if (p->n_tx >= GATEWAY_BURST) {
         flush(p, true);
     }
+}
+
+void *
+gateway_network_port(unsigned int number)
+{
+    return &ports[number];
 }
 
 void
@@ -246,8 +252,9 @@ gateway_ports_config(struct rte_swx_pipeline *pipeline)
         return xasprintf("no %d packet buffers (%s): give DPDK more memory",
                          N_BUFFERS, rte_strerror(rte_errno));
     }
-    status = gateway_register_port_type(pipeline, "network", network_rx,
-                                        network_tx);
+    status = gateway_register_port_type(pipeline, "network",
+                                        gateway_network_rx,
+                                        gateway_network_tx);
     if (!status) {
         status = rte_swx_pipeline_port_in_config(
             pipeline, GATEWAY_INPUT_NETWORK, "network", ports);

@@ -110,7 +110,20 @@ int gateway_register_port_type(struct rte_swx_pipeline *, const char *name,
                                rte_swx_port_in_pkt_rx_t rx,
                                rte_swx_port_out_pkt_tx_t tx);
 
+/* Appends whether the program is compiled. */
+void gateway_program_format(struct ds *);
+
 /* Ports. */
+
+/* In the thread "gateway": the ports' functions as SWX calls them.  The input
+ * ports need no 'port'. */
+int gateway_network_rx(void *port, struct rte_swx_pkt *);
+void gateway_network_tx(void *port, struct rte_swx_pkt *);
+int gateway_cpu_rx(void *port, struct rte_swx_pkt *);
+void gateway_cpu_tx(void *port, struct rte_swx_pkt *);
+
+/* Returns what gateway_network_tx() wants for port 'number'. */
+void *gateway_network_port(unsigned int number);
 
 /* Configures the pipeline's network ports, before it is built.  Returns an
  * error message or NULL. */

@@ -279,6 +279,7 @@ gateway_tables_format(struct ds *s)
         ds_put_cstr(s, "the pipeline does not run\n");
         return;
     }
+    gateway_program_format(s);
     for (size_t i = 0; i < N_TABLES; i++) {
         struct swx_table_info info;
 

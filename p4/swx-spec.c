@@ -25,6 +25,7 @@
 #include <rte_swx_pipeline.h>
 
 #include "openvswitch/dynamic-string.h"
+#include "p4/swx-match.h"
 #include "svec.h"
 #include "util.h"
 
@@ -403,8 +404,16 @@ config_table(struct spec *spec, const char *name, const struct table *t)
         .default_action_name = t->default_action,
         .default_action_is_const = t->default_is_const,
     };
+
+    /* The type that fits all keys, if one has more than exact matches. */
+    const char *type = SWX_EXACT;
+    for (size_t i = 0; i < t->keys.n; i++) {
+        if (t->types[i] != RTE_SWX_TABLE_MATCH_EXACT) {
+            type = SWX_WILDCARD;
+        }
+    }
     check(spec, rte_swx_pipeline_table_config(spec->pipeline, name, &params,
-                                              NULL, NULL, t->size),
+                                              type, NULL, t->size),
           "table", name);
     free(fields);
 }
@@ -570,6 +579,9 @@ swx_spec_load(struct rte_swx_pipeline *pipeline, const char *name)
     };
 
     read_file(&spec);
+    if (!spec.error) {
+        check(&spec, swx_match_register(pipeline), "tables", "");
+    }
     for (int pass = 0; pass < N_PASSES && !spec.error; pass++) {
         run_pass(&spec, pass);
     }

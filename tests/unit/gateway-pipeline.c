@@ -30,6 +30,7 @@
 #include <rte_swx_port.h>
 
 #include "openvswitch/dynamic-string.h"
+#include "p4/swx-compiled.h"
 #include "p4/swx-spec.h"
 #include "random.h"
 #include "unit.h"
@@ -55,6 +56,8 @@ struct in_flight {
 static struct {
     struct rte_swx_pipeline *pipeline;
     struct rte_swx_ctl_pipeline *ctl;
+    struct swx_runner *runner;  /* Or NULL for SWX's interpreter. */
+    uint64_t n_dropped;         /* By the runner. */
     struct rte_mempool *pool;
     unsigned int n_ports;
     struct in_flight packets[GW_MAX_FRAMES]; /* Of gw_run(). */
@@ -193,7 +196,7 @@ must(int status, const char *what)
 }
 
 void
-gw_init(const char *spec, unsigned int n_ports)
+gw_init(const char *spec, unsigned int n_ports, bool compiled)
 {
     char *argv[] = {
         "test", "--no-huge", "--no-pci", "-m", "256", "--no-telemetry",
@@ -230,6 +233,13 @@ gw_init(const char *spec, unsigned int n_ports)
         ovs_fatal(0, "%s", error);
     }
     must(rte_swx_pipeline_build(gw.pipeline), "pipeline build");
+    if (compiled) {
+        gw.runner = swx_runner_create(gw.pipeline, &swx_compiled_gateway, spec,
+                                      &error);
+        if (!gw.runner) {
+            ovs_fatal(0, "%s", error);
+        }
+    }
     gw.ctl = rte_swx_ctl_pipeline_create(gw.pipeline);
     if (!gw.ctl) {
         ovs_fatal(0, "no control of the pipeline");
@@ -273,6 +283,9 @@ gw_read(const char *array, uint32_t index)
 {
     uint64_t value;
 
+    if (gw.runner) {
+        return *swx_runner_register(gw.runner, array, index);
+    }
     must(rte_swx_ctl_pipeline_regarray_read(gw.pipeline, array, index,
                                             &value), array);
     return value;
@@ -281,6 +294,10 @@ gw_read(const char *array, uint32_t index)
 void
 gw_write(const char *array, uint32_t index, uint64_t value)
 {
+    if (gw.runner) {
+        *swx_runner_register(gw.runner, array, index) = value;
+        return;
+    }
     must(rte_swx_ctl_pipeline_regarray_write(gw.pipeline, array, index,
                                              value), array);
 }
@@ -291,9 +308,38 @@ n_dropped(void)
 {
     struct rte_swx_port_out_stats stats;
 
+    if (gw.runner) {
+        return gw.n_dropped;
+    }
+
     must(rte_swx_ctl_pipeline_port_out_stats_read(gw.pipeline, gw.n_ports,
                                                   &stats), "statistics");
     return stats.n_pkts_drop;
+}
+
+/* Runs a burst of frames through the compiled program. */
+static void
+run_compiled(void)
+{
+    static struct swx_job jobs[SWX_BURST];
+    size_t n = 0;
+
+    while (n < SWX_BURST && gw.next < gw.n_packets) {
+        uintptr_t port = gw.packets[gw.next].frame->port;
+
+        jobs[n].in = port;
+        port_rx((void *) (port + 1), &jobs[n++].pkt);
+    }
+    swx_runner_run(gw.runner, jobs, n);
+    for (size_t i = 0; i < n; i++) {
+        if (jobs[i].out == SWX_DROPPED) {
+            rte_pktmbuf_free(jobs[i].pkt.handle);
+            gw.n_dropped++;
+        } else {
+            ovs_assert(jobs[i].out < gw.n_ports);
+            port_tx((void *) ((uintptr_t) jobs[i].out + 1), &jobs[i].pkt);
+        }
+    }
 }
 
 void
@@ -318,7 +364,11 @@ gw_run(struct gw_frame *frames, size_t n)
         if (gw.n_sent + n_dropped() - dropped >= n) {
             break;
         }
-        rte_swx_pipeline_run(gw.pipeline, 64);
+        if (gw.runner) {
+            run_compiled();
+        } else {
+            rte_swx_pipeline_run(gw.pipeline, 64);
+        }
     }
     for (size_t i = 0; i < n; i++) {
         struct in_flight *f = &gw.packets[i];

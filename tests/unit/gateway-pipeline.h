@@ -31,7 +31,7 @@
 
 /* Starts DPDK and loads the pipeline from file 'spec' with 'n_ports' ports, a
  * power of two.  Stops the program if it cannot. */
-void gw_init(const char *spec, unsigned int n_ports);
+void gw_init(const char *spec, unsigned int n_ports, bool compiled);
 
 /* Adds an entry, in the syntax of rte_swx_ctl_pipeline_table_entry_read(), to
  * 'table'; and makes the entries added so far effective. */

@@ -26,10 +26,13 @@
 #include <config.h>
 #include "unit.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "gateway-pipeline.h"
 #include "ofproto-zoo/zoo-gateway-counts.h"
@@ -142,10 +145,10 @@ add_vtep(unsigned int vtep)
 
 /* Everything but the path tables. */
 static void
-set_up(void)
+set_up(bool compiled)
 {
     gw_init(getenv("ZOO_GATEWAY_SPEC") ? getenv("ZOO_GATEWAY_SPEC")
-            : ZOO_GATEWAY_SPEC, N_PORTS);
+            : ZOO_GATEWAY_SPEC, N_PORTS, compiled);
     for (unsigned int i = 0; i < ZOO_GATEWAY_N_FIRST; i++) {
         struct zoo_gateway_first first = zoo_gateway_first(i);
 
@@ -921,19 +924,14 @@ START_TEST(negotiation_refused)
 }
 END_TEST
 
-int
-main(int argc, char *argv[])
+static int
+run_all(bool compiled)
 {
-    Suite *s = suite_create("gateway-pipeline");
+    Suite *s = suite_create(compiled ? "gateway-pipeline, compiled"
+                            : "gateway-pipeline, interpreted");
     TCase *tc;
 
-    if (argc > 1 && !str_to_uint(argv[1], 10, &n_cases)) {
-        ovs_fatal(0, "usage: %s [CASES]", argv[0]);
-    }
-
-    /* DPDK does not survive a fork. */
-    setenv("CK_FORK", "no", true);
-    set_up();
+    set_up(compiled);
     tc = unit_case(s, "pipeline", 600);
     tcase_add_loop_test(tc, random_packets, 0, 1);
     tcase_add_loop_test(tc, bitmap_corners, 0, 1);
@@ -944,4 +942,28 @@ main(int argc, char *argv[])
     tcase_add_loop_test(tc, negotiation_writes, 0, 1);
     tcase_add_loop_test(tc, negotiation_refused, 0, 1);
     return unit_run(s);
+}
+
+int
+main(int argc, char *argv[])
+{
+    int status;
+    pid_t pid;
+
+    if (argc > 1 && !str_to_uint(argv[1], 10, &n_cases)) {
+        ovs_fatal(0, "usage: %s [CASES]", argv[0]);
+    }
+
+    /* DPDK does not survive a fork, nor a second start. */
+    setenv("CK_FORK", "no", true);
+    pid = fork();
+    if (pid < 0) {
+        ovs_fatal(errno, "fork");
+    } else if (!pid) {
+        exit(run_all(true));
+    }
+    if (waitpid(pid, &status, 0) != pid) {
+        ovs_fatal(errno, "waitpid");
+    }
+    return run_all(false) || status ? EXIT_FAILURE : EXIT_SUCCESS;
 }

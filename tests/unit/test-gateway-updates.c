@@ -262,7 +262,7 @@ add_entries_with_dpdk(void)
 {
     const char *spec = getenv("ZOO_GATEWAY_SPEC");
 
-    gw_init(spec ? spec : ZOO_GATEWAY_SPEC, 2);
+    gw_init(spec ? spec : ZOO_GATEWAY_SPEC, 2, false);
 
     long long int start = gr_now();
     for (unsigned int i = 0; i < n_destinations; i++) {
