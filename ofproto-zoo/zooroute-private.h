@@ -230,6 +230,11 @@ struct zooroute_tx {
     long long int when;
 };
 
+/* Reads which peers, and which of their buckets, tenants have used since the
+ * last call, and does what follows from that.  Takes time in proportion to the
+ * number of peers. */
+void zooroute_poll_use(long long int now) OVS_REQUIRES(zooroute_mutex);
+
 /* Processes up to 'max' probes.  Returns their number. */
 unsigned int zooroute_receive(unsigned int max, const struct zoo_auth *)
     OVS_EXCLUDED(zooroute_mutex);
