@@ -567,61 +567,14 @@ zooroute_select(struct unixctl_conn *conn, int argc OVS_UNUSED,
     ovs_mutex_unlock(&zooroute_mutex);
 }
 
-/* Appends to 's' whether probes of 'peer' show that the underlay hashes the
- * outer source port. */
 static void
-check_underlay(const struct zoo_peer *peer, struct ds *s)
-{
-    unsigned int n_up = count_1bits(zoo_peer_healthy(peer));
-    unsigned int n_lossy = 0;
-    uint32_t min = UINT32_MAX, max = 0;
-
-    for (unsigned int i = 0; i < peer->table.n; i++) {
-        const struct zoo_candidate *c = &peer->candidates[i];
-
-        n_lossy += c->lost > 0;
-        if (c->rtt_us) {
-            min = MIN(min, c->rtt_us);
-            max = MAX(max, c->rtt_us);
-        }
-    }
-
-    if (!peer->answered) {
-        ds_put_cstr(s, "unknown: the peer has never answered a probe\n");
-    } else if (peer->state == ZOO_PEER_UNSUPPORTED) {
-        ds_put_cstr(s, "no: something on the way rewrites the outer source "
-                    "port, so it cannot choose a path\n");
-    } else if (peer->split) {
-        ds_put_format(s, "yes: at the same time some candidates worked and "
-                      "others did not (now %u of %u work)\n", n_up,
-                      peer->table.n);
-    } else if (peer->all_failed) {
-        ds_put_cstr(s, "probably not: whenever one candidate failed, all "
-                    "did\n");
-    } else {
-        ds_put_cstr(s, "unknown: no candidate has failed yet, and only a "
-                    "failure shows whether others take another path\n");
-    }
-    ds_put_format(s, "%u of %u candidates work, %u have lost probes",
-                  n_up, peer->table.n, n_lossy);
-    if (max) {
-        ds_put_format(s, ", round trips %"PRIu32" to %"PRIu32" us", min, max);
-    }
-    ds_put_char(s, '\n');
-}
-
-static void
-zooroute_check_underlay(struct unixctl_conn *conn, int argc OVS_UNUSED,
-                        const char *argv[], void *aux OVS_UNUSED)
+check_underlay(struct unixctl_conn *conn, int argc OVS_UNUSED,
+               const char *argv[], void *aux OVS_UNUSED)
 {
     ovs_mutex_lock(&zooroute_mutex);
     struct zooroute_peer *p = find_one_peer(conn, argv[1]);
     if (p) {
-        struct ds s = DS_EMPTY_INITIALIZER;
-
-        check_underlay(&p->peer, &s);
-        unixctl_command_reply(conn, ds_cstr(&s));
-        ds_destroy(&s);
+        zooroute_check_underlay(conn, p);
     }
     ovs_mutex_unlock(&zooroute_mutex);
 }
@@ -637,5 +590,5 @@ zooroute_appctl_init(void)
     unixctl_command_register("zooroute/select", "PEER FLOW", 2, 2,
                              zooroute_select, NULL);
     unixctl_command_register("zooroute/check-underlay", "PEER", 1, 1,
-                             zooroute_check_underlay, NULL);
+                             check_underlay, NULL);
 }

@@ -20,7 +20,8 @@
 /* What the files of the ZooRoute engine share: zooroute.c (configuration and
  * flow translation), zooroute-peers.c (all peers), zooroute-thread.c (the thread and its housekeeping),
  * zooroute-receive.c and zooroute-send.c (probes), zooroute-cpu.c (how busy the
- * processors are), zooroute-status.c and zooroute-appctl.c (for operators). */
+ * processors are), zooroute-status.c, zooroute-appctl.c and
+ * zooroute-underlay.c (for operators). */
 
 #include "cmap.h"
 #include "ovs-atomic.h"
@@ -230,6 +231,11 @@ struct zooroute_tx {
     long long int when;
 };
 
+/* Reads which peers, and which of their buckets, tenants have used since the
+ * last call, and does what follows from that.  Takes time in proportion to the
+ * number of peers. */
+void zooroute_poll_use(long long int now) OVS_REQUIRES(zooroute_mutex);
+
 /* Processes up to 'max' probes.  Returns their number. */
 unsigned int zooroute_receive(unsigned int max, const struct zoo_auth *)
     OVS_EXCLUDED(zooroute_mutex);
@@ -259,6 +265,19 @@ void zooroute_transmit(struct zooroute_tx *tx, const struct zoo_auth *,
 void zooroute_note_sent(struct zooroute_tx *tx) OVS_REQUIRES(zooroute_mutex);
 
 void zooroute_appctl_init(void);
+
+/* Main thread: what the underlay makes of outer source ports. */
+
+/* Replies to 'conn', at once or when hops have been asked, what is known of the
+ * paths to 'peer'. */
+struct unixctl_conn;
+void zooroute_check_underlay(struct unixctl_conn *conn,
+                             struct zooroute_peer *peer)
+    OVS_REQUIRES(zooroute_mutex);
+
+/* From zooroute_run() and zooroute_wait(). */
+void zooroute_underlay_run(void) OVS_EXCLUDED(zooroute_mutex);
+void zooroute_underlay_wait(void) OVS_EXCLUDED(zooroute_mutex);
 
 /* Appends "LOCAL->REMOTE:PORT". */
 void zooroute_format_key(const struct zooroute_key *, struct ds *);

@@ -145,8 +145,8 @@ expire_peers(long long int now) OVS_REQUIRES(zooroute_mutex)
     }
 }
 
-static void
-poll_use(long long int now) OVS_REQUIRES(zooroute_mutex)
+void
+zooroute_poll_use(long long int now)
 {
     struct zooroute_peer *peer;
 
@@ -234,7 +234,7 @@ housekeep(long long int now) OVS_REQUIRES(zooroute_mutex)
 {
     if (now >= next_use) {
         next_use = now + USE_INTERVAL;
-        poll_use(now);
+        zooroute_poll_use(now);
         if (zoo_consents_take_change(zooroute_consents, now)) {
             zoo_quarantine_revalidate();
         }

@@ -348,6 +348,7 @@ void
 zooroute_run(void)
 {
     reload_changed_keys();
+    zooroute_underlay_run();
     zoo_quarantine_run();
 }
 
@@ -357,6 +358,7 @@ zooroute_wait(void)
     if (zooroute_is_enabled()) {
         poll_timer_wait_until(next_key_check);
     }
+    zooroute_underlay_wait();
     zoo_quarantine_wait();
 }
 

@@ -67,6 +67,7 @@ struct zooroute_config {
     int64_t probe_vni;              /* For key=flow; -1: as tenants use. */
     unsigned int max_peers;         /* Learned ones, as with remote_ip=flow. */
     bool shared_candidates;         /* The same ports for all peers. */
+    bool diversify;                 /* Exchange candidates that share paths. */
 };
 
 #define ZOOROUTE_CONFIG_DEFAULT                 \

@@ -52,6 +52,7 @@ ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zoo-health.h \
 	ofproto-zoo/zoo-path-table.c \
 	ofproto-zoo/zoo-path-table.h \
+	ofproto-zoo/zoo-peer-exchange.c \
 	ofproto-zoo/zoo-peer-intervals.c \
 	ofproto-zoo/zoo-peer-private.h \
 	ofproto-zoo/zoo-peer-rounds.c \
@@ -67,6 +68,8 @@ ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zoo-rx-limit.h \
 	ofproto-zoo/zoo-schedule.c \
 	ofproto-zoo/zoo-schedule.h \
+	ofproto-zoo/zoo-trace.c \
+	ofproto-zoo/zoo-trace.h \
 	ofproto-zoo/zooroute-appctl.c \
 	ofproto-zoo/zooroute-cpu.c \
 	ofproto-zoo/zooroute-peers.c \
@@ -75,6 +78,7 @@ ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zooroute-send.c \
 	ofproto-zoo/zooroute-status.c \
 	ofproto-zoo/zooroute-thread.c \
+	ofproto-zoo/zooroute-underlay.c \
 	ofproto-zoo/zooroute.c \
 	ofproto-zoo/zooroute.h \
 	ovs-ext/vtrace-exporter.c \

@@ -132,6 +132,23 @@ parse_other_int(const struct ovsrec_zooroute *row, const char *key,
     return NULL;
 }
 
+/* The same for "true" and "false". */
+static char * OVS_WARN_UNUSED_RESULT
+parse_other_bool(const struct ovsrec_zooroute *row, const char *key,
+                 bool *value)
+{
+    const char *s = smap_get(&row->other_config, key);
+
+    if (s && strcmp(s, "true") && strcmp(s, "false")) {
+        return xasprintf("other_config:%s: \"%s\" is neither true nor false, "
+                         "set it to one of them or remove it", key, s);
+    }
+    if (s) {
+        *value = !strcmp(s, "true");
+    }
+    return NULL;
+}
+
 static char * OVS_WARN_UNUSED_RESULT
 parse_other_config(const struct ovsrec_zooroute *row,
                    struct zooroute_config *c)
@@ -141,6 +158,7 @@ parse_other_config(const struct ovsrec_zooroute *row,
     long long int max_peers = c->max_peers;
     long long int rx_rate_per_source = c->rx_rate_per_source;
     long long int prober_cpu_limit = c->prober_cpu_limit;
+    bool diversify = c->diversify;
     char *error;
 
     error = parse_other_int(row, "seed", 0, UINT32_MAX, &new_seed);
@@ -159,6 +177,9 @@ parse_other_config(const struct ovsrec_zooroute *row,
     if (!error) {
         error = parse_other_int(row, "prober-cpu-limit", 1, 100,
                                 &prober_cpu_limit);
+    }
+    if (!error) {
+        error = parse_other_bool(row, "diversify", &diversify);
     }
     if (error) {
         return error;
@@ -184,6 +205,7 @@ parse_other_config(const struct ovsrec_zooroute *row,
     c->max_peers = max_peers;
     c->rx_rate_per_source = rx_rate_per_source;
     c->prober_cpu_limit = prober_cpu_limit;
+    c->diversify = diversify;
     return NULL;
 }
 
@@ -363,6 +385,7 @@ zooroute_db_config_format(struct ds *s)
     ds_put_format(s, "rx-rate-per-source: %u\n",
                   zooroute_rx_rate_per_source(&config));
     ds_put_format(s, "prober-cpu-limit: %u\n", config.prober_cpu_limit);
+    ds_put_format(s, "diversify: %s\n", config.diversify ? "true" : "false");
     if (config.probe_vni >= 0) {
         ds_put_format(s, "probe-vni: %"PRId64"\n", config.probe_vni);
     }

@@ -1,0 +1,669 @@
+/*
+ * Copyright (c) 2026 The ovs-zoo authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#include <config.h>
+#include "zooroute-private.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#ifdef __linux__
+#include <linux/errqueue.h>
+#include <netinet/icmp6.h>
+#include <netinet/ip_icmp.h>
+
+/* In linux/in6.h, which does not go together with netinet/in.h. */
+#ifndef IPV6_FLOWINFO_SEND
+#define IPV6_FLOWINFO_SEND 33
+#endif
+#ifndef IPV6_AUTOFLOWLABEL
+#define IPV6_AUTOFLOWLABEL 70
+#endif
+#endif
+
+#include "coverage.h"
+#include "entropy.h"
+#include "openvswitch/dynamic-string.h"
+#include "openvswitch/hmap.h"
+#include "openvswitch/list.h"
+#include "openvswitch/poll-loop.h"
+#include "openvswitch/vlog.h"
+#include "random.h"
+#include "socket-util.h"
+#include "unixctl.h"
+#include "util.h"
+#include "zoo-trace.h"
+
+/* "zooroute/check-underlay", and other_config:diversify.
+ *
+ * Probes are sent by UDP sockets of the operating system with the tunnel's
+ * addresses and ports, so that they take the way that its packets take, and
+ * routers' answers come back to these sockets' error queues (IP_RECVERR, see
+ * ip(7)).  No privilege is needed for that.
+ *
+ * All of it runs in the main thread, which sends a few probes at a time and
+ * waits for nothing. */
+
+VLOG_DEFINE_THIS_MODULE(zooroute_underlay);
+
+COVERAGE_DEFINE(zooroute_trace_unsent);
+
+#define MSEC (1000 * 1000LL)
+#define SEC (1000 * MSEC)
+
+/* Traces under way at once. */
+#define MAX_TRACES 4
+
+/* Probes are sent, and answers read, this often. */
+#define STEP (50 * MSEC)
+
+/* How long after its last trace a peer's candidates are looked at again, and
+ * how often a peer is looked for whose are to be. */
+#define DIVERSIFY_INTERVAL (600 * SEC)
+#define DIVERSIFY_STEP SEC
+
+struct underlay {
+    struct ovs_list list_node;      /* In 'underlays'. */
+    struct zooroute_key key;
+    struct unixctl_conn *conn;      /* To reply to, NULL for diversify. */
+    struct ds probes;               /* What probes have shown. */
+    unsigned int n_candidates;      /* Of the ports. */
+    struct zoo_trace trace;
+    int fds[ZOO_TRACE_MAX_PORTS];
+    long long int next;             /* Step. */
+};
+
+/* Main thread only. */
+static struct ovs_list underlays = OVS_LIST_INITIALIZER(&underlays);
+static unsigned int n_underlays;
+
+/* A peer whose candidates' paths have been traced, so that this is not done
+ * again too soon. */
+struct diversified {
+    struct hmap_node hmap_node;     /* In 'diversified'. */
+    struct zooroute_key key;
+    long long int when;
+};
+static struct hmap diversified = HMAP_INITIALIZER(&diversified);
+static long long int next_diversify = LLONG_MIN;
+
+/* What probes show, without hops. */
+
+static void
+format_probed(const struct zoo_peer *peer, struct ds *s)
+{
+    unsigned int n_up = count_1bits(zoo_peer_healthy(peer));
+    unsigned int n_lossy = 0;
+    uint32_t min = UINT32_MAX, max = 0;
+
+    for (unsigned int i = 0; i < peer->table.n; i++) {
+        const struct zoo_candidate *c = &peer->candidates[i];
+
+        n_lossy += c->lost > 0;
+        if (c->rtt_us) {
+            min = MIN(min, c->rtt_us);
+            max = MAX(max, c->rtt_us);
+        }
+    }
+
+    if (!peer->answered) {
+        ds_put_cstr(s, "unknown: the peer has never answered a probe\n");
+    } else if (peer->state == ZOO_PEER_UNSUPPORTED) {
+        ds_put_cstr(s, "no: something on the way rewrites the outer source "
+                    "port, so it cannot choose a path\n");
+    } else if (peer->split) {
+        ds_put_format(s, "yes: at the same time some candidates worked and "
+                      "others did not (now %u of %u work)\n", n_up,
+                      peer->table.n);
+    } else if (peer->all_failed) {
+        ds_put_cstr(s, "probably not: whenever one candidate failed, all "
+                    "did\n");
+    } else {
+        ds_put_cstr(s, "unknown: no candidate has failed yet, and only a "
+                    "failure shows whether others take another path\n");
+    }
+    ds_put_format(s, "%u of %u candidates work, %u have lost probes",
+                  n_up, peer->table.n, n_lossy);
+    if (max) {
+        ds_put_format(s, ", round trips %"PRIu32" to %"PRIu32" us", min, max);
+    }
+    ds_put_char(s, '\n');
+}
+
+#ifdef __linux__
+/* Sockets. */
+
+static int
+set_option(int fd, int level, int name, int value)
+{
+    return setsockopt(fd, level, name, &value, sizeof value) ? errno : 0;
+}
+
+/* Stores into '*ss' address 'ip' and 'port', and returns its length. */
+static socklen_t
+make_address(const struct in6_addr *ip, uint16_t port, uint32_t label,
+             struct sockaddr_storage *ss)
+{
+    memset(ss, 0, sizeof *ss);
+    if (IN6_IS_ADDR_V4MAPPED(ip)) {
+        struct sockaddr_in *sin = ALIGNED_CAST(struct sockaddr_in *, ss);
+
+        sin->sin_family = AF_INET;
+        sin->sin_addr.s_addr = in6_addr_get_mapped_ipv4(ip);
+        sin->sin_port = htons(port);
+        return sizeof *sin;
+    } else {
+        struct sockaddr_in6 *sin6 = ALIGNED_CAST(struct sockaddr_in6 *, ss);
+
+        sin6->sin6_family = AF_INET6;
+        sin6->sin6_addr = *ip;
+        sin6->sin6_port = htons(port);
+        sin6->sin6_flowinfo = htonl(label);
+        return sizeof *sin6;
+    }
+}
+
+/* Has a socket send as the tunnel does: without UDP checksum, which varies with
+ * the token, and without a flow label but that given. */
+static int
+set_options(int fd, bool ipv6, uint32_t mark)
+{
+    int error;
+
+    if (ipv6) {
+        error = set_option(fd, IPPROTO_IPV6, IPV6_RECVERR, true);
+        if (!error) {
+            error = set_option(fd, IPPROTO_IPV6, IPV6_FLOWINFO_SEND, true);
+        }
+        if (!error) {
+            error = set_option(fd, IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, false);
+        }
+    } else {
+        error = set_option(fd, IPPROTO_IP, IP_RECVERR, true);
+        if (!error) {
+            error = set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER,
+                               IP_PMTUDISC_DO);
+        }
+        if (!error) {
+            error = set_option(fd, SOL_SOCKET, SO_NO_CHECK, true);
+        }
+    }
+    if (!error && mark) {
+        error = set_option(fd, SOL_SOCKET, SO_MARK, mark);
+    }
+    return error;
+}
+
+/* Stores into '*fdp' a socket that sends from 'port' of 'local'.  Returns 0 or a
+ * positive errno value. */
+static int
+open_socket(const struct zooroute_key *key, uint16_t port, int *fdp)
+{
+    struct sockaddr_storage ss;
+    socklen_t len = make_address(&key->local, port, 0, &ss);
+    int fd = socket(ss.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                    0);
+    int error;
+
+    if (fd < 0) {
+        return errno;
+    }
+    error = set_options(fd, ss.ss_family == AF_INET6, key->pkt_mark);
+    if (!error && bind(fd, (struct sockaddr *) &ss, len)) {
+        error = errno;
+    }
+    if (error) {
+        close(fd);
+        return error;
+    }
+    *fdp = fd;
+    return 0;
+}
+
+/* Processes an error of 'u', of which a router tells in 'msg'. */
+static void
+process_error(struct underlay *u, struct msghdr *msg, const uint8_t *quote,
+              size_t len)
+{
+    for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg); cmsg;
+         cmsg = CMSG_NXTHDR(msg, cmsg)) {
+        struct {
+            struct sock_extended_err ee;
+            struct sockaddr_in6 offender;
+        } err;
+        struct sockaddr_in sin;
+        struct in6_addr router;
+        bool unreachable;
+
+        if (!((cmsg->cmsg_level == IPPROTO_IP
+               && cmsg->cmsg_type == IP_RECVERR)
+              || (cmsg->cmsg_level == IPPROTO_IPV6
+                  && cmsg->cmsg_type == IPV6_RECVERR))
+            || cmsg->cmsg_len < CMSG_LEN(sizeof err.ee + sizeof sin)) {
+            continue;
+        }
+        memset(&err, 0, sizeof err);
+        memcpy(&err, CMSG_DATA(cmsg),
+               MIN(sizeof err, cmsg->cmsg_len - CMSG_LEN(0)));
+        if (err.ee.ee_origin == SO_EE_ORIGIN_ICMP) {
+            memcpy(&sin, &err.offender, sizeof sin);
+            in6_addr_set_mapped_ipv4(&router, sin.sin_addr.s_addr);
+            unreachable = (err.ee.ee_type == ICMP_DEST_UNREACH
+                           && err.ee.ee_code == ICMP_PORT_UNREACH);
+            if (!unreachable && err.ee.ee_type != ICMP_TIME_EXCEEDED) {
+                continue;
+            }
+        } else if (err.ee.ee_origin == SO_EE_ORIGIN_ICMP6) {
+            router = err.offender.sin6_addr;
+            unreachable = (err.ee.ee_type == ICMP6_DST_UNREACH
+                           && err.ee.ee_code == ICMP6_DST_UNREACH_NOPORT);
+            if (!unreachable && err.ee.ee_type != ICMP6_TIME_EXCEEDED) {
+                continue;
+            }
+        } else {
+            continue;
+        }
+        zoo_trace_answer(&u->trace, &router, unreachable, quote, len);
+    }
+}
+
+/* Reads what has come to the sockets of 'u'. */
+static void
+read_answers(struct underlay *u)
+{
+    /* An error message of a router is not longer than an Ethernet frame. */
+    enum { MAX_PER_SOCKET = 64 };
+    uint8_t quote[1500];
+
+    for (unsigned int i = 0; i < u->trace.n_sports; i++) {
+        for (int k = 0; k < MAX_PER_SOCKET && u->fds[i] >= 0; k++) {
+            uint8_t control[512];
+            struct iovec iov = { quote, sizeof quote };
+            struct msghdr msg = {
+                .msg_iov = &iov,
+                .msg_iovlen = 1,
+                .msg_control = control,
+                .msg_controllen = sizeof control,
+            };
+            ssize_t n = recvmsg(u->fds[i], &msg, MSG_ERRQUEUE | MSG_DONTWAIT);
+
+            if (n < 0) {
+                break;
+            }
+            process_error(u, &msg, quote, n);
+        }
+    }
+}
+
+static void
+send_probe(struct underlay *u, const struct zoo_trace_probe *probe)
+{
+    int fd = u->fds[probe->port];
+    bool ipv6 = u->trace.ipv6;
+    struct sockaddr_storage ss;
+    socklen_t len = make_address(&u->key.remote, probe->dport, probe->label,
+                                 &ss);
+
+    if (fd < 0
+        || set_option(fd, ipv6 ? IPPROTO_IPV6 : IPPROTO_IP,
+                      ipv6 ? IPV6_UNICAST_HOPS : IP_TTL, probe->ttl)) {
+        return;
+    }
+    /* The first try may just say what a router has answered before. */
+    for (int i = 0; i < 2; i++) {
+        if (sendto(fd, probe->body, probe->len, MSG_DONTWAIT,
+                   (struct sockaddr *) &ss, len) >= 0) {
+            return;
+        }
+    }
+    COVERAGE_INC(zooroute_trace_unsent);
+}
+#else
+static int
+open_socket(const struct zooroute_key *key OVS_UNUSED,
+            uint16_t port OVS_UNUSED, int *fdp OVS_UNUSED)
+{
+    return EOPNOTSUPP;
+}
+
+static void
+read_answers(struct underlay *u OVS_UNUSED)
+{
+}
+
+static void
+send_probe(struct underlay *u OVS_UNUSED,
+           const struct zoo_trace_probe *probe OVS_UNUSED)
+{
+}
+#endif
+
+/* Traces. */
+
+static void
+underlay_destroy(struct underlay *u)
+{
+    for (unsigned int i = 0; i < u->trace.n_sports; i++) {
+        if (u->fds[i] >= 0) {
+            close(u->fds[i]);
+        }
+    }
+    ovs_list_remove(&u->list_node);
+    n_underlays--;
+    ds_destroy(&u->probes);
+    free(u);
+}
+
+/* Begins to trace the 'n' ports 'sports' of 'peer', the first 'n_candidates' of
+ * which are its candidates.  Returns 0 and stores it into '*up', or a positive
+ * errno value if not even one socket can be had. */
+static int
+underlay_create(const struct zooroute_peer *peer, const uint16_t sports[],
+                unsigned int n, unsigned int n_candidates, bool sports_only,
+                struct underlay **up)
+    OVS_REQUIRES(zooroute_mutex)
+{
+    struct underlay *u = xzalloc(sizeof *u);
+    unsigned int n_fds = 0;
+    int first_error = 0;
+    uint64_t token;
+
+    if (get_entropy(&token, sizeof token)) {
+        free(u);
+        return EIO;
+    }
+    u->key = peer->key;
+    u->n_candidates = n_candidates;
+    u->next = zoo_now();
+    ds_init(&u->probes);
+    zoo_trace_init(&u->trace, token, peer->encap,
+                   !IN6_IS_ADDR_V4MAPPED(&peer->key.remote),
+                   ntohll(peer->dst.tun_id) & 0xffffff, sports, n,
+                   ntohs(peer->key.dst_port), sports_only, zoo_now());
+    ovs_list_push_back(&underlays, &u->list_node);
+    n_underlays++;
+    for (unsigned int i = 0; i < n; i++) {
+        int error = open_socket(&u->key, sports[i], &u->fds[i]);
+
+        if (error) {
+            u->fds[i] = -1;
+            first_error = first_error ? first_error : error;
+        } else {
+            n_fds++;
+        }
+    }
+    /* The other fields are tried from the first port. */
+    if (!n_fds || u->fds[0] < 0) {
+        underlay_destroy(u);
+        return first_error;
+    }
+    *up = u;
+    return 0;
+}
+
+/* Command. */
+
+static void
+reply(struct underlay *u)
+{
+    struct ds s = DS_EMPTY_INITIALIZER;
+
+    if (u->trace.n_hops) {
+        zoo_trace_format_verdict(&u->trace, &s);
+        zoo_trace_format_paths(&u->trace, &s);
+        ds_put_format(&s, "by probes alone: %s", ds_cstr(&u->probes));
+    } else {
+        ds_put_cstr(&s, ds_cstr(&u->probes));
+        zoo_trace_format_verdict(&u->trace, &s);
+    }
+    unixctl_command_reply(u->conn, ds_cstr(&s));
+    ds_destroy(&s);
+}
+
+void
+zooroute_check_underlay(struct unixctl_conn *conn, struct zooroute_peer *peer)
+{
+    struct underlay *u;
+    int error;
+
+    if (n_underlays >= MAX_TRACES) {
+        char *s = xasprintf("%d underlays are being checked: wait for one of "
+                            "them to be done", MAX_TRACES);
+
+        unixctl_command_reply_error(conn, s);
+        free(s);
+        return;
+    }
+    error = underlay_create(peer, peer->peer.table.sport, peer->peer.table.n,
+                            peer->peer.table.n, false, &u);
+    if (error) {
+        struct ds s = DS_EMPTY_INITIALIZER;
+
+        format_probed(&peer->peer, &s);
+        ds_put_cstr(&s, "hops: not asked, since no socket can send from ");
+        ipv6_format_mapped(&peer->key.local, &s);
+        ds_put_format(&s, ": %s\n", ovs_strerror(error));
+        unixctl_command_reply(conn, ds_cstr(&s));
+        ds_destroy(&s);
+        return;
+    }
+    u->conn = conn;
+    format_probed(&peer->peer, &u->probes);
+}
+
+/* Diversify. */
+
+/* Returns true if peers' candidates are to be exchanged. */
+static bool
+may_diversify(void) OVS_REQUIRES(zooroute_mutex)
+{
+    return (zooroute_config.enabled && zooroute_config.diversify
+            && !zooroute_config.shared_candidates);
+}
+
+static struct diversified *
+find_diversified(const struct zooroute_key *key)
+{
+    struct diversified *d;
+
+    HMAP_FOR_EACH_WITH_HASH (d, hmap_node, zooroute_key_hash(key),
+                             &diversified) {
+        if (!memcmp(&d->key, key, sizeof *key)) {
+            return d;
+        }
+    }
+    return NULL;
+}
+
+static void
+note_diversified(const struct zooroute_key *key, long long int now)
+{
+    struct diversified *d = find_diversified(key);
+
+    if (!d) {
+        d = xzalloc(sizeof *d);
+        d->key = *key;
+        hmap_insert(&diversified, &d->hmap_node, zooroute_key_hash(key));
+    }
+    d->when = now;
+}
+
+/* Forgets those that are to be traced again, or are gone. */
+static void
+expire_diversified(long long int now)
+{
+    struct diversified *d, *next;
+
+    HMAP_FOR_EACH_SAFE (d, next, hmap_node, &diversified) {
+        if (now - d->when >= DIVERSIFY_INTERVAL) {
+            hmap_remove(&diversified, &d->hmap_node);
+            free(d);
+        }
+    }
+}
+
+/* Exchanges candidates of the peer of 'u' as its trace suggests. */
+static void
+diversify(struct underlay *u)
+{
+    struct zoo_trace_exchange exchanges[ZOO_MAX_CANDIDATES];
+    unsigned int n = 0;
+
+    ovs_mutex_lock(&zooroute_mutex);
+    struct zooroute_peer *p = zooroute_find(&u->key);
+    if (p && may_diversify()
+        && p->peer.table.n == u->n_candidates
+        && !memcmp(p->peer.table.sport, u->trace.sports,
+                   u->n_candidates * sizeof *u->trace.sports)) {
+        n = zoo_trace_diversify(&u->trace, u->n_candidates,
+                                zoo_peer_exchangeable(&p->peer), exchanges);
+        for (unsigned int i = 0; i < n; i++) {
+            zoo_peer_exchange(&p->peer, exchanges[i].candidate,
+                              u->trace.sports[exchanges[i].port], zoo_now());
+        }
+        zooroute_publish(p);
+        zooroute_schedule(p, zoo_now());
+    }
+    ovs_mutex_unlock(&zooroute_mutex);
+    if (n) {
+        char *name = zooroute_key_to_string(&u->key);
+
+        VLOG_INFO("%s: %u candidates that shared their paths with many others "
+                  "exchanged", name, n);
+        free(name);
+        zooroute_thread_wake();
+    }
+}
+
+/* Stores into 'sports' the candidates of 'peer', and then other ports. */
+static void
+draw_ports(const struct zooroute_peer *peer,
+           uint16_t sports[ZOO_TRACE_MAX_PORTS])
+    OVS_REQUIRES(zooroute_mutex)
+{
+    const struct zoo_path_table *table = &peer->peer.table;
+    unsigned int range = (zooroute_params.port_max - zooroute_params.port_min
+                          + 1);
+    unsigned int n = table->n;
+
+    memcpy(sports, table->sport, n * sizeof *sports);
+    while (n < ZOO_TRACE_MAX_PORTS) {
+        uint16_t port = zooroute_params.port_min + random_range(range);
+        bool new = true;
+
+        for (unsigned int i = 0; i < n; i++) {
+            new = new && sports[i] != port;
+        }
+        if (new) {
+            sports[n++] = port;
+        }
+    }
+}
+
+/* Returns a peer whose candidates' paths are to be traced, or NULL. */
+static struct zooroute_peer *
+choose_peer(void) OVS_REQUIRES(zooroute_mutex)
+{
+    struct zooroute_peer *peer;
+
+    CMAP_FOR_EACH (peer, cmap_node, &zooroute_peers) {
+        if (zoo_peer_exchangeable(&peer->peer)
+            && !find_diversified(&peer->key)) {
+            return peer;
+        }
+    }
+    return NULL;
+}
+
+static void
+start_diversify(long long int now)
+{
+    uint16_t sports[ZOO_TRACE_MAX_PORTS];
+    struct zooroute_peer *peer;
+    struct underlay *u;
+
+    expire_diversified(now);
+    ovs_mutex_lock(&zooroute_mutex);
+    peer = (n_underlays || !may_diversify()
+            || (zooroute_params.port_max - zooroute_params.port_min
+                < 2 * ZOO_TRACE_MAX_PORTS) ? NULL : choose_peer());
+    if (peer) {
+        draw_ports(peer, sports);
+        note_diversified(&peer->key, now);
+        underlay_create(peer, sports, ZOO_TRACE_MAX_PORTS,
+                        peer->peer.table.n, true, &u);
+    }
+    ovs_mutex_unlock(&zooroute_mutex);
+}
+
+/* From the main loop. */
+
+static void
+underlay_step(struct underlay *u, long long int now)
+{
+    struct zoo_trace_probe probe;
+
+    u->next = now + STEP;
+    read_answers(u);
+    while (zoo_trace_next(&u->trace, now, &probe)) {
+        send_probe(u, &probe);
+    }
+}
+
+void
+zooroute_underlay_run(void)
+{
+    struct underlay *u, *next;
+    long long int now = zoo_now();
+
+    LIST_FOR_EACH_SAFE (u, next, list_node, &underlays) {
+        if (now < u->next) {
+            continue;
+        }
+        underlay_step(u, now);
+        if (zoo_trace_is_done(&u->trace)) {
+            if (u->conn) {
+                reply(u);
+            } else {
+                diversify(u);
+            }
+            underlay_destroy(u);
+        }
+    }
+    if (now >= next_diversify) {
+        next_diversify = now + DIVERSIFY_STEP;
+        start_diversify(now);
+    }
+}
+
+void
+zooroute_underlay_wait(void)
+{
+    struct underlay *u;
+    bool may;
+
+    LIST_FOR_EACH (u, list_node, &underlays) {
+        poll_timer_wait_until((u->next + MSEC - 1) / MSEC);
+    }
+    ovs_mutex_lock(&zooroute_mutex);
+    may = may_diversify();
+    ovs_mutex_unlock(&zooroute_mutex);
+    if (may) {
+        poll_timer_wait_until((next_diversify + MSEC - 1) / MSEC);
+    }
+}
