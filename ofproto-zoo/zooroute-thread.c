@@ -158,6 +158,7 @@ poll_use(long long int now) OVS_REQUIRES(zooroute_mutex)
 
         zoo_peer_use(&peer->peer, any ? used : NULL, &zooroute_params, now);
         zooroute_update_consent(peer, now);
+        zooroute_follow_sessions(peer);
         zooroute_publish(peer);
         zooroute_log_events(peer, before);
         if (peer->peer.state != before || relaxed) {

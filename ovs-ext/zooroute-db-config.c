@@ -133,6 +133,23 @@ parse_other_int(const struct ovsrec_zooroute *row, const char *key,
 }
 
 static char * OVS_WARN_UNUSED_RESULT
+parse_learn_ports(const struct ovsrec_zooroute *row,
+                  struct zooroute_config *c)
+{
+    const char *s = smap_get(&row->other_config, "learn-ports");
+
+    if (!s) {
+        c->learn_ports = row->backend_id && *row->backend_id;
+    } else if (!strcmp(s, "true") || !strcmp(s, "false")) {
+        c->learn_ports = !strcmp(s, "true");
+    } else {
+        return xasprintf("other_config:learn-ports: \"%s\" is neither true "
+                         "nor false, set it to one of them or remove it", s);
+    }
+    return NULL;
+}
+
+static char * OVS_WARN_UNUSED_RESULT
 parse_other_config(const struct ovsrec_zooroute *row,
                    struct zooroute_config *c)
 {
@@ -159,6 +176,9 @@ parse_other_config(const struct ovsrec_zooroute *row,
     if (!error) {
         error = parse_other_int(row, "prober-cpu-limit", 1, 100,
                                 &prober_cpu_limit);
+    }
+    if (!error) {
+        error = parse_learn_ports(row, c);
     }
     if (error) {
         return error;
@@ -363,6 +383,8 @@ zooroute_db_config_format(struct ds *s)
     ds_put_format(s, "rx-rate-per-source: %u\n",
                   zooroute_rx_rate_per_source(&config));
     ds_put_format(s, "prober-cpu-limit: %u\n", config.prober_cpu_limit);
+    ds_put_format(s, "learn-ports: %s\n",
+                  config.learn_ports ? "true" : "false");
     if (config.probe_vni >= 0) {
         ds_put_format(s, "probe-vni: %"PRId64"\n", config.probe_vni);
     }
