@@ -47,6 +47,7 @@ struct zoo_params {
     long long int peer_idle;
     unsigned int stretch;       /* Doublings of intervals, because of
                                  * cpu_limit. */
+    bool learn;                 /* Middlebox: see zoo-peer-learn.h. */
 };
 
 enum zoo_health_state {

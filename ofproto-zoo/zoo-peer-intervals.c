@@ -133,7 +133,11 @@ zoo_peer_reconfigured(struct zoo_peer *peer, const struct zoo_params *params,
     long long int fast = stretched(peer, params, params->probe_interval);
     long long int full = stretched(peer, params, params->full_interval);
 
-    if (peer->state == ZOO_PEER_ACTIVE) {
+    if (peer->learning && !params->learn) {
+        zoo_peer_stop_learning(peer, now);
+    } else if (peer->learning) {
+        return;
+    } else if (peer->state == ZOO_PEER_ACTIVE) {
         peer->next_fast = MIN(peer->next_fast, now + fast);
         peer->next_full = MIN(peer->next_full, now + full);
     } else if (peer->state == ZOO_PEER_EXHAUSTED) {
@@ -165,6 +169,14 @@ zoo_peer_format_mode(const struct zoo_peer *peer,
 {
     unsigned int n_used = count_1bits(zoo_peer_in_use(peer));
 
+    if (peer->learning && peer->state != ZOO_PEER_IDLE) {
+        unsigned int n = count_1bits(peer->learned);
+
+        ds_put_format(s, "learned: the peer probes this middlebox, its sessions "
+                      "come on %u candidate%s, not probed", n,
+                      n == 1 ? "" : "s");
+        return;
+    }
     switch (peer->state) {
     case ZOO_PEER_IDLE:
         ds_put_cstr(s, "idle: no tenant traffic, not probed");

@@ -99,6 +99,9 @@ void zoo_peer_set_state(struct zoo_peer *, enum zoo_peer_state state);
 void zoo_peer_settle(struct zoo_peer *, const struct zoo_params *,
                      long long int now);
 
+/* Has the peer probed as any other from 'now' on. */
+void zoo_peer_stop_learning(struct zoo_peer *, long long int now);
+
 /* Draws the conclusions from rounds whose time is over at 'now'. */
 void zoo_peer_expire_rounds(struct zoo_peer *, const struct zoo_params *,
                             long long int now);

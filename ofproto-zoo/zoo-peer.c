@@ -36,6 +36,10 @@
 #define MASS_LOSS_CALM (600 * MSEC)
 #define MASS_LOSS_HOLD_DOWNS 10
 
+/* Whoever has sessions through this middlebox probes it, and is heard before
+ * this is over. */
+#define HEARD_TIME (2 * SEC)
+
 /* A bucket counts as used for one to two of these. */
 #define USE_PERIOD SEC
 
@@ -321,7 +325,9 @@ zoo_peer_settle(struct zoo_peer *peer, const struct zoo_params *params,
         if (peer->state == ZOO_PEER_ACTIVE) {
             zoo_peer_set_state(peer, (peer->answered ? ZOO_PEER_EXHAUSTED
                                       : ZOO_PEER_LEGACY));
-            peer->next_full = now;
+            if (!peer->learning) {
+                peer->next_full = now;
+            }
             peer->all_failed |= peer->answered;
         }
         return;
@@ -334,10 +340,14 @@ zoo_peer_settle(struct zoo_peer *peer, const struct zoo_params *params,
             forget_failures(peer);
         }
         zoo_peer_set_state(peer, ZOO_PEER_ACTIVE);
-        peer->next_fast = peer->next_full = now;
+        if (!peer->learning) {
+            peer->next_fast = peer->next_full = now;
+        }
     }
-    forgive_mass_loss(peer, params, now);
-    return_home(peer, params, now);
+    if (!peer->learning) {
+        forgive_mass_loss(peer, params, now);
+        return_home(peer, params, now);
+    }
     evacuate(peer, now);
 }
 
@@ -345,7 +355,8 @@ zoo_peer_settle(struct zoo_peer *peer, const struct zoo_params *params,
 
 /* Begins probing after a time without tenant traffic. */
 static void
-wake_up(struct zoo_peer *peer, long long int now)
+wake_up(struct zoo_peer *peer, const struct zoo_params *params,
+        long long int now)
 {
     zoo_peer_set_state(peer, (peer->n_rewritten >= REWRITTEN_REPORTS
                               ? ZOO_PEER_UNSUPPORTED
@@ -358,7 +369,10 @@ wake_up(struct zoo_peer *peer, long long int now)
         /* What failed before says nothing about a probe that fails now. */
         peer->candidates[i].health.fails = 0;
     }
-    peer->next_full = peer->next_fast = now;
+    if (!peer->learning) {
+        peer->next_full = peer->next_fast = (params->learn ? now + HEARD_TIME
+                                             : now);
+    }
     peer->next_urgent = LLONG_MAX;
 }
 
@@ -375,6 +389,7 @@ fall_asleep(struct zoo_peer *peer)
 {
     zoo_peer_forget_rounds(peer);
     memset(peer->used, 0, sizeof peer->used);
+    peer->learning = false;
     zoo_peer_set_state(peer, ZOO_PEER_IDLE);
     peer->next_full = peer->next_fast = peer->next_urgent = LLONG_MAX;
 }
@@ -408,7 +423,7 @@ zoo_peer_use(struct zoo_peer *peer, const bool used[ZOO_N_BUCKETS],
     if (any) {
         peer->last_used = now;
         if (peer->state == ZOO_PEER_IDLE) {
-            wake_up(peer, now);
+            wake_up(peer, params, now);
         }
     } else if (peer->state != ZOO_PEER_IDLE
                && now - peer->last_used > params->peer_idle) {
@@ -479,6 +494,11 @@ zoo_peer_run_within(struct zoo_peer *peer, const struct zoo_params *params,
 
     if (peer->state == ZOO_PEER_IDLE) {
         return 0;
+    } else if (peer->learning && now < peer->next_full) {
+        peer->next_urgent = LLONG_MAX;
+        return 0;
+    } else if (peer->learning) {
+        zoo_peer_stop_learning(peer, now);
     }
     zoo_peer_expire_rounds(peer, params, now);
     zoo_peer_settle(peer, params, now);
@@ -621,18 +641,35 @@ zoo_peer_next(const struct zoo_peer *peer, const struct zoo_params *params)
                zoo_peer_next_verdict(peer, params));
 }
 
+/* Returns what a request says of a candidate. */
+static uint16_t
+verdict(const struct zoo_health *health)
+{
+    switch (zoo_health_state(health)) {
+    case ZOO_HEALTH_UP: return ZOO_PROBE_VERDICT_GOOD;
+    case ZOO_HEALTH_DOWN: return ZOO_PROBE_VERDICT_BAD;
+    case ZOO_HEALTH_UNKNOWN:
+    default: return ZOO_PROBE_VERDICT_NONE;
+    }
+}
+
 void
 zoo_peer_request(const struct zoo_peer *peer, uint32_t set,
                  struct zoo_probe *probe)
 {
     memset(probe, 0, sizeof *probe);
     probe->type = ZOO_PROBE_REQUEST;
-    probe->flags = peer->urgent ? ZOO_PROBE_F_URGENT : 0;
+    probe->flags = ((peer->urgent ? ZOO_PROBE_F_URGENT : 0)
+                    | (set == all_candidates(peer) ? ZOO_PROBE_F_ALL : 0));
+    probe->caps = ZOO_PROBE_CAP_VERDICTS;
     probe->round = peer->round;
     probe->session = peer->session;
     probe->challenge = peer->challenge;
     FOR_EACH_CANDIDATE (i, set) {
-        probe->entries[probe->n_entries++].sport = peer->table.sport[i];
+        probe->entries[probe->n_entries++] = (struct zoo_probe_entry) {
+            .sport = peer->table.sport[i],
+            .history = verdict(&peer->candidates[i].health),
+        };
     }
 }
 

@@ -40,7 +40,8 @@
  *       (exhausted), on some with backoff to one minute while the peer has
  *       never answered (legacy),
  *
- *     - not at all when there is no tenant traffic (idle).
+ *     - not at all when there is no tenant traffic (idle), or while a stateful
+ *       middlebox learns from what it receives (see zoo-peer-learn.h).
  *
  * All intervals are doubled as often as the peer asks for with CTL, or as
  * 'stretch' says.  That is never a failure of anything: it only takes longer to
@@ -122,6 +123,8 @@ struct zoo_peer {
     uint16_t peer_caps;         /* ZOO_PROBE_CAP_*: of all in 'group_caps'. */
     uint16_t group_caps[ZOO_PEER_MAX_GROUPS + 1]; /* As of 'memory'. */
     uint8_t slowed;             /* Doublings of intervals, because of CTL. */
+    bool learning;              /* See zoo-peer-learn.h: not probed before
+                                 * 'next_full'. */
     uint32_t slowed_ms;         /* When that changed, modulo 2**32. */
     long long int last_report;  /* When it came. */
     struct zoo_open_round rounds[ZOO_PEER_MAX_ROUNDS]; /* By ID modulo. */
@@ -138,6 +141,7 @@ struct zoo_peer {
     bool split;                 /* Candidates have differed: one was down
                                  * while another one worked. */
     bool all_failed;            /* All candidates have been down at once. */
+    uint32_t learned;           /* Candidates that the peer's sessions use. */
 
     /* Schedule. */
     long long int next_fast, next_full, next_urgent;
@@ -225,11 +229,11 @@ bool zoo_peer_needs_session(const struct zoo_peer *);
 /* Begins a session.  'session' is a random number. */
 void zoo_peer_begin_session(struct zoo_peer *, uint64_t session);
 
-/* Processes an authenticated report that arrived at 'now'.  Returns
- * ZOO_PROBE_OK or the reason why it is not for this peer. */
+/* Processes an authenticated report that arrived from outer source port 'sport'
+ * at 'now'.  Returns ZOO_PROBE_OK or the reason why it is not for this peer. */
 enum zoo_probe_error zoo_peer_report(struct zoo_peer *,
                                      const struct zoo_params *,
-                                     const struct zoo_probe *,
+                                     const struct zoo_probe *, uint16_t sport,
                                      long long int now);
 
 /* A request has come from the peer: there is a path from it, so it is worth

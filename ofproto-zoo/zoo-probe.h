@@ -85,10 +85,23 @@ enum zoo_probe_type {
 /* Report: a request came from an outer port that it does not list, so
  * something on the way rewrites ports. */
 #define ZOO_PROBE_F_REWRITTEN 0x0004
+/* Request: its entries are all candidates that the sender has. */
+#define ZOO_PROBE_F_ALL 0x0008
+/* Report: it is sent on every port that requests of its round have come from,
+ * so where it does not arrive the way back does not work. */
+#define ZOO_PROBE_F_REFLECTED 0x0010
 
 /* The sender accepts VXLAN with the color of a traced packet as group policy
  * ID, and may send it, on all its tunnels to the receiver. */
 #define ZOO_PROBE_CAP_GBP 0x0001
+/* Entries of the sender's requests have ZOO_PROBE_VERDICT_*. */
+#define ZOO_PROBE_CAP_VERDICTS 0x0002
+
+/* What the sender of a request has found out about one of its candidates, both
+ * directions together if reports are reflected. */
+#define ZOO_PROBE_VERDICT_NONE 0
+#define ZOO_PROBE_VERDICT_GOOD 1
+#define ZOO_PROBE_VERDICT_BAD 2
 
 /* CTL of a report, backpressure of one who gets more requests than it takes.
  * A sender that does not know CTL ignores it.
@@ -109,8 +122,11 @@ enum zoo_probe_type {
 struct zoo_probe_entry {
     uint16_t sport;             /* Outer UDP source port of the request. */
 
+    /* In a report bit i: round 'last' - 1 - i arrived too.  In a request
+     * ZOO_PROBE_VERDICT_*, which older receivers ignore. */
+    uint16_t history;
+
     /* In a report only, otherwise 0. */
-    uint16_t history;           /* Bit i: round 'last' - 1 - i arrived too. */
     uint32_t last;              /* Newest round that arrived, 0 if none. */
     uint32_t age_us;            /* From that arrival to this report, us. */
 };

@@ -55,6 +55,7 @@ struct sender {
     uint32_t round;             /* Newest round. */
     unsigned int n_unlisted;    /* Its requests from ports not listed. */
     uint16_t newest_key;
+    uint16_t caps;
     struct sender_port ports[ZOO_MAX_CANDIDATES];
 
     /* The report owed. */
@@ -66,6 +67,8 @@ struct sender {
     unsigned int n_arrived;     /* Requests that the report answers. */
     unsigned int n_sports;
     uint16_t sports[ZOO_MAX_CANDIDATES];
+    uint32_t arrived;           /* Of these, those that requests came from that
+                                 * no report has answered. */
 };
 
 struct zoo_responder {
@@ -277,6 +280,7 @@ note_request(struct zoo_responder *r, struct sender *s,
         s->report_flags = adopted ? 0 : ZOO_PROBE_F_CHALLENGE;
         s->report_ctl = 0;
         s->n_arrived = 0;
+        s->arrived = 0;
         s->n_sports = 0;
         if (adopted) {
             s->n_sports = probe->n_entries;
@@ -288,6 +292,9 @@ note_request(struct zoo_responder *r, struct sender *s,
     s->report_flags |= probe->flags & ZOO_PROBE_F_URGENT;
     s->report_flags |= listed ? 0 : ZOO_PROBE_F_REWRITTEN;
     s->n_arrived++;
+    for (unsigned int i = 0; i < s->n_sports; i++) {
+        s->arrived |= s->sports[i] == sport ? UINT32_C(1) << i : 0;
+    }
 
     /* Of a session that is only challenged nothing is remembered but this. */
     if (!adopted && s->n_sports < probe->n_entries) {
@@ -353,6 +360,7 @@ zoo_responder_receive(struct zoo_responder *r,
             return ZOO_PROBE_REPLAYED;
         }
         s->newest_key = probe->newest_key;
+        s->caps = probe->caps;
         s->heard = now;
         ovs_list_remove(&s->lru_node);
         ovs_list_push_back(&r->lru, &s->lru_node);
@@ -448,6 +456,8 @@ zoo_responder_next_report(struct zoo_responder *r, long long int now,
     report->tunnel = s->tunnel;
     report->max_copies = s->n_arrived;
     report->peer_newest_key = s->newest_key;
+    report->peer_caps = adopted ? s->caps : 0;
+    report->arrived = s->arrived;
     report->probe.type = ZOO_PROBE_REPORT;
     report->probe.flags = s->report_flags;
     report->probe.ctl = s->report_ctl;
@@ -459,6 +469,7 @@ zoo_responder_next_report(struct zoo_responder *r, long long int now,
         fill_entry(s, s->sports[i], adopted, now, &report->probe.entries[i]);
     }
     s->n_arrived = 0;
+    s->arrived = 0;
     if (!adopted) {
         s->n_sports = 0;
     }

@@ -92,7 +92,9 @@ struct zoo_report {
     struct zoo_sender_tunnel tunnel;
     struct zoo_probe probe;     /* Without tx_time, keys and BackendID. */
     uint16_t peer_newest_key;
+    uint16_t peer_caps;         /* ZOO_PROBE_CAP_*, 0 if not known. */
     unsigned int max_copies;    /* Requests that it answers. */
+    uint32_t arrived;           /* Entries whose ports these came from. */
 };
 
 /* Processes authenticated request 'probe' that came with 'key' and outer

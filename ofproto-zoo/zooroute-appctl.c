@@ -181,6 +181,11 @@ candidate_to_json(const struct zoo_peer *peer, unsigned int i, bool in_use,
         json_object_put(object, "forced", json_boolean_create(true));
     }
     json_object_put(object, "in_use", json_boolean_create(in_use));
+    if (peer->learning) {
+        json_object_put(object, "learned",
+                        json_boolean_create(peer->learned
+                                            & (UINT32_C(1) << i)));
+    }
     if (c->group) {
         char *s = xasprintf(ETH_ADDR_FMT,
                             ETH_ADDR_ARGS(peer->backends[c->group - 1]));
@@ -489,10 +494,12 @@ zooroute_set_candidate(struct unixctl_conn *conn, int argc OVS_UNUSED,
     ovs_mutex_unlock(&zooroute_mutex);
 }
 
-/* Appends why bucket 'b' of 'peer' uses the port that it does. */
+/* Appends why bucket 'b' of 'p' uses the port that it does. */
 static void
-explain_bucket(const struct zoo_peer *peer, unsigned int b, struct ds *s)
+explain_bucket(const struct zooroute_peer *p, unsigned int b, struct ds *s)
+    OVS_REQUIRES(zooroute_mutex)
 {
+    const struct zoo_peer *peer = &p->peer;
     const struct zoo_path_table *table = &peer->table;
     unsigned int owner = table->owner[b];
     unsigned int home = zoo_path_table_home(table, b);
@@ -505,7 +512,9 @@ explain_bucket(const struct zoo_peer *peer, unsigned int b, struct ds *s)
         return;
     }
     ds_put_format(s, "outer source port %"PRIu16", ", table->sport[owner]);
-    if (owner == home) {
+    if (zooroute_session_decides(p, b)) {
+        ds_put_cstr(s, "learned: sessions in it come with that port\n");
+    } else if (owner == home) {
         ds_put_format(s, "its home, which is %s\n",
                       candidate_state(&peer->candidates[home]));
     } else {
@@ -558,7 +567,7 @@ zooroute_select(struct unixctl_conn *conn, int argc OVS_UNUSED,
         if (select_cb) {
             select_cb(&p->key, &flow, &s);
         } else {
-            explain_bucket(&p->peer, zoo_bucket(flow_hash_5tuple(&flow, 0)),
+            explain_bucket(p, zoo_bucket(flow_hash_5tuple(&flow, 0)),
                            &s);
         }
         unixctl_command_reply(conn, ds_cstr(&s));

@@ -20,8 +20,9 @@
 /* What the files of the ZooRoute engine share: zooroute.c (configuration and
  * flow translation), zooroute-peers.c (all peers), zooroute-thread.c (the thread and its housekeeping),
  * zooroute-receive.c and zooroute-send.c (probes), zooroute-cpu.c (how busy the
- * processors are), zooroute-status.c, zooroute-appctl.c and
- * zooroute-underlay.c (for operators). */
+ * processors are), zooroute-learn.c (sessions of a middlebox),
+ * zooroute-status.c, zooroute-appctl.c and zooroute-underlay.c (for
+ * operators). */
 
 #include "cmap.h"
 #include "ovs-atomic.h"
@@ -73,6 +74,7 @@ struct zooroute_peer {
     struct zooroute_port ports[ZOOROUTE_MAX_PORTS];
     uint8_t n_ports, port_index;
     uint8_t n_rotations;            /* Since the last report. */
+    struct zooroute_learner *learner; /* If 'peer.learning', or NULL. */
     struct zoo_peer peer;
     int send_error;                 /* Of the last round, 0 if sent. */
     unsigned int key_attempts;      /* See zoo_auth_choose(). */
@@ -142,6 +144,19 @@ void zooroute_rotate_port(struct zooroute_peer *)
 
 /* Publishes the peer's path table to the datapath if it has changed. */
 void zooroute_publish(struct zooroute_peer *) OVS_REQUIRES(zooroute_mutex);
+
+/* Has what is sent back to sessions of 'peer' go out from the ports that they
+ * come with, if it is learned about.  To be called ten times a second. */
+void zooroute_follow_sessions(struct zooroute_peer *)
+    OVS_REQUIRES(zooroute_mutex);
+
+/* Has the datapath learn nothing from 'peer' any more. */
+void zooroute_stop_learning(struct zooroute_peer *)
+    OVS_REQUIRES(zooroute_mutex);
+
+/* Returns true if bucket 'b' of 'peer' uses a port that was learned so. */
+bool zooroute_session_decides(const struct zooroute_peer *, unsigned int b)
+    OVS_REQUIRES(zooroute_mutex);
 
 /* Logs what has happened to the peer since the last call and tells those who
  * watch the status. */

@@ -22,6 +22,7 @@
 #include "hash.h"
 #include "ovs-ext/zoo-quarantine.h"
 #include "util.h"
+#include "zoo-peer-learn.h"
 
 /* Requests and reports of others. */
 
@@ -83,6 +84,25 @@ learn_capabilities(const struct zoo_sender_key *key,
     }
 }
 
+/* 'peer' has sent this surely new request to this stateful middlebox. */
+static void
+hear_peer(struct zooroute_peer *peer, const struct zoo_probe *probe,
+          uint16_t sport, long long int now) OVS_REQUIRES(zooroute_mutex)
+{
+    enum zoo_peer_state before = peer->peer.state;
+
+    zoo_peer_hear(&peer->peer, &zooroute_params, probe, sport, now);
+    if (peer->peer.learning && zooroute_auth) {
+        /* There are no answers of it, but nobody else can have said this. */
+        peer->peer.peer_caps = probe->caps;
+        peer->peer.last_report = now;
+        zooroute_update_consent(peer, now);
+    }
+    zooroute_publish(peer);
+    zooroute_log_events(peer, before);
+    zooroute_schedule(peer, now);
+}
+
 static enum zoo_probe_error
 receive_request(const struct zoo_rx *rx, const struct zoo_probe *probe,
                 long long int now) OVS_REQUIRES(zooroute_mutex)
@@ -141,6 +161,10 @@ receive_request(const struct zoo_rx *rx, const struct zoo_probe *probe,
         if (newest) {
             learn_capabilities(&key, peer, probe->caps, now);
         }
+        if (newest && peer && zooroute_params.learn
+            && eth_addr_is_zero(key.backend)) {
+            hear_peer(peer, probe, ntohs(rx->tp_src), now);
+        }
         if (peer && zoo_peer_hint(&peer->peer, &zooroute_params, now)) {
             zooroute_schedule(peer, now);
         }
@@ -161,7 +185,8 @@ receive_report(const struct zoo_rx *rx, const struct zoo_probe *probe)
 
     enum zoo_peer_state before = peer->peer.state;
     uint8_t slowed = peer->peer.slowed;
-    error = zoo_peer_report(&peer->peer, &zooroute_params, probe, rx->when);
+    error = zoo_peer_report(&peer->peer, &zooroute_params, probe,
+                            ntohs(rx->tp_src), rx->when);
     if (!error) {
         if (probe->ctl & ZOO_PROBE_CTL_DOUBLINGS) {
             zooroute_stats.rx_ctl++;

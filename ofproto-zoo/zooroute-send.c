@@ -208,6 +208,28 @@ set_report_sports(struct zooroute_tx *tx, const struct zoo_report *report,
     report_salt += tx->n_sports;
 }
 
+/* Has report 'tx' go out from every port that the requests which it answers came
+ * from, which their sender takes for the way back.  Returns false if it does not
+ * know of that, or this is no middlebox that learns. */
+static bool
+reflect(struct zooroute_tx *tx, const struct zoo_report *report)
+    OVS_REQUIRES(zooroute_mutex)
+{
+    /* What is sent to another shared address might go astray. */
+    if (!zooroute_params.learn || !report->arrived
+        || !eth_addr_is_zero(report->key.backend)
+        || !(report->peer_caps & ZOO_PROBE_CAP_VERDICTS)) {
+        return false;
+    }
+    tx->probe.flags |= ZOO_PROBE_F_REFLECTED;
+    for (unsigned int i = 0; i < report->probe.n_entries; i++) {
+        if (report->arrived & (UINT32_C(1) << i)) {
+            tx->sports[tx->n_sports++] = report->probe.entries[i].sport;
+        }
+    }
+    return true;
+}
+
 unsigned int
 zooroute_run_reports(struct zooroute_tx *txs, unsigned int max, long long int now)
 {
@@ -231,7 +253,9 @@ zooroute_run_reports(struct zooroute_tx *txs, unsigned int max, long long int no
         tx->sender = report.key;
         tx->probe = report.probe;
         tx->key_id = zoo_auth_choose(zooroute_auth, report.peer_newest_key, 0);
-        set_report_sports(tx, &report, peer);
+        if (!reflect(tx, &report)) {
+            set_report_sports(tx, &report, peer);
+        }
         report_credit -= tx->n_sports * SEC;
     }
     return n;
@@ -263,9 +287,9 @@ zooroute_transmit(struct zooroute_tx *tx, const struct zoo_auth *auth,
     tx->probe.tx_time = tx->when;
     tx->probe.key_id = tx->key_id;
     tx->probe.newest_key = newest_key;
-    tx->probe.caps = (zoo_vtrace_is_enabled()
-                      && zoo_xlate_takes_colors(&tx->dst, tx->dst_port)
-                      ? ZOO_PROBE_CAP_GBP : 0);
+    tx->probe.caps |= (zoo_vtrace_is_enabled()
+                       && zoo_xlate_takes_colors(&tx->dst, tx->dst_port)
+                       ? ZOO_PROBE_CAP_GBP : 0);
     tx->probe.backend_id = backend_id;
     body = dp_packet_put_uninit(&packet,
                                 zoo_probe_size(tx->probe.n_entries));

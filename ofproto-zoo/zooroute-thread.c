@@ -158,6 +158,7 @@ zooroute_poll_use(long long int now)
 
         zoo_peer_use(&peer->peer, any ? used : NULL, &zooroute_params, now);
         zooroute_update_consent(peer, now);
+        zooroute_follow_sessions(peer);
         zooroute_publish(peer);
         zooroute_log_events(peer, before);
         if (peer->peer.state != before || relaxed) {

@@ -178,6 +178,8 @@ set_params(const struct zooroute_config *c) OVS_REQUIRES(zooroute_mutex)
         .hold_down = c->hold_down_s * 1000 * msec,
         .peer_idle = c->peer_idle_s * 1000 * msec,
         .stretch = zooroute_params.stretch,
+        /* Candidates that all peers share cannot be those of each. */
+        .learn = c->learn_ports && !c->shared_candidates,
     };
 }
 
@@ -490,7 +492,9 @@ zooroute_format_output(const struct zooroute_output *out, uint32_t hash,
 
         ds_put_format(s, ", bucket %u, outer source port %"PRIu16, b,
                       table->sport[table->owner[b]]);
-        if (table->owner[b] != home) {
+        if (zooroute_session_decides(peer, b)) {
+            ds_put_cstr(s, " (which its sessions come with)");
+        } else if (table->owner[b] != home) {
             ds_put_format(s, " (home is %"PRIu16")", table->sport[home]);
         }
     }

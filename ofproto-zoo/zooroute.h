@@ -61,6 +61,7 @@ struct zooroute_config {
     unsigned int hold_down_s;
     unsigned int peer_idle_s;
     struct eth_addr backend_id;     /* Zero for none. */
+    bool learn_ports;               /* As a stateful middlebox does. */
     char *auth_key_file;            /* NULL for none. */
     bool tunnels_all;               /* Otherwise only what is marked. */
     uint32_t seed;                  /* Of the candidates' ports. */

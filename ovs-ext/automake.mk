@@ -32,6 +32,8 @@ lib_libopenvswitch_la_SOURCES += \
 	ovs-ext/zoo-flow.h \
 	ovs-ext/zoo-gbp.c \
 	ovs-ext/zoo-gbp.h \
+	ovs-ext/zoo-learn.c \
+	ovs-ext/zoo-learn.h \
 	ovs-ext/zoo-record.c \
 	ovs-ext/zoo-record.h \
 	ovs-ext/zoo-sampling.c \
@@ -54,6 +56,8 @@ ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zoo-path-table.h \
 	ofproto-zoo/zoo-peer-exchange.c \
 	ofproto-zoo/zoo-peer-intervals.c \
+	ofproto-zoo/zoo-peer-learn.c \
+	ofproto-zoo/zoo-peer-learn.h \
 	ofproto-zoo/zoo-peer-private.h \
 	ofproto-zoo/zoo-peer-rounds.c \
 	ofproto-zoo/zoo-peer.c \
@@ -72,6 +76,7 @@ ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zoo-trace.h \
 	ofproto-zoo/zooroute-appctl.c \
 	ofproto-zoo/zooroute-cpu.c \
+	ofproto-zoo/zooroute-learn.c \
 	ofproto-zoo/zooroute-peers.c \
 	ofproto-zoo/zooroute-private.h \
 	ofproto-zoo/zooroute-receive.c \

@@ -149,6 +149,15 @@ parse_other_bool(const struct ovsrec_zooroute *row, const char *key,
     return NULL;
 }
 
+/* A switch with a BackendID is a middlebox, unless it is told otherwise. */
+static char * OVS_WARN_UNUSED_RESULT
+parse_learn_ports(const struct ovsrec_zooroute *row,
+                  struct zooroute_config *c)
+{
+    c->learn_ports = row->backend_id && *row->backend_id;
+    return parse_other_bool(row, "learn-ports", &c->learn_ports);
+}
+
 static char * OVS_WARN_UNUSED_RESULT
 parse_other_config(const struct ovsrec_zooroute *row,
                    struct zooroute_config *c)
@@ -180,6 +189,9 @@ parse_other_config(const struct ovsrec_zooroute *row,
     }
     if (!error) {
         error = parse_other_bool(row, "diversify", &diversify);
+    }
+    if (!error) {
+        error = parse_learn_ports(row, c);
     }
     if (error) {
         return error;
@@ -386,6 +398,8 @@ zooroute_db_config_format(struct ds *s)
                   zooroute_rx_rate_per_source(&config));
     ds_put_format(s, "prober-cpu-limit: %u\n", config.prober_cpu_limit);
     ds_put_format(s, "diversify: %s\n", config.diversify ? "true" : "false");
+    ds_put_format(s, "learn-ports: %s\n",
+                  config.learn_ports ? "true" : "false");
     if (config.probe_vni >= 0) {
         ds_put_format(s, "probe-vni: %"PRId64"\n", config.probe_vni);
     }

@@ -30,6 +30,7 @@
 
 #include "ofproto-zoo/zoo-auth.h"
 #include "ofproto-zoo/zoo-peer.h"
+#include "ofproto-zoo/zoo-peer-learn.h"
 #include "ofproto-zoo/zoo-responder.h"
 #include "openvswitch/util.h"
 #include "packets.h"
@@ -51,6 +52,7 @@ enum op {
     OP_USE,                     /* Tenants use some buckets. */
     OP_STEP,                    /* The thread runs once. */
     OP_FORCE,                   /* An operator sets a candidate. */
+    OP_FOLLOW,                  /* Packets of sessions have come. */
     N_OPS
 };
 
@@ -65,6 +67,7 @@ struct state {
     struct zoo_responder *responder;
     struct zoo_rx_limit *limit;
     struct zoo_peer peer;
+    struct zoo_sessions sessions;
     unsigned int n_requests, n_copies;
 };
 
@@ -85,14 +88,15 @@ static void
 check_peer(struct state *s)
 {
     const struct zoo_peer *peer = &s->peer;
-    uint32_t all = UINT32_MAX >> (32 - s->params.candidates);
+    uint32_t all = UINT32_MAX >> (32 - peer->table.n);
     uint16_t ports[ZOO_N_BUCKETS], sports[8];
 
     for (int b = 0; b < ZOO_N_BUCKETS; b++) {
-        ovs_assert(peer->table.owner[b] < s->params.candidates);
+        ovs_assert(peer->table.owner[b] < peer->table.n);
     }
     zoo_path_table_ports(&peer->table, peer->upstream, ports);
     ovs_assert(!(zoo_peer_healthy(peer) & ~all));
+    ovs_assert(!(peer->learned & ~all));
     ovs_assert(!(zoo_peer_in_use(peer) & ~all));
     ovs_assert(zoo_peer_timeout(peer, &s->params) <= 1000 * MSEC);
     ovs_assert(zoo_peer_timeout(peer, &s->params) > 0);
@@ -126,6 +130,9 @@ receive_request(struct state *s, const struct zoo_probe *probe,
                                   &newest);
     ovs_assert(!error == (tunnel != NULL));
     ovs_assert(!newest || !error);
+    if (newest && s->params.learn) {
+        zoo_peer_hear(&s->peer, &s->params, probe, sport, s->now);
+    }
     s->n_requests += !error;
     return error;
 }
@@ -149,7 +156,9 @@ receive(struct state *s, const uint8_t *buf, size_t len, unsigned int from)
     if (!error) {
         error = (probe.type == ZOO_PROBE_REQUEST
                  ? receive_request(s, &probe, from)
-                 : zoo_peer_report(&s->peer, &s->params, &probe, s->now));
+                 : zoo_peer_report(&s->peer, &s->params, &probe,
+                                   probe.entries[from % probe.n_entries].sport,
+                                   s->now));
     }
     ovs_assert(*zoo_probe_error_to_string(error));
     free(copy);
@@ -292,6 +301,19 @@ use(struct state *s)
 }
 
 static void
+follow(struct state *s)
+{
+    unsigned int n = get_byte(s), salt = get_byte(s);
+    uint16_t seen[ZOO_N_BUCKETS] = { 0 };
+
+    for (unsigned int b = 0; b < MIN(n, ZOO_N_BUCKETS); b++) {
+        seen[b] = (b % 7 ? s->peer.table.sport[(b + salt) % s->peer.table.n]
+                   : b * salt);
+    }
+    zoo_peer_follow(&s->peer, &s->sessions, seen);
+}
+
+static void
 run_op(struct state *s)
 {
     enum op op = get_byte(s) % N_OPS;
@@ -318,8 +340,11 @@ run_op(struct state *s)
         break;
     case OP_FORCE:
         arg = get_byte(s);
-        zoo_peer_force(&s->peer, &s->params, arg / 4 % s->params.candidates,
+        zoo_peer_force(&s->peer, &s->params, arg / 4 % s->peer.table.n,
                        arg % 3, s->now);
+        break;
+    case OP_FOLLOW:
+        follow(s);
         break;
     case N_OPS:
     default:
@@ -352,8 +377,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .recover_window = 5,
         .hold_down = options & 8 ? 10 * 1000 * MSEC : 0,
         .peer_idle = 60 * 1000 * MSEC,
-        .stretch = options >> 5,
+        .stretch = options >> 5 & 3,
+        .learn = options >> 7,
     };
+    zoo_sessions_init(&s.sessions);
     if (options & 16) {
         s.auth = zoo_auth_parse("1 000102030405060708090a0b0c0d0e0f", "keys",
                                 &error);

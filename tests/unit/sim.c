@@ -66,6 +66,7 @@ init_peer(struct sim *sim, int i)
     memcpy(s->owner, s->peer.table.owner, sizeof s->owner);
     zoo_path_table_ports(&s->peer.table, s->peer.upstream, s->map);
     s->peer.map_changed = false;
+    zoo_sessions_init(&s->sessions);
 }
 
 void
@@ -211,7 +212,9 @@ publish(struct sim *sim, int i)
     peer->map_changed = false;
     for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
         if (s->owner[b] != peer->table.owner[b]) {
-            check_move(s, b, s->owner[b], peer->table.owner[b]);
+            if (!peer->learning) {
+                check_move(s, b, s->owner[b], peer->table.owner[b]);
+            }
             s->moves[b]++;
         }
     }
@@ -238,7 +241,7 @@ send_probe(struct sim *sim, int from, uint16_t sport, struct zoo_probe *probe)
     struct sim_packet *p = xzalloc(sizeof *p);
 
     probe->tx_time = sim->now;
-    probe->caps = sim->side[from].caps;
+    probe->caps |= sim->side[from].caps;
     p->sent = sim->now;
     p->from = from;
     p->candidate = c;
@@ -285,6 +288,7 @@ receive_request(struct sim *sim, int i, const struct sim_packet *p,
     struct zoo_sender_tunnel *tunnel;
     struct zoo_sender_key key;
     struct zoo_rx_grant grant = { .refused = false };
+    enum zoo_probe_error error;
     bool newest;
 
     memset(&key, 0, sizeof key);
@@ -297,9 +301,32 @@ receive_request(struct sim *sim, int i, const struct sim_packet *p,
         grant = zoo_rx_limit_take(s->limit, &key.remote, sim->now);
     }
     zoo_peer_hint(&s->peer, &s->params, sim->now);
-    return zoo_responder_receive(s->responder[instance_of(s, p)], &key,
-                                 p->sport, probe, p->arrival, sim->now,
-                                 random_uint64(), grant, &tunnel, &newest);
+    error = zoo_responder_receive(s->responder[instance_of(s, p)], &key,
+                                  p->sport, probe, p->arrival, sim->now,
+                                  random_uint64(), grant, &tunnel, &newest);
+    if (newest && s->params.learn) {
+        zoo_peer_hear(&s->peer, &s->params, probe, p->sport, sim->now);
+    }
+    return error;
+}
+
+/* The middlebox on side 'i' sees where the sessions of the other side come
+ * from. */
+static void
+follow(struct sim *sim, int i)
+{
+    const struct sim_side *other = &sim->side[!i];
+    uint16_t seen[ZOO_N_BUCKETS] = { 0 };
+
+    for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
+        int c = zoo_path_table_find(&other->peer.table, other->map[b]);
+
+        if (other->in_use[b] && c >= 0
+            && sim->path[!i][c % sim->n_paths].loss < 1) {
+            seen[sim_way_back(b)] = other->map[b];
+        }
+    }
+    zoo_peer_follow(&sim->side[i].peer, &sim->side[i].sessions, seen);
 }
 
 static void
@@ -317,7 +344,8 @@ receive(struct sim *sim, int i, const struct sim_packet *p)
     if (!error) {
         error = (probe.type == ZOO_PROBE_REQUEST
                  ? receive_request(sim, i, p, &probe)
-                 : zoo_peer_report(&s->peer, &s->params, &probe, p->arrival));
+                 : zoo_peer_report(&s->peer, &s->params, &probe, p->sport,
+                                   p->arrival));
     }
     s->errors[error]++;
     publish(sim, i);
@@ -336,10 +364,21 @@ run_reports(struct sim *sim, int i)
             bool urgent = report.probe.flags & ZOO_PROBE_F_URGENT;
             unsigned int n = urgent ? MIN(URGENT_COPIES,
                                           report.max_copies) : 1;
-            uint16_t sports[URGENT_COPIES];
+            uint16_t sports[ZOO_MAX_CANDIDATES];
 
-            n = zoo_peer_report_ports(&s->peer, eth_addr_zero,
-                                      s->report_salt, sports, n);
+            if (s->params.learn
+                && report.peer_caps & ZOO_PROBE_CAP_VERDICTS) {
+                report.probe.flags |= ZOO_PROBE_F_REFLECTED;
+                n = 0;
+                for (unsigned int j = 0; j < report.probe.n_entries; j++) {
+                    if (report.arrived & (UINT32_C(1) << j)) {
+                        sports[n++] = report.probe.entries[j].sport;
+                    }
+                }
+            } else {
+                n = zoo_peer_report_ports(&s->peer, eth_addr_zero,
+                                          s->report_salt, sports, n);
+            }
             s->report_salt += n;
             if (s->n_instances > 1) {
                 report.probe.backend_id
@@ -406,6 +445,9 @@ run_side(struct sim *sim, int i)
             zoo_peer_relax(&s->peer, &s->params, sim->now);
             zoo_peer_use(&s->peer, any ? s->in_use : NULL, &s->params,
                          sim->now);
+            if (s->params.learn) {
+                follow(sim, i);
+            }
             publish(sim, i);
         }
         for (unsigned int k = 0; k < s->n_instances; k++) {

@@ -39,6 +39,7 @@
 
 #include "heap.h"
 #include "ofproto-zoo/zoo-peer.h"
+#include "ofproto-zoo/zoo-peer-learn.h"
 #include "ofproto-zoo/zoo-responder.h"
 
 #define SIM_MAX_PATHS 8
@@ -75,6 +76,7 @@ struct sim_side {
     unsigned int n_instances;       /* Behind this side's address. */
     struct zoo_responder *responder[SIM_MAX_INSTANCES];
     struct zoo_rx_limit *limit;     /* None if NULL. */
+    struct zoo_sessions sessions;   /* If params.learn. */
     struct ovs_list inbox;
     long long int next_use;
     uint32_t report_salt;
@@ -132,6 +134,14 @@ long long int sim_run_until(struct sim *, bool (*condition)(struct sim *),
 
 /* Tenants of 'side' use buckets 0...n-1 and no other. */
 void sim_use(struct sim *, int side, unsigned int n);
+
+/* Returns the bucket that what is sent back to a session falls into that is in
+ * bucket 'b' on its way there. */
+static inline unsigned int
+sim_way_back(unsigned int b)
+{
+    return (b * 37 + 5) % ZOO_N_BUCKETS;
+}
 
 /* Sets the loss of 'path', or all paths, from 'from' to the other side. */
 void sim_set_loss(struct sim *, int from, int path, double loss);

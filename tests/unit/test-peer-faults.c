@@ -416,18 +416,18 @@ START_TEST(reports_for_nobody)
     report.entries[0].sport = s->peer.table.sport[0];
 
     report.session ^= 1;
-    ck_assert_int_eq(zoo_peer_report(&s->peer, &s->params, &report, sim.now),
+    ck_assert_int_eq(zoo_peer_report(&s->peer, &s->params, &report, 0, sim.now),
                      ZOO_PROBE_UNEXPECTED);
     report.session ^= 1;
     report.round++;
-    ck_assert_int_eq(zoo_peer_report(&s->peer, &s->params, &report, sim.now),
+    ck_assert_int_eq(zoo_peer_report(&s->peer, &s->params, &report, 0, sim.now),
                      ZOO_PROBE_UNEXPECTED);
     report.round--;
     report.entries[0].last = report.round + 1;
-    ck_assert_int_eq(zoo_peer_report(&s->peer, &s->params, &report, sim.now),
+    ck_assert_int_eq(zoo_peer_report(&s->peer, &s->params, &report, 0, sim.now),
                      ZOO_PROBE_UNEXPECTED);
     report.entries[0].last = report.round;
-    ck_assert_int_eq(zoo_peer_report(&s->peer, &s->params, &report, sim.now),
+    ck_assert_int_eq(zoo_peer_report(&s->peer, &s->params, &report, 0, sim.now),
                      ZOO_PROBE_OK);
 
     /* An idle peer asks for nothing. */
@@ -436,7 +436,7 @@ START_TEST(reports_for_nobody)
     ck_assert_int_eq(s->peer.state, ZOO_PEER_IDLE);
     ck_assert_uint_eq(zoo_peer_in_use(&s->peer), 0);
     report.round = s->peer.round;
-    ck_assert_int_eq(zoo_peer_report(&s->peer, &s->params, &report, sim.now),
+    ck_assert_int_eq(zoo_peer_report(&s->peer, &s->params, &report, 0, sim.now),
                      ZOO_PROBE_UNEXPECTED);
     sim_destroy(&sim);
 }

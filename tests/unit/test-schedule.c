@@ -115,7 +115,8 @@ answer(struct member *m)
         e->last = m->arrived[c];
         e->history = m->history[c];
     }
-    ck_assert_int_eq(zoo_peer_report(&m->peer, &sim_defaults, &report, m->due),
+    ck_assert_int_eq(zoo_peer_report(&m->peer, &sim_defaults, &report, 0,
+                                     m->due),
                      ZOO_PROBE_OK);
     m->due = 0;
     zoo_schedule_update(&schedule, &m->node, &sim_defaults, now);
