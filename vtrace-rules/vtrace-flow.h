@@ -59,6 +59,12 @@ struct match;
 /* Hard timeouts are 16 bits, in seconds. */
 #define VTRACE_FLOW_MAX_TIMEOUT 65535
 
+/* The rule of an entry goes away by itself so long after it should have been
+ * removed, in seconds; a map later, as the entry may have to wait for others. */
+#define VTRACE_FLOW_MARGIN 5
+#define VTRACE_FLOW_MAP_MARGIN \
+    (VTRACE_FLOW_MARGIN + VTRACE_STORE_START_MS / 1000)
+
 #define VTRACE_FLOW_PRIORITY 65535
 #define VTRACE_FLOW_BORDER_PRIORITY 65534
 

@@ -44,6 +44,8 @@ struct options {
     struct in6_addr reverse_src, reverse_dst;
     uint16_t reverse_sport, reverse_dport;
     bool have_reverse_src, have_reverse_dst;
+    bool have_reverse_vlan;
+    uint16_t reverse_vlan;      /* 0 for any, or none. */
 
     struct svec borders;        /* "NODE/BRIDGE/PORT". */
     struct svec maps;           /* "NODE/BRIDGE/PORT=THEIRS:COLOR". */
@@ -64,8 +66,7 @@ usage(void)
            "a name\n"
            "                                or an OpenFlow port number\n"
            "  --vlan VID                    only packets with this VLAN tag\n"
-           "  --duration SECONDS            the rules' hard timeout (default "
-           "%d)\n"
+           "  --duration SECONDS            of the task (default %d)\n"
            "  --exp E                       trace one packet in 4^E (default "
            "0)\n"
            "  --both                        a second rule, for the answers\n"
@@ -82,6 +83,9 @@ usage(void)
            "there, if\n"
            "  --reverse-dst IP[:PORT]       address translation makes them "
            "differ\n"
+           "  --reverse-vlan VID|none       the answers' VLAN tag there, if "
+           "it is another\n"
+           "                                one than --vlan\n"
            "  --map NODE/BRIDGE/PORT=THEIRS:C\n"
            "                                color THEIRS of the domain that "
            "the port\n"
@@ -114,6 +118,21 @@ parse_cookie(const char *s, struct options *o)
 }
 
 static char *
+parse_reverse_vlan(const char *s, struct options *o)
+{
+    long long int vlan = 0;
+    char *error = NULL;
+
+    if (strcmp(s, "none")) {
+        error = vtrace_task_parse_number("reverse-vlan", s, 1, 4094, "",
+                                         &vlan);
+    }
+    o->have_reverse_vlan = true;
+    o->reverse_vlan = vlan;
+    return error;
+}
+
+static char *
 parse_options(int argc, char *argv[], struct options *o)
 {
     enum {
@@ -122,6 +141,7 @@ parse_options(int argc, char *argv[], struct options *o)
         OPT_REVERSE_AT,
         OPT_REVERSE_SRC,
         OPT_REVERSE_DST,
+        OPT_REVERSE_VLAN,
         OPT_MAP,
         OPT_BORDER,
     };
@@ -132,6 +152,7 @@ parse_options(int argc, char *argv[], struct options *o)
         {"reverse-at", required_argument, NULL, OPT_REVERSE_AT},
         {"reverse-src", required_argument, NULL, OPT_REVERSE_SRC},
         {"reverse-dst", required_argument, NULL, OPT_REVERSE_DST},
+        {"reverse-vlan", required_argument, NULL, OPT_REVERSE_VLAN},
         {"map", required_argument, NULL, OPT_MAP},
         {"border", required_argument, NULL, OPT_BORDER},
         {"help", no_argument, NULL, 'h'},
@@ -180,6 +201,10 @@ parse_options(int argc, char *argv[], struct options *o)
             o->have_reverse_dst = true;
             break;
 
+        case OPT_REVERSE_VLAN:
+            error = parse_reverse_vlan(optarg, o);
+            break;
+
         case OPT_MAP:
             svec_add(&o->maps, optarg);
             break;
@@ -209,6 +234,16 @@ parse_options(int argc, char *argv[], struct options *o)
     return vtrace_task_options_check(&o->request);
 }
 
+/* Returns true if OpenFlow has another meaning for the name 's'. */
+static bool
+is_reserved_port(const char *s)
+{
+    ofp_port_t port;
+
+    return (s[strspn(s, "0123456789")]
+            && ofputil_port_from_string(s, NULL, &port));
+}
+
 /* Sets '*port' to the number of the port 's' of a bridge, or to a made-up one,
  * and tells 'map', if 's' is a name. */
 static char *
@@ -218,7 +253,7 @@ parse_port(const char *s, ofp_port_t *port, struct ofputil_port_map *map)
 
     if (!strcmp(s, "LOCAL")) {
         *port = OFPP_LOCAL;
-    } else if (s[strcspn(s, ",()[]{}\"'\\")]) {
+    } else if (s[strcspn(s, ",()[]{}\"'\\#")] || is_reserved_port(s)) {
         return xasprintf("--at: port %s: ovs-ofctl does not take this name in "
                          "a flow, give the OpenFlow port number", s);
     } else if (s[strspn(s, "0123456789")]) {
@@ -234,9 +269,9 @@ parse_port(const char *s, ofp_port_t *port, struct ofputil_port_map *map)
     return NULL;
 }
 
-/* Prints 'flow', which enters at port 'port_name', or any if that is "". */
+/* Appends 'flow', which enters at port 'port_name', or any if that is "". */
 static char *
-print_flow(struct vtrace_flow *flow, const char *port_name)
+put_flow(struct vtrace_flow *flow, const char *port_name, struct ds *out)
 {
     struct ofputil_port_map map = OFPUTIL_PORT_MAP_INITIALIZER(&map);
     struct ofputil_flow_mod fm;
@@ -250,11 +285,8 @@ print_flow(struct vtrace_flow *flow, const char *port_name)
         error = vtrace_flow_mod_init(flow, &fm);
     }
     if (!error) {
-        struct ds s = DS_EMPTY_INITIALIZER;
-
-        vtrace_flow_mod_format(&fm, &map, &s);
-        puts(ds_cstr(&s));
-        ds_destroy(&s);
+        vtrace_flow_mod_format(&fm, &map, out);
+        ds_put_char(out, '\n');
         vtrace_flow_mod_uninit(&fm);
     }
     ofputil_port_map_destroy(&map);
@@ -272,6 +304,9 @@ reverse_match(const struct options *o, struct vtrace_match *match)
     if (o->have_reverse_dst) {
         match->dst = o->reverse_dst;
         match->dport = o->reverse_dport;
+    }
+    if (o->have_reverse_vlan) {
+        match->vlan = o->reverse_vlan;
     }
 }
 
@@ -300,29 +335,31 @@ parse_map_colors(const char *s, struct vtrace_flow *flow)
     return error;
 }
 
-/* Prints 'flow' for border 's', "NODE/BRIDGE/PORT". */
+/* Appends 'flow' for border 's', "NODE/BRIDGE/PORT". */
 static char *
-print_border_flow(const char *name, const char *s, struct vtrace_flow *flow)
+put_border_flow(const char *name, const char *s, struct vtrace_flow *flow,
+                struct ds *out)
 {
     struct vtrace_entry at;
     char *error = vtrace_task_parse_entry(name, s, &at);
 
     if (!error) {
-        printf("# Border: bridge %s of %s.\n", at.bridge, at.node);
-        error = print_flow(flow, at.port);
+        ds_put_format(out, "# Border: bridge %s of %s.\n", at.bridge,
+                      at.node);
+        error = put_flow(flow, at.port, out);
     }
     return error;
 }
 
 static char *
-print_map(const struct options *o, const char *s)
+put_map(const struct options *o, const char *s, struct ds *out)
 {
     const char *colors = strrchr(s, '=');
     struct vtrace_flow flow = {
         .kind = VTRACE_FLOW_MAP,
         .exp = o->request.exp,
         .cookie = o->have_cookie ? o->cookie : o->color,
-        .hard_timeout = o->request.duration / 1000,
+        .hard_timeout = o->request.duration / 1000 + VTRACE_FLOW_MAP_MARGIN,
     };
     char *at, *error;
 
@@ -333,72 +370,74 @@ print_map(const struct options *o, const char *s)
     error = parse_map_colors(colors + 1, &flow);
     if (!error) {
         at = xmemdup0(s, colors - s);
-        error = print_border_flow("map", at, &flow);
+        error = put_border_flow("map", at, &flow, out);
         free(at);
     }
     return error;
 }
 
 static char *
-print_border(const struct options *o, const char *s)
+put_border(const struct options *o, const char *s, struct ds *out)
 {
     struct vtrace_flow flow = {
         .kind = VTRACE_FLOW_BORDER,
         .cookie = o->have_cookie ? o->cookie : o->color,
     };
 
-    return print_border_flow("border", s, &flow);
+    return put_border_flow("border", s, &flow, out);
 }
 
 static char *
-print_borders(const struct options *o)
+put_borders(const struct options *o, struct ds *out)
 {
     char *error = NULL;
 
     for (size_t i = 0; i < o->maps.n && !error; i++) {
-        error = print_map(o, o->maps.names[i]);
+        error = put_map(o, o->maps.names[i], out);
     }
     for (size_t i = 0; i < o->borders.n && !error; i++) {
-        error = print_border(o, o->borders.names[i]);
+        error = put_border(o, o->borders.names[i], out);
     }
     return error;
 }
 
 static char *
-print_flows(const struct options *o)
+put_flows(const struct options *o, struct ds *out)
 {
     struct vtrace_flow flow = {
         .match = o->request.match,
         .color = o->color,
         .exp = o->request.exp,
         .cookie = o->have_cookie ? o->cookie : o->color,
-        .hard_timeout = o->request.duration / 1000,
+        .hard_timeout = o->request.duration / 1000 + VTRACE_FLOW_MARGIN,
     };
     const struct vtrace_entry *e = &o->request.entry;
     const struct vtrace_entry *r = &o->reverse_entry;
 
     if (!o->request.both && !o->maps.n && !o->borders.n) {
-        return print_flow(&flow, e->port);
+        return put_flow(&flow, e->port, out);
     }
 
-    printf("# Packets: bridge %s of %s.\n", e->bridge, e->node);
-    char *error = print_flow(&flow, e->port);
+    ds_put_format(out, "# Packets: bridge %s of %s.\n", e->bridge, e->node);
+    char *error = put_flow(&flow, e->port, out);
     if (error || !o->request.both) {
         return error;
     }
     if (r->node[0]) {
-        printf("# Answers: bridge %s of %s.\n", r->bridge, r->node);
+        ds_put_format(out, "# Answers: bridge %s of %s.\n", r->bridge,
+                      r->node);
     } else {
-        printf("# Answers: the bridge where they enter.\n");
+        ds_put_cstr(out, "# Answers: the bridge where they enter.\n");
     }
     reverse_match(o, &flow.match);
     flow.color++;
-    return print_flow(&flow, r->port);
+    return put_flow(&flow, r->port, out);
 }
 
 int
 main(int argc, char *argv[])
 {
+    struct ds out = DS_EMPTY_INITIALIZER;
     struct options o;
 
     set_program_name(argv[0]);
@@ -415,11 +454,16 @@ main(int argc, char *argv[])
                           o.color, VTRACE_STORE_MAX_COLOR - 1);
     }
     if (!error) {
-        error = print_flows(&o);
+        error = put_flows(&o, &out);
     }
     if (!error) {
-        error = print_borders(&o);
+        error = put_borders(&o, &out);
     }
+    if (!error) {
+        /* All of them or none, whatever reads this. */
+        fputs(ds_cstr(&out), stdout);
+    }
+    ds_destroy(&out);
     svec_destroy(&o.borders);
     svec_destroy(&o.maps);
     if (error) {

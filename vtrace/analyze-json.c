@@ -116,6 +116,17 @@ put_replies(struct json *json, const struct vtrace_analysis *an,
     }
 }
 
+/* Returns true if 's' is the address of a switch that no node's is, which
+ * tenants do not see. */
+static bool
+is_address(const char *s)
+{
+    struct in6_addr ipv6;
+    ovs_be32 ipv4;
+
+    return ip_parse(s, &ipv4) || ipv6_parse(s, &ipv6);
+}
+
 static struct json *
 verdict_to_json(const struct vtrace_analysis *an, bool tenant)
 {
@@ -140,11 +151,16 @@ verdict_to_json(const struct vtrace_analysis *an, bool tenant)
         put_table_and_cookie(json, v.has_table, v.table,
                              v.has_cookie, v.cookie);
     }
-    if (v.edge[0] && !tenant) {
+    if (v.edge[0]) {
+        const char *to = tenant && is_address(v.edge[1]) ? "unknown"
+                         : v.edge[1];
+
         json_object_put(json, "edge",
                         json_array_create_2(json_string_create(v.edge[0]),
-                                            json_string_create(v.edge[1])));
-        put_integer(json, "sport", v.sport);
+                                            json_string_create(to)));
+        if (!tenant) {
+            put_integer(json, "sport", v.sport);
+        }
     } else {
         json_object_put(json, "edge", json_null_create());
     }

@@ -32,9 +32,6 @@
 
 VLOG_DEFINE_THIS_MODULE(vtrace_tasks_rules);
 
-/* A rule goes away by itself so long after it should have been removed. */
-#define TIMEOUT_MARGIN_MS 5000
-
 /* A map that a switch refuses is put back again after this, in ms. */
 #define RETRY_MS 1000
 
@@ -89,7 +86,7 @@ int64_t
 vtrace_tasks_lifetime(const struct vtrace_task *task, int64_t now)
 {
     return (task->ends ? MAX(0, task->ends - now) : task->request.duration)
-           + TIMEOUT_MARGIN_MS;
+           + VTRACE_FLOW_MARGIN * 1000;
 }
 
 /* Begins to install a part of 'rule' at 'at', of which nothing may be left at
@@ -135,9 +132,8 @@ static void
 install_map(struct vtrace_tasks *tasks, const struct vtrace_task *task,
             const struct vtrace_rule *rule, size_t i)
 {
-    /* The entry may have to wait for others. */
     int64_t lifetime = (ROUND_UP(vtrace_tasks_lifetime(task, time_wall_msec()), 1000)
-                        + VTRACE_STORE_START_MS);
+                        + (VTRACE_FLOW_MAP_MARGIN - VTRACE_FLOW_MARGIN) * 1000);
     long long int latest = time_msec() + lifetime;
 
     if (rule->direction == VTRACE_FORWARD) {

@@ -97,13 +97,16 @@ usage(void)
            "  --wait                  start, show: wait until the task ends\n"
            "  --vtraced=unix:PATH|ssl:IP:PORT\n"
            "                          where it is (default: %s)\n"
+           "  -p, --private-key=FILE  with ssl:, file with private key\n"
+           "  -c, --certificate=FILE  with ssl:, file with its certificate\n"
+           "  -C, --ca-cert=FILE      with ssl:, file with vtraced's CA "
+           "certificate\n"
            "  --socket=PATH           the same as --vtraced=unix:PATH\n"
            "  -t, --timeout=SECS      give up after SECS seconds\n"
            "  -h, --help              display this help message\n"
            "  -V, --version           display version information\n",
            program_name, program_name, VTRACE_TASK_DEFAULT_DURATION,
            vtraced);
-    stream_usage("vtraced", true, false, false);
     vlog_usage();
     exit(EXIT_SUCCESS);
 }
