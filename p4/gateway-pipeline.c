@@ -60,7 +60,6 @@ VLOG_DEFINE_THIS_MODULE(gateway_pipeline);
 
 /* A compiled program takes up to SWX_BURST packets at once, of these so many of
  * the CPU port. */
-#define COMPILED_FLUSH_QUANTA 2
 #define MAX_CPU 8
 
 /* Without polling: quanta without a packet after which the thread sleeps, and
@@ -135,8 +134,9 @@ is_empty(void)
     return gateway_run.n_in == gateway_run.n_out + n_dropped();
 }
 
-/* Takes what the ports have for one burst all the way through the program. */
-static void
+/* Takes what the ports have for one burst all the way through the program.
+ * Returns false if they have nothing. */
+static bool
 run_compiled(void)
 {
     static struct swx_job jobs[SWX_BURST];
@@ -149,7 +149,7 @@ run_compiled(void)
         jobs[n++].in = GATEWAY_INPUT_NETWORK;
     }
     if (!n) {
-        return;
+        return false;
     }
     swx_runner_run(runner, jobs, n);
     for (size_t i = 0; i < n; i++) {
@@ -164,15 +164,22 @@ run_compiled(void)
             n_compiled_drops++;
         }
     }
+    return true;
 }
 
+/* Runs the program for 'n_instructions', which is as many polls of a port when
+ * there are no packets.  A compiled one returns after the first packets. */
 static void
 run_quantum(unsigned int n_instructions)
 {
-    if (runner) {
-        run_compiled();
-    } else {
+    if (!runner) {
         rte_swx_pipeline_run(gateway_swx, n_instructions);
+        return;
+    }
+    for (unsigned int i = 0; i < n_instructions / GATEWAY_N_INPUTS; i++) {
+        if (run_compiled()) {
+            break;
+        }
     }
 }
 
@@ -239,7 +246,7 @@ gateway_at_rest_format(struct ds *s)
 static void *
 run_pipeline(void *aux OVS_UNUSED)
 {
-    unsigned int flush_quanta = runner ? COMPILED_FLUSH_QUANTA : FLUSH_QUANTA;
+    unsigned int flush_quanta = runner ? 1 : FLUSH_QUANTA;
     unsigned int n_idle = 0, n_busy = 0, nap = MIN_SLEEP;
     bool registered, stop;
 

@@ -183,21 +183,14 @@ swx_set_be48(uint8_t *p, uint64_t value)
     swx_set_be16(p + 4, value);
 }
 
-/* Adds the 'size' bytes at 'data', an even number, to the Internet checksum at
- * 'sum' (RFC 1071).  What would be 0 is 0xffff. */
+/* Adds 'total', a sum of words of 32 bits as they are in memory, to the Internet
+ * checksum at 'sum' (RFC 1071).  What would be 0 is 0xffff. */
 static inline void
-swx_checksum_add(uint8_t *sum, const uint8_t *data, size_t size)
+swx_checksum_add(uint8_t *sum, uint64_t total)
 {
-    uint64_t total = ~swx_get16(sum) & 0xffff;
-    size_t i;
-
-    for (i = 0; i + 4 <= size; i += 4) {
-        total += swx_get32(data + i);
-    }
-    if (i < size) {
-        total += swx_get16(data + i);
-    }
-    for (int k = 0; k < 4; k++) {
+    total += ~swx_get16(sum) & 0xffff;
+    total = (total & UINT32_MAX) + (total >> 32);
+    for (int i = 0; i < 3; i++) {
         total = (total & 0xffff) + (total >> 16);
     }
     total = ~total & 0xffff;

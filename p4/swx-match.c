@@ -650,24 +650,28 @@ mailbox_size(void)
     return 0;
 }
 
+const struct rte_swx_table_ops swx_exact_ops = {
+    .footprint_get = exact_footprint,
+    .mailbox_size_get = mailbox_size,
+    .create = exact_create,
+    .add = exact_add,
+    .del = exact_del,
+    .lkp = exact_lookup,
+    .free = exact_free,
+};
+
+const struct rte_swx_table_ops swx_wildcard_ops = {
+    .mailbox_size_get = mailbox_size,
+    .create = wild_create,
+    .lkp = wild_lookup,
+    .free = wild_free,
+};
+
 int
 swx_match_register(struct rte_swx_pipeline *pipeline)
 {
-    static struct rte_swx_table_ops exact = {
-        .footprint_get = exact_footprint,
-        .mailbox_size_get = mailbox_size,
-        .create = exact_create,
-        .add = exact_add,
-        .del = exact_del,
-        .lkp = exact_lookup,
-        .free = exact_free,
-    };
-    static struct rte_swx_table_ops wild = {
-        .mailbox_size_get = mailbox_size,
-        .create = wild_create,
-        .lkp = wild_lookup,
-        .free = wild_free,
-    };
+    /* It copies them. */
+    struct rte_swx_table_ops exact = swx_exact_ops, wild = swx_wildcard_ops;
     int status = rte_swx_pipeline_table_type_register(
         pipeline, SWX_EXACT, RTE_SWX_TABLE_MATCH_EXACT, &exact);
 

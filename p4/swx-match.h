@@ -47,6 +47,10 @@ struct rte_swx_pipeline;
  * or a negative errno value. */
 int swx_match_register(struct rte_swx_pipeline *pipeline);
 
+/* The same for those who need no pipeline. */
+extern const struct rte_swx_table_ops swx_exact_ops;
+extern const struct rte_swx_table_ops swx_wildcard_ops;
+
 /* Longest key, in words of 8 bytes. */
 #define SWX_KEY_WORDS 8
 
@@ -94,13 +98,24 @@ swx_load_key(uint64_t key[], const uint8_t *p, size_t size,
     }
 }
 
+/* CRC-32C of a word. */
+static inline uint32_t
+swx_crc(uint64_t word, uint32_t crc)
+{
+#ifdef __SSE4_2__
+    return __builtin_ia32_crc32di(crc, word);
+#else
+    return rte_hash_crc_8byte(word, crc);
+#endif
+}
+
 static inline uint32_t
 swx_hash(const uint64_t key[], unsigned int n_words)
 {
     uint32_t hash = 0;
 
     for (unsigned int i = 0; i < n_words; i++) {
-        hash = rte_hash_crc_8byte(key[i], hash);
+        hash = swx_crc(key[i], hash);
     }
     return hash;
 }
