@@ -282,15 +282,15 @@ void zoo_peer_force(struct zoo_peer *, const struct zoo_params *,
 /* Returns true if an operator has set a candidate up or down. */
 bool zoo_peer_is_forced(const struct zoo_peer *);
 
-/* Returns the candidates that may be exchanged for other ports: those that work,
- * that no tenant traffic has used lately, and that no operator has set.  None
- * while one has not been tried yet, or where they lead to several
+/* Returns the candidates that may be exchanged for other ports: those that
+ * work, that no tenant traffic has used lately, and that no operator has set.
+ * None while one has not been tried yet, or where they lead to several
  * middleboxes. */
 uint32_t zoo_peer_exchangeable(const struct zoo_peer *);
 
-/* Makes 'sport' candidate 'i' in the place of the port that it was.  Its buckets,
- * which are not in use, go to candidates that work, and home when the new one
- * has worked for the hold-down time. */
+/* Makes 'sport' candidate 'i' in the place of the port that it was.  Its
+ * buckets, which are not in use, go to candidates that work, and home when the
+ * new one has worked for the hold-down time. */
 void zoo_peer_exchange(struct zoo_peer *, unsigned int i, uint16_t sport,
                        long long int now);
 

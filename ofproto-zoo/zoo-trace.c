@@ -454,7 +454,8 @@ most_shared(unsigned int n_candidates, uint32_t movable, const int paths[],
     return best;
 }
 
-/* Returns the port not in 'taken' on the path with fewest candidates, or -1. */
+/* Returns the port not in 'taken' on the path with fewest candidates, or -1.
+ */
 static int
 least_shared(const struct zoo_trace *trace, unsigned int n_candidates,
              uint64_t taken, const int paths[], const unsigned int n_on[])

@@ -20,18 +20,19 @@
 /* Which paths outer source ports reach, and what the underlay hashes
  * =================================================================
  *
- * Probes whose time to live ends on the way make routers say who they are (ICMP
- * time exceeded, RFC 792 and RFC 4443).  First all ports are traced, hop by hop;
- * the hops that answered a port are its path.  Then, with one port, some probes
- * to each hop differ in one thing alone, or in nothing: where their hops differ,
- * the underlay hashes that, or deals packets out whatever they hold.
+ * Probes whose time to live ends on the way make routers say who they are
+ * (ICMP time exceeded, RFC 792 and RFC 4443).  First all ports are traced, hop
+ * by hop; the hops that answered a port are its path.  Then, with one port,
+ * some probes to each hop differ in one thing alone, or in nothing: where
+ * their hops differ, the underlay hashes that, or deals packets out whatever
+ * they hold.
  *
- * A probe looks like a packet of the tunnel: the same outer addresses and ports,
- * then a VXLAN or Geneve header marked so that whoever it reaches in spite of
- * its time to live discards it (see zoo-datapath.h), then IPv4 and UDP in
- * Ethernet, for devices that hash these.  It ends with a token, 64 random bits
- * of this trace, and a number.  An answer counts only if it quotes all of that:
- * nobody who is not on the way can forge one.
+ * A probe looks like a packet of the tunnel: the same outer addresses and
+ * ports, then a VXLAN or Geneve header marked so that whoever it reaches in
+ * spite of its time to live discards it (see zoo-datapath.h), then IPv4 and
+ * UDP in Ethernet, for devices that hash these.  It ends with a token, 64
+ * random bits of this trace, and a number.  An answer counts only if it quotes
+ * all of that: nobody who is not on the way can forge one.
  *
  * Pure: times (monotonic, ns) and randomness are arguments.  Callers serialize
  * access. */
@@ -107,8 +108,8 @@ struct zoo_trace {
                    [ZOO_TRACE_MAX_PORTS];
 };
 
-/* Prepares to trace the 'n' ports 'sports', 1...ZOO_TRACE_MAX_PORTS, to 'dport'
- * at 'now'.  'token' is a random number. */
+/* Prepares to trace the 'n' ports 'sports', 1...ZOO_TRACE_MAX_PORTS, to
+ * 'dport' at 'now'.  'token' is a random number. */
 void zoo_trace_init(struct zoo_trace *, uint64_t token, enum zoo_encap,
                     bool ipv6, uint32_t vni, const uint16_t sports[],
                     unsigned int n, uint16_t dport, bool sports_only,
@@ -119,7 +120,8 @@ void zoo_trace_init(struct zoo_trace *, uint64_t token, enum zoo_encap,
 bool zoo_trace_next(struct zoo_trace *, long long int now,
                     struct zoo_trace_probe *probe);
 
-/* Returns when zoo_trace_next() must be called again, LLONG_MAX if it is over. */
+/* Returns when zoo_trace_next() must be called again, LLONG_MAX if it is over.
+ */
 long long int zoo_trace_when(const struct zoo_trace *);
 
 /* Returns true if all is known that will ever be. */
@@ -129,10 +131,10 @@ zoo_trace_is_done(const struct zoo_trace *trace)
     return trace->field == ZOO_TRACE_N_FIELDS;
 }
 
-/* 'router' has sent an ICMP error that quotes the 'len' bytes at 'quote', which
- * may be anything, after the outer UDP header.  If 'unreachable', the packet had
- * arrived, but found no port; otherwise its time was over.  Returns true if it
- * answers a probe. */
+/* 'router' has sent an ICMP error that quotes the 'len' bytes at 'quote',
+ * which may be anything, after the outer UDP header.  If 'unreachable', the
+ * packet had arrived, but found no port; otherwise its time was over.  Returns
+ * true if it answers a probe. */
 bool zoo_trace_answer(struct zoo_trace *, const struct in6_addr *router,
                       bool unreachable, const uint8_t *quote, size_t len);
 
@@ -140,9 +142,9 @@ bool zoo_trace_answer(struct zoo_trace *, const struct in6_addr *router,
  * alone, at the hop where most did, 0 if none answered. */
 unsigned int zoo_trace_spread(const struct zoo_trace *, enum zoo_trace_field);
 
-/* Stores into 'paths' for each port the number of its path, from 0 on, or -1 if
- * not all routers that tell paths apart have answered.  Returns the number of
- * paths. */
+/* Stores into 'paths' for each port the number of its path, from 0 on, or -1
+ * if not all routers that tell paths apart have answered.  Returns the number
+ * of paths. */
 unsigned int zoo_trace_paths(const struct zoo_trace *,
                              int paths[ZOO_TRACE_MAX_PORTS]);
 
@@ -156,9 +158,9 @@ struct zoo_trace_exchange {
     unsigned int port;          /* and of the one to take. */
 };
 
-/* Chooses, of the first 'n_candidates' ports, those in 'movable' whose paths many
- * of them share, to be exchanged for others of the ports whose paths fewer have.
- * Returns how many are stored into 'exchanges', which has room for
+/* Chooses, of the first 'n_candidates' ports, those in 'movable' whose paths
+ * many of them share, to be exchanged for others of the ports whose paths
+ * fewer have. Returns how many are stored into 'exchanges', which has room for
  * 'n_candidates'. */
 unsigned int zoo_trace_diversify(const struct zoo_trace *,
                                  unsigned int n_candidates, uint32_t movable,

@@ -178,8 +178,8 @@ make_address(const struct in6_addr *ip, uint16_t port, uint32_t label,
     }
 }
 
-/* Has a socket send as the tunnel does: without UDP checksum, which varies with
- * the token, and without a flow label but that given. */
+/* Has a socket send as the tunnel does: without UDP checksum, which varies
+ * with the token, and without a flow label but that given. */
 static int
 set_options(int fd, bool ipv6, uint32_t mark)
 {
@@ -209,8 +209,8 @@ set_options(int fd, bool ipv6, uint32_t mark)
     return error;
 }
 
-/* Stores into '*fdp' a socket that sends from 'port' of 'local'.  Returns 0 or a
- * positive errno value. */
+/* Stores into '*fdp' a socket that sends from 'port' of 'local'.  Returns 0 or
+ * a positive errno value. */
 static int
 open_socket(const struct zooroute_key *key, uint16_t port, int *fdp)
 {
@@ -369,9 +369,9 @@ underlay_destroy(struct underlay *u)
     free(u);
 }
 
-/* Begins to trace the 'n' ports 'sports' of 'peer', the first 'n_candidates' of
- * which are its candidates.  Returns 0 and stores it into '*up', or a positive
- * errno value if not even one socket can be had. */
+/* Begins to trace the 'n' ports 'sports' of 'peer', the first 'n_candidates'
+ * of which are its candidates.  Returns 0 and stores it into '*up', or a
+ * positive errno value if not even one socket can be had. */
 static int
 underlay_create(const struct zooroute_peer *peer, const uint16_t sports[],
                 unsigned int n, unsigned int n_candidates, bool sports_only,

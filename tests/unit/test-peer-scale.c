@@ -278,8 +278,8 @@ fail_over(struct zooroute_peer *p)
     ovs_assert(p->peer.failovers == before + 1);
 }
 
-/* What is measured: a second, and some failovers.  Returns the number of rounds
- * sent. */
+/* What is measured: a second, and some failovers.  Returns the number of
+ * rounds sent. */
 static unsigned int __attribute__((__noinline__))
 scale_measured(unsigned int n_peers)
 {
