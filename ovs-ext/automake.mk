@@ -71,12 +71,14 @@ ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zoo-rx-limit.h \
 	ofproto-zoo/zoo-schedule.c \
 	ofproto-zoo/zoo-schedule.h \
+	ofproto-zoo/zoo-segment.h \
 	ofproto-zoo/zooroute-appctl.c \
 	ofproto-zoo/zooroute-cpu.c \
 	ofproto-zoo/zooroute-learn.c \
 	ofproto-zoo/zooroute-peers.c \
 	ofproto-zoo/zooroute-private.h \
 	ofproto-zoo/zooroute-receive.c \
+	ofproto-zoo/zooroute-segments.c \
 	ofproto-zoo/zooroute-send.c \
 	ofproto-zoo/zooroute-status.c \
 	ofproto-zoo/zooroute-thread.c \
