@@ -502,6 +502,25 @@ zooroute_set_candidate(struct unixctl_conn *conn, int argc OVS_UNUSED,
     ovs_mutex_unlock(&zooroute_mutex);
 }
 
+/* Appends whether candidates 'from' and 'to' reach the same middlebox, if it is
+ * one. */
+static void
+explain_groups(const struct zoo_peer *peer, unsigned int from,
+               unsigned int to, struct ds *s)
+{
+    uint8_t old = peer->candidates[from].group;
+    uint8_t new = peer->candidates[to].group;
+
+    if (old && old == new) {
+        ds_put_format(s, "; both reach "ETH_ADDR_FMT,
+                      ETH_ADDR_ARGS(peer->backends[new - 1]));
+    } else if (old && new) {
+        ds_put_format(s, "; that reached "ETH_ADDR_FMT", this reaches "
+                      ETH_ADDR_FMT, ETH_ADDR_ARGS(peer->backends[old - 1]),
+                      ETH_ADDR_ARGS(peer->backends[new - 1]));
+    }
+}
+
 /* Appends why bucket 'b' of 'p' uses the port that it does. */
 static void
 explain_bucket(const struct zooroute_peer *p, unsigned int b, struct ds *s)
@@ -528,14 +547,19 @@ explain_bucket(const struct zooroute_peer *p, unsigned int b, struct ds *s)
     } else {
         const struct zoo_candidate *h = &peer->candidates[home];
 
-        ds_put_format(s, "moved from its home %"PRIu16", which %s\n",
+        ds_put_format(s, "moved from its home %"PRIu16", which %s",
                       table->sport[home],
                       (h->health.forced == ZOO_FORCED_DOWN
                        ? "an operator has set down"
                        : zoo_health_state(&h->health) == ZOO_HEALTH_DOWN
                        ? "is down"
+                       : h->group != peer->candidates[owner].group
+                       ? "is up but reaches another middlebox: it returns "
+                         "when it has been idle"
                        : "is up but has to stay up for the hold-down time "
                          "first"));
+        explain_groups(peer, home, owner, s);
+        ds_put_char(s, '\n');
     }
 }
 
