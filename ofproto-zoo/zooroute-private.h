@@ -154,8 +154,15 @@ void zooroute_publish(struct zooroute_peer *) OVS_REQUIRES(zooroute_mutex);
 void zooroute_init_segment(struct zooroute_peer *)
     OVS_REQUIRES(zooroute_mutex);
 
-/* 'zooroute_params' or 'zooroute_config' have changed: has every segment, and
- * every peer, follow. */
+/* Returns a sorted copy, which the caller must free, of 'n' 'roles', NULL if
+ * there are none. */
+struct zooroute_peer_role *zooroute_copy_roles(
+    const struct zooroute_peer_role *roles, size_t n);
+
+/* 'zooroute_params' have changed: has every segment follow. */
+void zooroute_update_profiles(void) OVS_REQUIRES(zooroute_mutex);
+
+/* So has 'zooroute_config': has every peer follow, too. */
 void zooroute_update_segments(long long int now)
     OVS_REQUIRES(zooroute_mutex);
 

@@ -19,6 +19,9 @@
 #include <config.h>
 #include "zooroute-private.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "openvswitch/vlog.h"
 #include "util.h"
 
@@ -29,19 +32,40 @@ static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(60, 60);
 /* As 'zooroute_params'. */
 static struct zoo_params params[ZOO_N_SEGMENTS];
 
+static int
+compare_roles(const void *a_, const void *b_)
+{
+    const struct zooroute_peer_role *a = a_, *b = b_;
+
+    return memcmp(&a->remote, &b->remote, sizeof a->remote);
+}
+
+struct zooroute_peer_role *
+zooroute_copy_roles(const struct zooroute_peer_role *roles, size_t n)
+{
+    struct zooroute_peer_role *copy;
+
+    if (!n) {
+        return NULL;
+    }
+    copy = xmemdup(roles, n * sizeof *roles);
+    qsort(copy, n, sizeof *copy, compare_roles);
+    return copy;
+}
+
 /* Notes what the configuration says that 'p' is, if it says it. */
 static void
 take_configured(struct zooroute_peer *p) OVS_REQUIRES(zooroute_mutex)
 {
-    p->role_set = false;
-    for (size_t i = 0; i < zooroute_config.n_peer_roles; i++) {
-        const struct zooroute_peer_role *r = &zooroute_config.peer_roles[i];
+    const struct zooroute_peer_role key = { .remote = p->key.remote };
+    const struct zooroute_peer_role *r
+        = (zooroute_config.n_peer_roles
+           ? bsearch(&key, zooroute_config.peer_roles,
+                     zooroute_config.n_peer_roles, sizeof key, compare_roles)
+           : NULL);
 
-        if (ipv6_addr_equals(&r->remote, &p->key.remote)) {
-            p->role_set = true;
-            p->gateway_set = r->gateway;
-        }
-    }
+    p->role_set = r != NULL;
+    p->gateway_set = r && r->gateway;
 }
 
 static bool
@@ -87,10 +111,8 @@ zooroute_init_segment(struct zooroute_peer *p)
 }
 
 void
-zooroute_update_segments(long long int now)
+zooroute_update_profiles(void)
 {
-    struct zooroute_peer *p;
-
     for (int i = 0; i < ZOO_N_SEGMENTS; i++) {
         const struct zoo_profile *profile = &zooroute_config.profiles[i];
 
@@ -105,6 +127,14 @@ zooroute_update_segments(long long int now)
             params[i].full_interval = profile->full_interval_ms * 1000000LL;
         }
     }
+}
+
+void
+zooroute_update_segments(long long int now)
+{
+    struct zooroute_peer *p;
+
+    zooroute_update_profiles();
     CMAP_FOR_EACH (p, cmap_node, &zooroute_peers) {
         if (!p->role_by_host) {
             take_configured(p);
@@ -139,11 +169,11 @@ zooroute_set_role(const struct zooroute_key *key, enum zooroute_role role)
     ovs_mutex_lock(&zooroute_mutex);
     p = zooroute_find(key);
     if (p) {
-        p->role_by_host = role != ZOOROUTE_ROLE_AS_SAID;
-        if (p->role_by_host) {
-            p->role_set = true;
+        if (role != ZOOROUTE_ROLE_AS_SAID) {
+            p->role_by_host = p->role_set = true;
             p->gateway_set = gateway;
-        } else {
+        } else if (p->role_by_host) {
+            p->role_by_host = false;
             take_configured(p);
         }
         update_segment(p, zoo_now());

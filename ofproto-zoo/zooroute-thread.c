@@ -188,7 +188,7 @@ set_stretch(unsigned int stretch, long long int now)
         COVERAGE_INC(zooroute_slowed_by_cpu);
     }
     zooroute_params.stretch = stretch;
-    zooroute_update_segments(now);
+    zooroute_update_profiles();
     if (shorter) {
         CMAP_FOR_EACH (peer, cmap_node, &zooroute_peers) {
             zoo_peer_reconfigured(&peer->peer,
@@ -392,7 +392,7 @@ zooroute_thread_start(void)
     ovs_mutex_lock(&zooroute_mutex);
     zoo_budget_init(&zooroute_budget);
     zooroute_params.stretch = 0;
-    zooroute_update_segments(zoo_now());
+    zooroute_update_profiles();
     zoo_rx_limit_throttle(zooroute_rx_limit, 0);
     ovs_mutex_unlock(&zooroute_mutex);
     /* What came before the feature was last turned off. */

@@ -251,10 +251,7 @@ zooroute_set_config(const struct zooroute_config *config)
     zooroute_config = *config;
     zooroute_config.auth_key_file = nullable_xstrdup(config->auth_key_file);
     zooroute_config.peer_roles
-        = (config->n_peer_roles
-           ? xmemdup(config->peer_roles,
-                     config->n_peer_roles * sizeof *config->peer_roles)
-           : NULL);
+        = zooroute_copy_roles(config->peer_roles, config->n_peer_roles);
     set_params(config);
     zooroute_update_room();
     zoo_rx_limit_configure(zooroute_rx_limit, config->rx_rate,
