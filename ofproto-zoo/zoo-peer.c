@@ -76,6 +76,28 @@ zoo_peer_init(struct zoo_peer *peer, const struct zoo_params *params,
     peer->map_changed = true;
 }
 
+void
+zoo_peer_set_candidates(struct zoo_peer *peer,
+                        const struct zoo_params *params, const void *key,
+                        size_t key_len, uint32_t seed, long long int now)
+{
+    unsigned int before = peer->table.n;
+
+    zoo_peer_forget_rounds(peer);
+    zoo_path_table_init(&peer->table, params->candidates, params->port_min,
+                        params->port_max, key, key_len, seed);
+    for (unsigned int i = before; i < params->candidates; i++) {
+        memset(&peer->candidates[i], 0, sizeof peer->candidates[i]);
+        zoo_health_init(&peer->candidates[i].health, now);
+    }
+    peer->probed = peer->forgiven = 0;
+    peer->map_changed = true;
+    if (peer->state != ZOO_PEER_IDLE) {
+        peer->next_full = MIN(peer->next_full, now);
+        zoo_peer_settle(peer, params, now);
+    }
+}
+
 static uint32_t
 candidates_in_state(const struct zoo_peer *peer, enum zoo_health_state state)
 {

@@ -177,6 +177,13 @@ void zoo_peer_init(struct zoo_peer *peer, const struct zoo_params *,
                    const void *key, size_t key_len, uint32_t seed,
                    uint64_t session, long long int now);
 
+/* Gives the peer the number of candidates in 'params': the first ones stay, with
+ * what is known of them; buckets go home, but not to candidates that are
+ * down. */
+void zoo_peer_set_candidates(struct zoo_peer *, const struct zoo_params *,
+                             const void *key, size_t key_len, uint32_t seed,
+                             long long int now);
+
 /* Tenant traffic has used the buckets marked in 'used', or none if it is
  * NULL. */
 void zoo_peer_use(struct zoo_peer *, const bool used[ZOO_N_BUCKETS],

@@ -96,6 +96,8 @@ enum zoo_probe_type {
 #define ZOO_PROBE_CAP_GBP 0x0001
 /* Entries of the sender's requests have ZOO_PROBE_VERDICT_*. */
 #define ZOO_PROBE_CAP_VERDICTS 0x0002
+/* The sender is a gateway, otherwise a host (see zoo-segment.h). */
+#define ZOO_PROBE_CAP_GATEWAY 0x0004
 
 /* What the sender of a request has found out about one of its candidates, both
  * directions together if reports are reflected. */

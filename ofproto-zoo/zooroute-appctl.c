@@ -210,17 +210,18 @@ candidate_to_json(const struct zoo_peer *peer, unsigned int i, bool in_use,
 /* How often the peer is probed: in words, and how much longer its intervals are
  * than those configured because of either limit. */
 static void
-mode_to_json(const struct zooroute_peer *p, struct json *object)
+mode_to_json(const struct zooroute_peer *p, const struct zoo_params *params,
+             struct json *object)
 {
     struct ds mode = DS_EMPTY_INITIALIZER;
 
-    zoo_peer_format_mode(&p->peer, &zooroute_params, &mode);
+    zoo_peer_format_mode(&p->peer, params, &mode);
     json_object_put_string(object, "mode", ds_cstr(&mode));
     ds_destroy(&mode);
     json_object_put(object, "slowed_by_peer",
                     json_integer_create(1 << p->peer.slowed));
     json_object_put(object, "slowed_by_cpu",
-                    json_integer_create(1 << zooroute_params.stretch));
+                    json_integer_create(1 << params->stretch));
 }
 
 static struct json *
@@ -244,7 +245,10 @@ peer_to_json(const struct zooroute_peer *p, long long int now)
                     json_integer_create(count_1bits(zoo_peer_healthy(peer))));
     json_object_put(object, "failovers",
                     json_integer_create(peer->failovers));
-    mode_to_json(p, object);
+    json_object_put_string(object, "segment",
+                           zoo_segment_to_string(p->segment));
+    json_object_put_string(object, "segment_from", zooroute_role_source(p));
+    mode_to_json(p, zooroute_segment_params(p->segment), object);
     count_buckets(&peer->table, n_buckets);
     for (unsigned int i = 0; i < peer->table.n; i++) {
         json_array_add(candidates,
@@ -259,6 +263,7 @@ peer_to_json(const struct zooroute_peer *p, long long int now)
 static void
 format_peer(const struct zooroute_peer *p, long long int now, struct ds *s)
 {
+    const struct zoo_params *params = zooroute_segment_params(p->segment);
     const struct zoo_peer *peer = &p->peer;
     uint32_t in_use = zoo_peer_in_use(peer);
     unsigned int n_buckets[ZOO_MAX_CANDIDATES];
@@ -274,10 +279,12 @@ format_peer(const struct zooroute_peer *p, long long int now, struct ds *s)
     if (peer->srtt) {
         ds_put_format(s, ", rtt %lld us, timeout %lld ms",
                       peer->srtt / 1000,
-                      zoo_peer_timeout(peer, &zooroute_params) / MSEC);
+                      zoo_peer_timeout(peer, params) / MSEC);
     }
+    ds_put_format(s, ", %s (by %s)", zoo_segment_to_string(p->segment),
+                  zooroute_role_source(p));
     ds_put_cstr(s, "; ");
-    zoo_peer_format_mode(peer, &zooroute_params, s);
+    zoo_peer_format_mode(peer, params, s);
     if (p->send_error) {
         ds_put_format(s, "\n  probes cannot be sent: %s",
                       ovs_strerror(p->send_error));
@@ -480,7 +487,8 @@ zooroute_set_candidate(struct unixctl_conn *conn, int argc OVS_UNUSED,
         if (!error) {
             enum zoo_peer_state before = p->peer.state;
 
-            zoo_peer_force(&p->peer, &zooroute_params, i, forced, zoo_now());
+            zoo_peer_force(&p->peer, zooroute_segment_params(p->segment), i,
+                           forced, zoo_now());
             zooroute_publish(p);
             zooroute_log_events(p, before);
             zooroute_schedule(p, zoo_now());
@@ -492,6 +500,25 @@ zooroute_set_candidate(struct unixctl_conn *conn, int argc OVS_UNUSED,
         }
     }
     ovs_mutex_unlock(&zooroute_mutex);
+}
+
+/* Appends whether candidates 'from' and 'to' reach the same middlebox, if it is
+ * one. */
+static void
+explain_groups(const struct zoo_peer *peer, unsigned int from,
+               unsigned int to, struct ds *s)
+{
+    uint8_t old = peer->candidates[from].group;
+    uint8_t new = peer->candidates[to].group;
+
+    if (old && old == new) {
+        ds_put_format(s, "; both reach "ETH_ADDR_FMT,
+                      ETH_ADDR_ARGS(peer->backends[new - 1]));
+    } else if (old && new) {
+        ds_put_format(s, "; that reached "ETH_ADDR_FMT", this reaches "
+                      ETH_ADDR_FMT, ETH_ADDR_ARGS(peer->backends[old - 1]),
+                      ETH_ADDR_ARGS(peer->backends[new - 1]));
+    }
 }
 
 /* Appends why bucket 'b' of 'p' uses the port that it does. */
@@ -520,14 +547,19 @@ explain_bucket(const struct zooroute_peer *p, unsigned int b, struct ds *s)
     } else {
         const struct zoo_candidate *h = &peer->candidates[home];
 
-        ds_put_format(s, "moved from its home %"PRIu16", which %s\n",
+        ds_put_format(s, "moved from its home %"PRIu16", which %s",
                       table->sport[home],
                       (h->health.forced == ZOO_FORCED_DOWN
                        ? "an operator has set down"
                        : zoo_health_state(&h->health) == ZOO_HEALTH_DOWN
                        ? "is down"
+                       : h->group != peer->candidates[owner].group
+                       ? "is up but reaches another middlebox: it returns "
+                         "when it has been idle"
                        : "is up but has to stay up for the hold-down time "
                          "first"));
+        explain_groups(peer, home, owner, s);
+        ds_put_char(s, '\n');
     }
 }
 

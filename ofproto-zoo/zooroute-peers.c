@@ -151,7 +151,7 @@ void
 zooroute_schedule(struct zooroute_peer *peer, long long int now)
 {
     zoo_schedule_update(&zooroute_peer_schedule, &peer->schedule_node,
-                        &zooroute_params, now);
+                        zooroute_segment_params(peer->segment), now);
 }
 
 void
@@ -377,8 +377,9 @@ zooroute_create(const struct zooroute_output *out)
     atomic_init(&peer->known_ports, 0);
     zooroute_add_port(peer, out);
     atomic_init(&peer->takes_colors, false);
-    zoo_peer_init(&peer->peer, &zooroute_params, &peer->key,
-                  zooroute_config.shared_candidates ? 0 : sizeof peer->key,
+    zooroute_init_segment(peer);
+    zoo_peer_init(&peer->peer, zooroute_segment_params(peer->segment),
+                  &peer->key, zooroute_peer_key_len(),
                   zooroute_config.seed, session, zoo_now());
     zooroute_publish(peer);
 

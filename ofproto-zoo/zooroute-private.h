@@ -74,6 +74,11 @@ struct zooroute_peer {
     struct zooroute_port ports[ZOOROUTE_MAX_PORTS];
     uint8_t n_ports, port_index;
     uint8_t n_rotations;            /* Since the last report. */
+    uint8_t segment;                /* enum zoo_segment. */
+    bool gateway_said : 1;          /* By the peer. */
+    bool gateway_set : 1;           /* By the configuration, if 'role_set'. */
+    bool role_set : 1;
+    bool role_by_host : 1;          /* zooroute_set_role() says it. */
     struct zooroute_learner *learner; /* If 'peer.learning', or NULL. */
     struct zoo_peer peer;
     int send_error;                 /* Of the last round, 0 if sent. */
@@ -144,6 +149,42 @@ void zooroute_rotate_port(struct zooroute_peer *)
 
 /* Publishes the peer's path table to the datapath if it has changed. */
 void zooroute_publish(struct zooroute_peer *) OVS_REQUIRES(zooroute_mutex);
+
+/* Segments. */
+
+/* Sets the segment of a new peer. */
+void zooroute_init_segment(struct zooroute_peer *)
+    OVS_REQUIRES(zooroute_mutex);
+
+/* Returns a sorted copy, which the caller must free, of 'n' 'roles', NULL if
+ * there are none. */
+struct zooroute_peer_role *zooroute_copy_roles(
+    const struct zooroute_peer_role *roles, size_t n);
+
+/* 'zooroute_params' have changed: has every segment follow. */
+void zooroute_update_profiles(void) OVS_REQUIRES(zooroute_mutex);
+
+/* So has 'zooroute_config': has every peer follow, too. */
+void zooroute_update_segments(long long int now)
+    OVS_REQUIRES(zooroute_mutex);
+
+/* Returns what is configured for 'segment', as 'zooroute_params' is for all. */
+const struct zoo_params *zooroute_segment_params(enum zoo_segment);
+
+/* The peer has said in a probe with capabilities 'caps' what it is. */
+void zooroute_note_role(struct zooroute_peer *, uint16_t caps,
+                        long long int now) OVS_REQUIRES(zooroute_mutex);
+
+/* Returns who says what the peer is: "configuration", "peer" or "default". */
+const char *zooroute_role_source(const struct zooroute_peer *);
+
+/* Returns how much of a peer's key its candidates depend on, in bytes. */
+static inline size_t
+zooroute_peer_key_len(void) OVS_REQUIRES(zooroute_mutex)
+{
+    return (zooroute_config.shared_candidates ? 0
+            : sizeof(struct zooroute_key));
+}
 
 /* Has what is sent back to sessions of 'peer' go out from the ports that they
  * come with, if it is learned about.  To be called ten times a second. */

@@ -91,7 +91,11 @@ hear_peer(struct zooroute_peer *peer, const struct zoo_probe *probe,
 {
     enum zoo_peer_state before = peer->peer.state;
 
-    zoo_peer_hear(&peer->peer, &zooroute_params, probe, sport, now);
+    zoo_peer_hear(&peer->peer, zooroute_segment_params(peer->segment), probe,
+                  sport, now);
+    if (peer->peer.learning) {
+        zooroute_note_role(peer, probe->caps, now);
+    }
     if (peer->peer.learning && zooroute_auth) {
         /* There are no answers of it, but nobody else can have said this. */
         peer->peer.peer_caps = probe->caps;
@@ -165,7 +169,9 @@ receive_request(const struct zoo_rx *rx, const struct zoo_probe *probe,
             && eth_addr_is_zero(key.backend)) {
             hear_peer(peer, probe, ntohs(rx->tp_src), now);
         }
-        if (peer && zoo_peer_hint(&peer->peer, &zooroute_params, now)) {
+        if (peer
+            && zoo_peer_hint(&peer->peer,
+                             zooroute_segment_params(peer->segment), now)) {
             zooroute_schedule(peer, now);
         }
     }
@@ -185,7 +191,8 @@ receive_report(const struct zoo_rx *rx, const struct zoo_probe *probe)
 
     enum zoo_peer_state before = peer->peer.state;
     uint8_t slowed = peer->peer.slowed;
-    error = zoo_peer_report(&peer->peer, &zooroute_params, probe,
+    error = zoo_peer_report(&peer->peer,
+                            zooroute_segment_params(peer->segment), probe,
                             ntohs(rx->tp_src), rx->when);
     if (!error) {
         if (probe->ctl & ZOO_PROBE_CTL_DOUBLINGS) {
@@ -198,6 +205,9 @@ receive_report(const struct zoo_rx *rx, const struct zoo_probe *probe)
         zooroute_stats.rx_reports++;
         peer->n_rotations = 0;
         zooroute_update_consent(peer, rx->when);
+        if (probe->round == peer->peer.round) {
+            zooroute_note_role(peer, probe->caps, zoo_now());
+        }
         zooroute_publish(peer);
         zooroute_log_events(peer, before);
         zooroute_schedule(peer, zoo_now());

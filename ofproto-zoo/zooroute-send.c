@@ -93,6 +93,7 @@ fill_request(struct zooroute_tx *tx, struct zooroute_peer *peer, uint32_t set)
     tx->dst = peer->dst;
     tx->dst_port = peer->key.dst_port;
     zoo_peer_request(&peer->peer, set, &tx->probe);
+    tx->probe.caps |= zooroute_config.gateway ? ZOO_PROBE_CAP_GATEWAY : 0;
     tx->key_id = zoo_auth_choose(zooroute_auth,
                                  answers ? peer->peer.peer_key : 0,
                                  answers ? 0 : peer->key_attempts++);
@@ -135,8 +136,9 @@ visit_peers(long long int now) OVS_REQUIRES(zooroute_mutex)
         if (n++ >= MAX_VISITS) {
             return false;
         }
-        zoo_peer_run_within(&peer->peer, &zooroute_params, ZOO_BUDGET_NONE,
-                            now);
+        zoo_peer_run_within(&peer->peer,
+                            zooroute_segment_params(peer->segment),
+                            ZOO_BUDGET_NONE, now);
         zooroute_publish(peer);
         zooroute_log_events(peer, before);
         zooroute_schedule(peer, now);
@@ -159,18 +161,20 @@ zooroute_run_peers(struct zooroute_tx *txs, unsigned int max,
         struct zooroute_peer *peer = CONTAINER_OF(node, struct zooroute_peer,
                                                   schedule_node);
         enum zoo_peer_state before = peer->peer.state;
+        const struct zoo_params *params
+            = zooroute_segment_params(peer->segment);
         unsigned int n_requests = 0;
         uint32_t set;
 
         renew_session(peer);
-        set = zoo_peer_run_within(&peer->peer, &zooroute_params, budget, now);
+        set = zoo_peer_run_within(&peer->peer, params, budget, now);
         zooroute_publish(peer);
         zooroute_log_events(peer, before);
         if (set) {
             fill_request(&txs[n], peer, set);
             n_requests = txs[n++].n_sports;
         }
-        zoo_schedule_sent(schedule, node, &zooroute_params, n_requests, now);
+        zoo_schedule_sent(schedule, node, params, n_requests, now);
     }
     zooroute_stats.rate_limited = schedule->n_delayed;
     *np = n;
@@ -252,6 +256,8 @@ zooroute_run_reports(struct zooroute_tx *txs, unsigned int max, long long int no
         tx->dst.tun_id = report.tunnel.tun_id;
         tx->sender = report.key;
         tx->probe = report.probe;
+        tx->probe.caps |= (zooroute_config.gateway ? ZOO_PROBE_CAP_GATEWAY
+                           : 0);
         tx->key_id = zoo_auth_choose(zooroute_auth, report.peer_newest_key, 0);
         if (!reflect(tx, &report)) {
             set_report_sports(tx, &report, peer);

@@ -138,6 +138,8 @@ struct peer_numbers {
     uint64_t failovers, sent, lost, n_rounds, n_reports;
     long long int last_failover_wall_ms, srtt;
     unsigned int slowed;
+    enum zoo_segment segment;
+    const char *segment_from;
     int send_error;
 };
 
@@ -158,6 +160,8 @@ get_peer_numbers(const struct zooroute_peer *p, struct peer_numbers *n)
         .last_failover_wall_ms = p->last_failover_wall_ms,
         .srtt = peer->srtt,
         .slowed = peer->slowed,
+        .segment = p->segment,
+        .segment_from = zooroute_role_source(p),
         .send_error = p->send_error,
     };
     for (unsigned int i = 0; i < peer->table.n; i++) {
@@ -188,6 +192,8 @@ get_peer_status(const struct peer_numbers *p, struct zooroute_peer_status *s)
     if (p->slowed) {
         smap_add_format(&s->status, "slowed_by_peer", "%u", 1u << p->slowed);
     }
+    smap_add(&s->status, "segment", zoo_segment_to_string(p->segment));
+    smap_add(&s->status, "segment_from", p->segment_from);
     if (p->key.pkt_mark) {
         smap_add_format(&s->status, "pkt_mark", "%#"PRIx32, p->key.pkt_mark);
     }

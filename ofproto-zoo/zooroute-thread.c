@@ -154,9 +154,11 @@ zooroute_poll_use(long long int now)
         enum zoo_peer_state before = peer->peer.state;
         bool used[ZOO_N_BUCKETS];
         bool any = zoo_slot_take_used(peer->slot, used);
-        bool relaxed = zoo_peer_relax(&peer->peer, &zooroute_params, now);
+        const struct zoo_params *params
+            = zooroute_segment_params(peer->segment);
+        bool relaxed = zoo_peer_relax(&peer->peer, params, now);
 
-        zoo_peer_use(&peer->peer, any ? used : NULL, &zooroute_params, now);
+        zoo_peer_use(&peer->peer, any ? used : NULL, params, now);
         zooroute_update_consent(peer, now);
         zooroute_follow_sessions(peer);
         zooroute_publish(peer);
@@ -186,9 +188,12 @@ set_stretch(unsigned int stretch, long long int now)
         COVERAGE_INC(zooroute_slowed_by_cpu);
     }
     zooroute_params.stretch = stretch;
+    zooroute_update_profiles();
     if (shorter) {
         CMAP_FOR_EACH (peer, cmap_node, &zooroute_peers) {
-            zoo_peer_reconfigured(&peer->peer, &zooroute_params, now);
+            zoo_peer_reconfigured(&peer->peer,
+                                  zooroute_segment_params(peer->segment),
+                                  now);
             zooroute_schedule(peer, now);
         }
     }
@@ -254,7 +259,12 @@ housekeep(long long int now) OVS_REQUIRES(zooroute_mutex)
 static long long int
 get_tick(void) OVS_REQUIRES(zooroute_mutex)
 {
-    return MAX(zoo_peer_tick(&zooroute_params) / MSEC, 1) * MSEC;
+    long long int tick = LLONG_MAX;
+
+    for (int i = 0; i < ZOO_N_SEGMENTS; i++) {
+        tick = MIN(tick, zoo_peer_tick(zooroute_segment_params(i)));
+    }
+    return MAX(tick / MSEC, 1) * MSEC;
 }
 
 /* Returns the first tick that is not before 'due'. */
@@ -382,6 +392,7 @@ zooroute_thread_start(void)
     ovs_mutex_lock(&zooroute_mutex);
     zoo_budget_init(&zooroute_budget);
     zooroute_params.stretch = 0;
+    zooroute_update_profiles();
     zoo_rx_limit_throttle(zooroute_rx_limit, 0);
     ovs_mutex_unlock(&zooroute_mutex);
     /* What came before the feature was last turned off. */

@@ -183,6 +183,18 @@ set_params(const struct zooroute_config *c) OVS_REQUIRES(zooroute_mutex)
     };
 }
 
+/* Returns true if each segment has as many candidates in 'a' as in 'b'. */
+static bool
+same_profiles(const struct zooroute_config *a, const struct zooroute_config *b)
+{
+    for (int i = 0; i < ZOO_N_SEGMENTS; i++) {
+        if (a->profiles[i].candidates != b->profiles[i].candidates) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Returns true if 'a' and 'b' give a peer the same candidates. */
 static bool
 same_candidates(const struct zooroute_config *a,
@@ -190,6 +202,7 @@ same_candidates(const struct zooroute_config *a,
 {
     return (a->enabled == b->enabled
             && a->candidates == b->candidates
+            && same_profiles(a, b)
             && a->port_min == b->port_min
             && a->port_max == b->port_max
             && a->seed == b->seed
@@ -237,6 +250,8 @@ zooroute_set_config(const struct zooroute_config *config)
     old = zooroute_config;
     zooroute_config = *config;
     zooroute_config.auth_key_file = nullable_xstrdup(config->auth_key_file);
+    zooroute_config.peer_roles
+        = zooroute_copy_roles(config->peer_roles, config->n_peer_roles);
     set_params(config);
     zooroute_update_room();
     zoo_rx_limit_configure(zooroute_rx_limit, config->rx_rate,
@@ -258,9 +273,11 @@ zooroute_set_config(const struct zooroute_config *config)
         || old.tunnels_all != config->tunnels_all) {
         update_view(config);
     }
+    zooroute_update_segments(zoo_now());
     struct zooroute_peer *p;
     CMAP_FOR_EACH (p, cmap_node, &zooroute_peers) {
-        zoo_peer_reconfigured(&p->peer, &zooroute_params, zoo_now());
+        zoo_peer_reconfigured(&p->peer, zooroute_segment_params(p->segment),
+                              zoo_now());
         zooroute_schedule(p, zoo_now());
         if (old.probe_vni != config->probe_vni) {
             atomic_store_relaxed(&p->lost_port, true);
@@ -271,6 +288,7 @@ zooroute_set_config(const struct zooroute_config *config)
         zoo_quarantine_revalidate();
     }
     free(old.auth_key_file);
+    free(old.peer_roles);
 
     if (old.enabled != config->enabled) {
         VLOG_INFO("ZooRoute %s", config->enabled ? "on" : "off");
@@ -289,13 +307,18 @@ unsigned int
 zooroute_get_shared_candidates(uint16_t sports[32])
 {
     struct zoo_path_table table;
+    unsigned int n = 0;
     bool shared;
 
     ovs_mutex_lock(&zooroute_mutex);
     BUILD_ASSERT(ZOO_MAX_CANDIDATES == 32);
     shared = zooroute_config.enabled && zooroute_config.shared_candidates;
     if (shared) {
-        zoo_path_table_init(&table, zooroute_params.candidates,
+        /* Segments with fewer have the first ones. */
+        for (int i = 0; i < ZOO_N_SEGMENTS; i++) {
+            n = MAX(n, zooroute_segment_params(i)->candidates);
+        }
+        zoo_path_table_init(&table, n,
                             zooroute_params.port_min,
                             zooroute_params.port_max,
                             &table, 0, zooroute_config.seed);

@@ -38,14 +38,25 @@
 #include "packets.h"
 #include "smap.h"
 #include "util.h"
+#include "zoo-segment.h"
 
 struct ds;
 struct flow;
 
 /* Configuration: the row in table ZooRoute, as documented there. */
 
+/* What an endpoint is, whatever it says itself. */
+struct zooroute_peer_role {
+    struct in6_addr remote;         /* IPv4-mapped for IPv4. */
+    bool gateway;                   /* Otherwise a host. */
+};
+
 struct zooroute_config {
     bool enabled;
+    bool gateway;                   /* What this endpoint is. */
+    struct zoo_profile profiles[ZOO_N_SEGMENTS];
+    struct zooroute_peer_role *peer_roles;
+    size_t n_peer_roles;
     unsigned int candidates;
     uint16_t port_min, port_max;
     unsigned int probe_interval_ms;
@@ -175,6 +186,17 @@ void zooroute_forget(const struct zooroute_key *key);
 /* Any thread: returns true if there is a peer with 'key' that has been probed
  * and has never answered. */
 bool zooroute_is_legacy(const struct zooroute_key *key);
+
+enum zooroute_role {
+    ZOOROUTE_ROLE_AS_SAID,          /* By the configuration, or itself. */
+    ZOOROUTE_HOST,
+    ZOOROUTE_GATEWAY,
+};
+
+/* Main thread: says what the peer with 'key', if there is one, is from now on.
+ * For hosts that know by themselves.  Returns true if it is a gateway, as far as
+ * that is known. */
+bool zooroute_set_role(const struct zooroute_key *key, enum zooroute_role);
 
 /* Returns true if the switch at the other end says in its reports that it
  * accepts the colors of VTrace.  That is remembered while it is not asked, but

@@ -72,6 +72,7 @@ ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zoo-rx-limit.h \
 	ofproto-zoo/zoo-schedule.c \
 	ofproto-zoo/zoo-schedule.h \
+	ofproto-zoo/zoo-segment.h \
 	ofproto-zoo/zoo-trace.c \
 	ofproto-zoo/zoo-trace.h \
 	ofproto-zoo/zooroute-appctl.c \
@@ -80,6 +81,7 @@ ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zooroute-peers.c \
 	ofproto-zoo/zooroute-private.h \
 	ofproto-zoo/zooroute-receive.c \
+	ofproto-zoo/zooroute-segments.c \
 	ofproto-zoo/zooroute-send.c \
 	ofproto-zoo/zooroute-status.c \
 	ofproto-zoo/zooroute-thread.c \

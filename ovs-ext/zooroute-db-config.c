@@ -221,6 +221,105 @@ parse_other_config(const struct ovsrec_zooroute *row,
     return NULL;
 }
 
+/* Stores what the column "profile" of 'row' says into 'c'. */
+static char * OVS_WARN_UNUSED_RESULT
+parse_profile(const struct ovsrec_zooroute *row, struct zooroute_config *c)
+{
+    static const struct {
+        const char *name;
+        const struct ovsdb_idl_column *column;  /* Has the range. */
+        size_t offset;                          /* In struct zoo_profile. */
+    } settings[] = {
+        { "candidates", &ovsrec_zooroute_col_candidates,
+          offsetof(struct zoo_profile, candidates) },
+        { "probe_interval", &ovsrec_zooroute_col_probe_interval,
+          offsetof(struct zoo_profile, probe_interval_ms) },
+        { "full_interval", &ovsrec_zooroute_col_full_interval,
+          offsetof(struct zoo_profile, full_interval_ms) },
+    };
+
+    for (int i = 0; i < ZOO_N_SEGMENTS; i++) {
+        for (size_t j = 0; j < ARRAY_SIZE(settings); j++) {
+            const struct ovsdb_base_type *type
+                = &settings[j].column->type.key;
+            const char *segment = zoo_segment_to_string(i);
+            char key[64];
+
+            snprintf(key, sizeof key, "%s.%s", segment, settings[j].name);
+            for (size_t k = 0; k < row->n_profile; k++) {
+                int64_t value = row->value_profile[k];
+
+                if (strcmp(row->key_profile[k], key)) {
+                    continue;
+                } else if (value < type->integer.min
+                           || value > type->integer.max) {
+                    return xasprintf("profile:%s: %"PRId64" is out of range "
+                                     "%"PRId64"..%"PRId64", set it to a value "
+                                     "in it or remove it", key, value,
+                                     type->integer.min, type->integer.max);
+                }
+                *ALIGNED_CAST(unsigned int *, ((char *) &c->profiles[i]
+                                               + settings[j].offset)) = value;
+            }
+        }
+    }
+    return NULL;
+}
+
+/* Stores what 'row' says of who is a gateway into 'c', whose 'peer_roles' the
+ * caller must free. */
+static char * OVS_WARN_UNUSED_RESULT
+parse_roles(const struct ovsrec_zooroute *row, struct zooroute_config *c)
+{
+    const struct smap_node *node;
+
+    c->gateway = row->role ? !strcmp(row->role, "gateway") : shared_candidates;
+    c->peer_roles = xcalloc(smap_count(&row->peer_roles) + 1,
+                            sizeof *c->peer_roles);
+    SMAP_FOR_EACH (node, &row->peer_roles) {
+        struct zooroute_peer_role *r = &c->peer_roles[c->n_peer_roles++];
+        ovs_be32 ip;
+
+        if (ip_parse(node->key, &ip)) {
+            in6_addr_set_mapped_ipv4(&r->remote, ip);
+        } else if (!ipv6_parse(node->key, &r->remote)) {
+            return xasprintf("peer_roles:%s: not an IPv4 or IPv6 address, "
+                             "correct or remove it", node->key);
+        }
+        r->gateway = !strcmp(node->value, "gateway");
+    }
+    return NULL;
+}
+
+/* Checks what holds in each segment. */
+static char * OVS_WARN_UNUSED_RESULT
+check_profiles(const struct zooroute_config *c)
+{
+    for (int i = 0; i < ZOO_N_SEGMENTS; i++) {
+        const struct zoo_profile *p = &c->profiles[i];
+        const char *name = zoo_segment_to_string(i);
+        unsigned int full = (p->full_interval_ms ? p->full_interval_ms
+                             : c->full_interval_ms);
+        unsigned int fast = (p->probe_interval_ms ? p->probe_interval_ms
+                             : c->probe_interval_ms);
+        int n_ports = c->port_max - c->port_min + 1;
+
+        if (full < fast) {
+            return xasprintf("profile: %s has full_interval %u below "
+                             "probe_interval %u, set profile:%s.full_interval "
+                             "or profile:%s.probe_interval", name, full, fast,
+                             name, name);
+        } else if (n_ports < p->candidates) {
+            return xasprintf("profile:%s.candidates: %u do not fit in the %d "
+                             "ports from port_min %"PRIu16" to port_max "
+                             "%"PRIu16", lower it or widen the range", name,
+                             p->candidates, n_ports, c->port_min,
+                             c->port_max);
+        }
+    }
+    return NULL;
+}
+
 static char * OVS_WARN_UNUSED_RESULT
 parse_identity(const struct ovsrec_zooroute *row, struct zooroute_config *c)
 {
@@ -293,6 +392,15 @@ parse_config(const struct ovsrec_zooroute *row, struct zooroute_config *c)
     parse_ints(row, c);
     error = check_config(c);
     if (!error) {
+        error = parse_profile(row, c);
+    }
+    if (!error) {
+        error = check_profiles(c);
+    }
+    if (!error) {
+        error = parse_roles(row, c);
+    }
+    if (!error) {
         error = parse_other_config(row, c);
     }
     if (!error) {
@@ -308,9 +416,16 @@ apply_config(const struct zooroute_config *new)
 {
     char *auth_key_file = nullable_xstrdup(new->auth_key_file);
 
+    struct zooroute_peer_role *roles
+        = (new->n_peer_roles
+           ? xmemdup(new->peer_roles,
+                     new->n_peer_roles * sizeof *new->peer_roles) : NULL);
+
     free(config.auth_key_file);
+    free(config.peer_roles);
     config = *new;
     config.auth_key_file = auth_key_file;
+    config.peer_roles = roles;
 
     char *error = zooroute_set_config(&config);
     if (error) {
@@ -363,6 +478,7 @@ zooroute_db_config_reconfigure(struct ovsdb_idl *idl)
     if (!error) {
         error = apply_config(&new);
     }
+    free(new.peer_roles);
     set_error(error);
 }
 
@@ -376,6 +492,35 @@ const char *
 zooroute_db_config_error(void)
 {
     return config_error;
+}
+
+/* Appends what differs between segments. */
+static void
+format_profiles(struct ds *s)
+{
+    for (int i = 0; i < ZOO_N_SEGMENTS; i++) {
+        const struct zoo_profile *p = &config.profiles[i];
+        const char *name = zoo_segment_to_string(i);
+
+        if (p->candidates) {
+            ds_put_format(s, "profile:%s.candidates: %u\n", name,
+                          p->candidates);
+        }
+        if (p->probe_interval_ms) {
+            ds_put_format(s, "profile:%s.probe_interval: %u\n", name,
+                          p->probe_interval_ms);
+        }
+        if (p->full_interval_ms) {
+            ds_put_format(s, "profile:%s.full_interval: %u\n", name,
+                          p->full_interval_ms);
+        }
+    }
+    for (size_t i = 0; i < config.n_peer_roles; i++) {
+        ds_put_cstr(s, "peer_roles:");
+        ipv6_format_mapped(&config.peer_roles[i].remote, s);
+        ds_put_format(s, ": %s\n",
+                      config.peer_roles[i].gateway ? "gateway" : "host");
+    }
 }
 
 void
@@ -392,6 +537,8 @@ zooroute_db_config_format(struct ds *s)
     }
     ds_put_format(s, "\nauth_key_file: %s\n",
                   config.auth_key_file ? config.auth_key_file : "");
+    ds_put_format(s, "role: %s\n", config.gateway ? "gateway" : "host");
+    format_profiles(s);
     ds_put_format(s, "tunnels: %s\n", config.tunnels_all ? "all" : "marked");
     ds_put_format(s, "max-peers: %u\n", config.max_peers);
     ds_put_format(s, "rx-rate-per-source: %u\n",

@@ -22,6 +22,7 @@
 
 #include "bitmap.h"
 #include "lib/vswitch-idl.h"
+#include "ofproto-zoo/zooroute.h"
 #include "openvswitch/dynamic-string.h"
 #include "openvswitch/poll-loop.h"
 #include "openvswitch/shash.h"
@@ -341,16 +342,23 @@ parse_router_mac(const struct ovsrec_zoogateway *row)
 /* Tunnels. */
 
 static int
-parse_path_table(const struct ovsrec_zoogateway_tunnel *row)
+parse_path_table(const struct ovsrec_zoogateway_tunnel *row, bool gateway)
 {
     const char *s = row->path_table;
-    bool gateway = row->peer_type && !strcmp(row->peer_type, "gateway");
 
     return (s && !strcmp(s, "plain") ? ZOO_GATEWAY_PLAIN
             : s && !strcmp(s, "bitmap") ? ZOO_GATEWAY_BITMAP
             : s && !strcmp(s, "index") ? ZOO_GATEWAY_INDEX
             : gateway ? ZOO_GATEWAY_BITMAP
             : ZOO_GATEWAY_INDEX);
+}
+
+static enum zooroute_role
+parse_role(const struct ovsrec_zoogateway_tunnel *row)
+{
+    return (!row->peer_type ? ZOOROUTE_ROLE_AS_SAID
+            : !strcmp(row->peer_type, "gateway") ? ZOOROUTE_GATEWAY
+            : ZOOROUTE_HOST);
 }
 
 /* Adds or changes the tunnel of 'row', unless it is among 'done' already, where
@@ -361,8 +369,10 @@ put_tunnel(const struct ovsrec_zoogateway_tunnel *row, unsigned long *done)
     OVS_REQUIRES(gateway_mutex)
 {
     struct in6_addr remote, local = in6addr_any;
-    int path_table = parse_path_table(row);
+    enum zooroute_role role = parse_role(row);
     struct gateway_tunnel *t;
+    int path_table;
+    bool gateway;
 
     if (!gateway_address_parse(row->remote_ip, &remote)
         || (row->local_ip && *row->local_ip
@@ -376,6 +386,9 @@ put_tunnel(const struct ovsrec_zoogateway_tunnel *row, unsigned long *done)
         return xstrdup("remote_ip is that of another row, too, remove one of "
                        "them");
     }
+    gateway = (role == ZOOROUTE_GATEWAY
+               || (role == ZOOROUTE_ROLE_AS_SAID && t && t->says_gateway));
+    path_table = parse_path_table(row, gateway);
     if (t && t->path_table != path_table) {
         /* Its cell is in another array. */
         gateway_tunnel_remove(t);
@@ -390,7 +403,9 @@ put_tunnel(const struct ovsrec_zoogateway_tunnel *row, unsigned long *done)
         t->path_table = path_table;
     }
     t->wanted_local = local;
-    t->is_gateway = row->peer_type && !strcmp(row->peer_type, "gateway");
+    t->role = role;
+    t->is_gateway = gateway;
+    t->any_path_table = !row->path_table;
     bitmap_set1(done, t->id);
     return NULL;
 }

@@ -328,6 +328,37 @@ ask_for(struct gateway_tunnel *t, struct zooroute_output *out)
     return is_used(t, UNUSED_TIME) ? A_SLOT : ITS_SLOT;
 }
 
+/* The peer of 'tunnel', whose 'role' is not configured, has said whether it is a
+ * gateway.  Returns true if the pipeline's tables have changed. */
+static bool
+set_role(struct gateway_tunnel *tunnel, bool gateway)
+    OVS_REQUIRES(gateway_mutex)
+{
+    bool changed;
+
+    tunnel->says_gateway = gateway;
+    if (tunnel->role != ZOOROUTE_ROLE_AS_SAID
+        || gateway == tunnel->is_gateway) {
+        return false;
+    }
+    tunnel->is_gateway = gateway;
+    if (!tunnel->any_path_table) {
+        return false;
+    }
+    /* The cell in the other array comes first, and the one in this array goes
+     * last; a packet that sees an empty one keeps its own candidate. */
+    struct gateway_update old = {
+        .path_table = tunnel->path_table,
+        .destination = tunnel->id,
+    };
+    tunnel->path_table = gateway ? ZOO_GATEWAY_BITMAP : ZOO_GATEWAY_INDEX;
+    tunnel->cell = 0;
+    update_cell(tunnel);
+    changed = gateway_tunnel_resolve(tunnel);
+    gateway_path_update(&old);
+    return changed;
+}
+
 /* Asks ZooRoute for what the tunnel with 'id' wants, if there is one.  Returns
  * true if the pipeline's tables have changed. */
 static bool
@@ -366,7 +397,15 @@ update_slot(uint32_t id, bool *refused) OVS_EXCLUDED(gateway_mutex)
     changed = (t->installed && t->vtep.path_table != gateway_paths_get(t)
                && gateway_tunnel_resolve(t));
     update_cell(t);
+    enum zooroute_role role = t->role;
     ovs_mutex_unlock(&gateway_mutex);
+    if (out.choice) {
+        bool gateway = zooroute_set_role(&out.key, role);
+
+        ovs_mutex_lock(&gateway_mutex);
+        changed |= set_role(t, gateway);
+        ovs_mutex_unlock(&gateway_mutex);
+    }
     return changed;
 }
 

@@ -150,6 +150,9 @@ struct gateway_tunnel {
     uint32_t id;                /* VTEP and destination of the pipeline. */
     int path_table;             /* ZOO_GATEWAY_PLAIN... */
     bool is_gateway;            /* Otherwise a host. */
+    bool says_gateway;          /* As far as ZooRoute has heard. */
+    int role;                   /* enum zooroute_role, as configured. */
+    bool any_path_table;        /* 'path_table' follows 'is_gateway'. */
     uint32_t probe_vni;         /* Of a route through it, otherwise 0. */
     bool has_route;
 

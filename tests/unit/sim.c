@@ -277,7 +277,7 @@ sim_replay(struct sim *sim, const struct sim_packet *original)
 static unsigned int
 instance_of(const struct sim_side *s, const struct sim_packet *p)
 {
-    return MAX(p->candidate, 0) % s->n_instances;
+    return (MAX(p->candidate, 0) + s->shift) % s->n_instances;
 }
 
 static enum zoo_probe_error

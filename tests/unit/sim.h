@@ -74,6 +74,7 @@ struct sim_side {
     bool in_use[ZOO_N_BUCKETS];     /* By tenants. */
     long long int stalled_until;    /* The thread does not run. */
     unsigned int n_instances;       /* Behind this side's address. */
+    unsigned int shift;             /* Which one gets what. */
     struct zoo_responder *responder[SIM_MAX_INSTANCES];
     struct zoo_rx_limit *limit;     /* None if NULL. */
     struct zoo_sessions sessions;   /* If params.learn. */

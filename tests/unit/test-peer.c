@@ -434,6 +434,38 @@ START_TEST(backend_groups)
 }
 END_TEST
 
+/* The underlay comes to send what each candidate carries to the other instance,
+ * which is a change, and no failure of anything. */
+START_TEST(change_of_group)
+{
+    for (uint32_t seed = 0; seed < 20; seed++) {
+        struct zoo_peer *peer = &sim.side[0].peer;
+        uint8_t before[ZOO_MAX_CANDIDATES];
+
+        setup_with(4, &sim_defaults, seed);
+        sim.side[1].n_instances = 2;
+        sim_use(&sim, 0, 8);
+        sim_run(&sim, 3 * SEC + random_range(SEC));
+        for (int i = 0; i < 32; i++) {
+            before[i] = peer->candidates[i].group;
+        }
+        sim.side[1].shift = 1;
+        sim_run(&sim, 5 * SEC);
+        for (int i = 0; i < 32; i++) {
+            unit_assert(peer->candidates[i].group
+                        && peer->candidates[i].group != before[i],
+                        "seed %u: candidate %d", seed, i);
+        }
+        unit_assert(!sim_lost(&sim, 0) && !sim_down(&sim, 0)
+                    && !sim_moves(&sim, 0, NULL), "seed %u: %u lost, %u down, "
+                    "%u moves", seed, sim_lost(&sim, 0), sim_down(&sim, 0),
+                    sim_moves(&sim, 0, NULL));
+        ck_assert_int_eq(peer->state, ZOO_PEER_ACTIVE);
+        sim_destroy(&sim);
+    }
+}
+END_TEST
+
 /* A report to one of several middleboxes with one address goes out from a port
  * that leads there, if possible one that works. */
 START_TEST(reports_to_a_backend)
@@ -516,6 +548,7 @@ main(void)
     tc = unit_case(s, "return", 300);
     tcase_add_test(tc, return_after_the_hold_down);
     tcase_add_test(tc, backend_groups);
+    tcase_add_test(tc, change_of_group);
 
     tc = unit_case(s, "middleboxes", 60);
     tcase_add_test(tc, reports_to_a_backend);
