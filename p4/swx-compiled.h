@@ -74,7 +74,8 @@ struct swx_compiled {
     size_t n_tables;
     const char *const *actions; /* Likewise. */
     size_t n_actions;
-    size_t state_size;          /* Bytes for a burst of packets. */
+    size_t state_size;          /* Bytes for a burst of packets... */
+    void (*init)(void *states); /* ...which are 0 before this. */
     void (*run)(const struct swx_env *, void *states, struct swx_job *,
                 size_t n);
 };
