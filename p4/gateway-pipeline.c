@@ -58,8 +58,8 @@ VLOG_DEFINE_THIS_MODULE(gateway_pipeline);
  * keep coming. */
 #define FLUSH_QUANTA 8
 
-/* A compiled program takes up to SWX_BURST packets at once, of these so many of
- * the CPU port. */
+/* A compiled program takes up to SWX_BURST packets at once, of these so many
+ * of the CPU port. */
 #define MAX_CPU 8
 
 /* Without polling: quanta without a packet after which the thread sleeps, and

@@ -142,6 +142,7 @@ swx_runner_create(struct rte_swx_pipeline *pipeline,
         *why = xstrdup("DPDK has too little memory for it");
         return NULL;
     }
+    program->init(runner->states);
     return runner;
 }
 

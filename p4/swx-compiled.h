@@ -74,7 +74,8 @@ struct swx_compiled {
     size_t n_tables;
     const char *const *actions; /* Likewise. */
     size_t n_actions;
-    size_t state_size;          /* Bytes for a burst of packets. */
+    size_t state_size;          /* Bytes for a burst of packets... */
+    void (*init)(void *states); /* ...which are 0 before this. */
     void (*run)(const struct swx_env *, void *states, struct swx_job *,
                 size_t n);
 };
@@ -183,8 +184,8 @@ swx_set_be48(uint8_t *p, uint64_t value)
     swx_set_be16(p + 4, value);
 }
 
-/* Adds 'total', a sum of words of 32 bits as they are in memory, to the Internet
- * checksum at 'sum' (RFC 1071).  What would be 0 is 0xffff. */
+/* Adds 'total', a sum of words of 32 bits as they are in memory, to the
+ * Internet checksum at 'sum' (RFC 1071).  What would be 0 is 0xffff. */
 static inline void
 swx_checksum_add(uint8_t *sum, uint64_t total)
 {

@@ -19,8 +19,8 @@
 
 /* Exact and wildcard tables for SWX, beside DPDK's own.
  *
- * An exact table's lookup reads one cache line of a bucket and the entry, which
- * a program that has been compiled (swx-compiled.h) can prefetch.
+ * An exact table's lookup reads one cache line of a bucket and the entry,
+ * which a program that has been compiled (swx-compiled.h) can prefetch.
  *
  * DPDK's wildcard tables classify one packet at a time with librte_acl, and
  * building one takes 100 ms.  These group the entries by those bits of the key
