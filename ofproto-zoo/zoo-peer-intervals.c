@@ -172,8 +172,8 @@ zoo_peer_format_mode(const struct zoo_peer *peer,
     if (peer->learning && peer->state != ZOO_PEER_IDLE) {
         unsigned int n = count_1bits(peer->learned);
 
-        ds_put_format(s, "learned: the peer probes this middlebox, its sessions "
-                      "come on %u candidate%s, not probed", n,
+        ds_put_format(s, "learned: the peer probes this middlebox, its "
+                      "sessions come on %u candidate%s, not probed", n,
                       n == 1 ? "" : "s");
         return;
     }

@@ -23,8 +23,8 @@
 #include "util.h"
 #include "zoo-peer-private.h"
 
-/* A peer that has not been heard for so long is probed.  Its intervals may have
- * become 16 times as long as the default of a second. */
+/* A peer that has not been heard for so long is probed.  Its intervals may
+ * have become 16 times as long as the default of a second. */
 #define LEARN_TIME (20 * SEC)
 
 void

@@ -21,9 +21,10 @@
  * =====================================================================
  *
  * Whoever has sessions through a middlebox probes it while they last.  So the
- * middlebox, which may have far more peers than any of them has, does not probe
- * those that it hears.  It has their candidates, and what it sends back to a
- * session goes out from the outer source port that the session comes with:
+ * middlebox, which may have far more peers than any of them has, does not
+ * probe those that it hears.  It has their candidates, and what it sends back
+ * to a session goes out from the outer source port that the session comes
+ * with:
  *
  *     - The datapath notes that port (see zoo-learn.h); the bucket of what is
  *       sent back follows it.
@@ -41,8 +42,8 @@
  * Of several middleboxes with one address, each has requests on some of the
  * peer's candidates, and counts those as good only.
  *
- * A peer that is not heard any more, or never says what it has found, is probed
- * as any other.
+ * A peer that is not heard any more, or never says what it has found, is
+ * probed as any other.
  *
  * Pure: times (monotonic, ns) are arguments.  Callers serialize access. */
 
@@ -53,9 +54,9 @@
 
 /* The sessions of one peer, as far as their packets have come lately. */
 struct zoo_sessions {
-    /* For each bucket the candidate that its sessions have come on, and how many
-     * times zoo_peer_follow() has been called since packets came from there, up
-     * to ZOO_SESSIONS_NEVER, which also means that none has come. */
+    /* For each bucket the candidate that its sessions have come on, and how
+     * many times zoo_peer_follow() has been called since packets came from
+     * there, up to ZOO_SESSIONS_NEVER, which also means that none has come. */
     uint8_t candidate[ZOO_N_BUCKETS];
     uint8_t age[ZOO_N_BUCKETS];
 };
@@ -69,20 +70,21 @@ struct zoo_sessions {
 /* No session has been seen. */
 void zoo_sessions_init(struct zoo_sessions *);
 
-/* Returns true if bucket 'b' of 'peer' uses the port that its sessions have come
- * from lately. */
+/* Returns true if bucket 'b' of 'peer' uses the port that its sessions have
+ * come from lately. */
 bool zoo_sessions_decide(const struct zoo_sessions *, const struct zoo_peer *,
                          unsigned int b);
 
 /* A request of the peer has come from outer source port 'sport'; it is surely
- * not an old one.  If it has verdicts, the peer is learned about from now on. */
+ * not an old one.  If it has verdicts, the peer is learned about from now
+ * on. */
 void zoo_peer_hear(struct zoo_peer *, const struct zoo_params *,
                    const struct zoo_probe *request, uint16_t sport,
                    long long int now);
 
-/* Packets of sessions have come, as zoo_learn_take() says, since the last call:
- * what is sent back follows them if the peer is learned about.  To be called
- * about ten times a second. */
+/* Packets of sessions have come, as zoo_learn_take() says, since the last
+ * call: what is sent back follows them if the peer is learned about.  To be
+ * called about ten times a second. */
 void zoo_peer_follow(struct zoo_peer *, struct zoo_sessions *,
                      const uint16_t seen[ZOO_N_BUCKETS]);
 

@@ -177,8 +177,8 @@ void zoo_peer_init(struct zoo_peer *peer, const struct zoo_params *,
                    const void *key, size_t key_len, uint32_t seed,
                    uint64_t session, long long int now);
 
-/* Gives the peer the number of candidates in 'params': the first ones stay, with
- * what is known of them; buckets go home, but not to candidates that are
+/* Gives the peer the number of candidates in 'params': the first ones stay,
+ * with what is known of them; buckets go home, but not to candidates that are
  * down. */
 void zoo_peer_set_candidates(struct zoo_peer *, const struct zoo_params *,
                              const void *key, size_t key_len, uint32_t seed,
@@ -236,8 +236,9 @@ bool zoo_peer_needs_session(const struct zoo_peer *);
 /* Begins a session.  'session' is a random number. */
 void zoo_peer_begin_session(struct zoo_peer *, uint64_t session);
 
-/* Processes an authenticated report that arrived from outer source port 'sport'
- * at 'now'.  Returns ZOO_PROBE_OK or the reason why it is not for this peer. */
+/* Processes an authenticated report that arrived from outer source port
+ * 'sport' at 'now'.  Returns ZOO_PROBE_OK or the reason why it is not for this
+ * peer. */
 enum zoo_probe_error zoo_peer_report(struct zoo_peer *,
                                      const struct zoo_params *,
                                      const struct zoo_probe *, uint16_t sport,

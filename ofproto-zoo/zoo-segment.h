@@ -20,9 +20,9 @@
 /* Segments: what is between two endpoints, by what they are
  * ==========================================================
  *
- * Between hosts there are many peers and short paths, between gateways few peers
- * and long paths with much traffic.  So each segment may have its own intervals
- * and number of candidates, and gateways another table (see
+ * Between hosts there are many peers and short paths, between gateways few
+ * peers and long paths with much traffic.  So each segment may have its own
+ * intervals and number of candidates, and gateways another table (see
  * zoo-gateway-path.h).
  *
  * An endpoint says in its probes whether it is a gateway

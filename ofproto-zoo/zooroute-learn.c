@@ -14,8 +14,8 @@
  * limitations under the License.
  */
 
-/* A stateful middlebox: what goes between the datapath, which sees its sessions,
- * and the peers that it learns about. */
+/* A stateful middlebox: what goes between the datapath, which sees its
+ * sessions, and the peers that it learns about. */
 
 #include <config.h>
 #include "zooroute-private.h"

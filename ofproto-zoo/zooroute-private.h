@@ -18,7 +18,8 @@
 #define ZOOROUTE_PRIVATE_H 1
 
 /* What the files of the ZooRoute engine share: zooroute.c (configuration and
- * flow translation), zooroute-peers.c (all peers), zooroute-thread.c (the thread and its housekeeping),
+ * flow translation), zooroute-peers.c (all peers), zooroute-segments.c (their
+ * profiles), zooroute-thread.c (the thread and its housekeeping),
  * zooroute-receive.c and zooroute-send.c (probes), zooroute-cpu.c (how busy the
  * processors are), zooroute-learn.c (sessions of a middlebox),
  * zooroute-status.c, zooroute-appctl.c and zooroute-underlay.c (for
@@ -168,7 +169,8 @@ void zooroute_update_profiles(void) OVS_REQUIRES(zooroute_mutex);
 void zooroute_update_segments(long long int now)
     OVS_REQUIRES(zooroute_mutex);
 
-/* Returns what is configured for 'segment', as 'zooroute_params' is for all. */
+/* Returns what is configured for 'segment', as 'zooroute_params' is for
+ * all. */
 const struct zoo_params *zooroute_segment_params(enum zoo_segment);
 
 /* The peer has said in a probe with capabilities 'caps' what it is. */

@@ -86,7 +86,8 @@ update_segment(struct zooroute_peer *p, long long int now)
     if (segment == p->segment) {
         return;
     }
-    other_number = (params[segment].candidates != params[p->segment].candidates);
+    other_number = (params[segment].candidates
+                    != params[p->segment].candidates);
     p->segment = segment;
     if (other_number && !p->peer.learning) {
         zoo_peer_set_candidates(&p->peer, &params[segment], &p->key,

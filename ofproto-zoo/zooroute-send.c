@@ -212,9 +212,9 @@ set_report_sports(struct zooroute_tx *tx, const struct zoo_report *report,
     report_salt += tx->n_sports;
 }
 
-/* Has report 'tx' go out from every port that the requests which it answers came
- * from, which their sender takes for the way back.  Returns false if it does not
- * know of that, or this is no middlebox that learns. */
+/* Has report 'tx' go out from every port that the requests which it answers
+ * came from, which their sender takes for the way back.  Returns false if it
+ * does not know of that, or this is no middlebox that learns. */
 static bool
 reflect(struct zooroute_tx *tx, const struct zoo_report *report)
     OVS_REQUIRES(zooroute_mutex)

@@ -194,8 +194,8 @@ enum zooroute_role {
 };
 
 /* Main thread: says what the peer with 'key', if there is one, is from now on.
- * For hosts that know by themselves.  Returns true if it is a gateway, as far as
- * that is known. */
+ * For hosts that know by themselves.  Returns true if it is a gateway, as far
+ * as that is known. */
 bool zooroute_set_role(const struct zooroute_key *key, enum zooroute_role);
 
 /* Returns true if the switch at the other end says in its reports that it

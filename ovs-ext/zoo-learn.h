@@ -61,7 +61,8 @@ void zoo_learn_destroy(struct zoo_learn *);
 /* Stores into 'seen' the outer source port (host byte order) that packets of
  * each bucket have come with since the last call, 0 if there was none.  Of
  * several it is 'kept[b]', the one that the bucket uses now, if that is among
- * them, otherwise the first.  'kept' also counts for what comes from now on. */
+ * them, otherwise the first.  'kept' also counts for what comes from now
+ * on. */
 void zoo_learn_take(struct zoo_learn *, const uint16_t kept[ZOO_N_BUCKETS],
                     uint16_t seen[ZOO_N_BUCKETS]);
 

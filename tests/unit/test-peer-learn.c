@@ -14,8 +14,8 @@
  * limitations under the License.
  */
 
-/* A stateful middlebox that learns about its peers: side 0 has sessions through
- * side 1. */
+/* A stateful middlebox that learns about its peers: side 0 has sessions
+ * through side 1. */
 
 #include <config.h>
 #include "sim.h"
