@@ -187,23 +187,50 @@ draw_hop(const struct json *hop, struct ds *s)
     ds_put_char(s, '\n');
 }
 
-/* The edge that begins at 'hop', if 'hop' puts packets into a tunnel. */
+/* Whether 'hop' is one of 'direction' that puts packets into a tunnel. */
+static bool
+begins_edge(const struct json *hop, const char *direction)
+{
+    return (is_direction(hop, direction)
+            && !strcmp(vtrace_json_string(hop, "class", ""), "tunnel")
+            && !strcmp(vtrace_json_string(hop, "role", ""), "out"));
+}
+
+/* Whether the edges of the node of 'hops[i]' are drawn below 'hops[i]': an
+ * edge does not say at which of the node's tunnel ports it begins, thus all of
+ * them follow the last one. */
+static bool
+is_last_before_edges(const struct json *hops, size_t i, const char *direction)
+{
+    const struct json *hop = json_array_at(hops, i);
+
+    if (!begins_edge(hop, direction)) {
+        return false;
+    }
+    while (++i < json_array_size(hops)) {
+        const struct json *next = json_array_at(hops, i);
+
+        if (begins_edge(next, direction)
+            && !strcmp(vtrace_json_string(next, "node", ""),
+                       vtrace_json_string(hop, "node", ""))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The edges that begin at 'node'. */
 static void
-draw_edges_from(const struct json *edges, const struct json *hop,
+draw_edges_from(const struct json *edges, const char *node,
                 const char *direction, struct ds *s)
 {
-    if (strcmp(vtrace_json_string(hop, "class", ""), "tunnel")
-        || strcmp(vtrace_json_string(hop, "role", ""), "out")) {
-        return;
-    }
     for (size_t i = 0; i < json_array_size(edges); i++) {
         const struct json *edge = json_array_at(edges, i);
         const struct json *delay = vtrace_json_member(edge, "delay",
                                                       JSON_OBJECT);
 
         if (!is_direction(edge, direction)
-            || strcmp(vtrace_json_string(edge, "from", ""),
-                      vtrace_json_string(hop, "node", ""))) {
+            || strcmp(vtrace_json_string(edge, "from", ""), node)) {
             continue;
         }
         ds_put_format(s, "    |  to %s: %"PRId64" sent, %"PRId64" lost",
@@ -236,8 +263,9 @@ draw_path(const struct json *task, const char *direction, struct ds *s)
                 any = true;
             }
             draw_hop(hop, s);
-            if (edges) {
-                draw_edges_from(edges, hop, direction, s);
+            if (edges && is_last_before_edges(hops, i, direction)) {
+                draw_edges_from(edges, vtrace_json_string(hop, "node", ""),
+                                direction, s);
             }
         }
     }

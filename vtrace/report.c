@@ -28,7 +28,9 @@
 
 /* Sizes in the picture, in pixels. */
 #define NODE_WIDTH 210
-#define EDGE_WIDTH 230
+#define EDGE_WIDTH 260
+#define EDGE_TEXT_WIDTH 200
+#define EDGE_HEIGHT 44
 #define HOP_HEIGHT 34
 #define HEAD_HEIGHT 30
 #define MARGIN 10
@@ -98,10 +100,14 @@ put_verdict(struct ds *s, const struct json *task)
 
 /* Picture. */
 
-struct column {
+/* A node, with its place in the picture: nodes that get packets from the same
+ * one are in one column, one below the other. */
+struct box {
     const char *node;
     const struct json *hops[MAX_HOPS];
     size_t n_hops;
+    int column, top;            /* 'top' in pixels. */
+    int n_out, n_in;            /* Arrows drawn so far. */
 };
 
 static bool
@@ -110,10 +116,21 @@ is_direction(const struct json *json, const char *direction)
     return !strcmp(vtrace_json_string(json, "direction", ""), direction);
 }
 
+static struct box *
+find_box(struct box *boxes, size_t n, const char *node)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!strcmp(boxes[i].node, node)) {
+            return &boxes[i];
+        }
+    }
+    return NULL;
+}
+
 /* Groups the hops of 'direction' by node, in the order in which they come. */
 static size_t
-make_columns(const struct json *task, const char *direction,
-             struct column columns[MAX_NODES])
+make_boxes(const struct json *task, const char *direction,
+           struct box boxes[MAX_NODES])
 {
     const struct json *hops = vtrace_json_member(task, "hops", JSON_ARRAY);
     size_t n = 0;
@@ -121,26 +138,86 @@ make_columns(const struct json *task, const char *direction,
     for (size_t i = 0; hops && i < json_array_size(hops); i++) {
         const struct json *hop = json_array_at(hops, i);
         const char *node = vtrace_json_string(hop, "node", "?");
-        size_t j;
+        struct box *box;
 
         if (!is_direction(hop, direction)) {
             continue;
         }
-        for (j = 0; j < n && strcmp(columns[j].node, node); j++) {
-            continue;
-        }
-        if (j == n) {
+        box = find_box(boxes, n, node);
+        if (!box) {
             if (n == MAX_NODES) {
                 break;
             }
-            columns[n].node = node;
-            columns[n++].n_hops = 0;
+            box = &boxes[n++];
+            box->node = node;
         }
-        if (columns[j].n_hops < MAX_HOPS) {
-            columns[j].hops[columns[j].n_hops++] = hop;
+        if (box->n_hops < MAX_HOPS) {
+            box->hops[box->n_hops++] = hop;
         }
     }
     return n;
+}
+
+/* The edges of 'direction' from 'from' to 'to', or to any node if that is
+ * NULL. */
+static size_t
+count_edges(const struct json *edges, const char *direction, const char *from,
+            const char *to)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; edges && i < json_array_size(edges); i++) {
+        const struct json *edge = json_array_at(edges, i);
+
+        n += (is_direction(edge, direction)
+              && !strcmp(vtrace_json_string(edge, "from", ""), from)
+              && (!to || !strcmp(vtrace_json_string(edge, "to", ""), to)));
+    }
+    return n;
+}
+
+static int
+box_height(const struct box *box)
+{
+    return HEAD_HEIGHT + (int) box->n_hops * HOP_HEIGHT + 4;
+}
+
+/* Gives each of the 'n' boxes its place: to the right of all boxes before it
+ * that have an edge to it, or of the box before it if none has; below the
+ * boxes that are there.  Returns the height of the picture. */
+static int
+place_boxes(struct box *boxes, size_t n, const struct json *edges,
+            const char *direction)
+{
+    int bottoms[MAX_NODES], height = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        struct box *box = &boxes[i];
+
+        box->column = -1;
+        for (size_t j = 0; j < i; j++) {
+            if (count_edges(edges, direction, boxes[j].node, box->node)) {
+                box->column = MAX(box->column, boxes[j].column + 1);
+            }
+        }
+        if (box->column < 0) {
+            box->column = i ? box[-1].column + 1 : 0;
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        bottoms[i] = MARGIN;
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct box *box = &boxes[i];
+        int *bottom = &bottoms[box->column];
+        int arrows = HEAD_HEIGHT + EDGE_HEIGHT
+                     * (int) count_edges(edges, direction, box->node, NULL);
+
+        box->top = *bottom;
+        *bottom += MAX(box_height(box), arrows) + MARGIN;
+        height = MAX(height, *bottom);
+    }
+    return height;
 }
 
 static void
@@ -174,19 +251,34 @@ put_hop(struct ds *s, const struct json *hop, int x, int y)
     ds_put_cstr(s, "</text>\n");
 }
 
-static void
-put_node(struct ds *s, const struct column *c, int x)
+static int
+box_left(const struct box *box)
 {
+    return MARGIN + box->column * (NODE_WIDTH + EDGE_WIDTH);
+}
+
+/* Where the next of several arrows leaves or reaches 'box'. */
+static int
+arrow_y(const struct box *box, int row)
+{
+    return box->top + HEAD_HEIGHT + HOP_HEIGHT / 2 + row * EDGE_HEIGHT;
+}
+
+static void
+put_node(struct ds *s, const struct box *box)
+{
+    int x = box_left(box);
+
     ds_put_format(s, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" "
                   "rx=\"8\" fill=\"#eef3f8\" stroke=\"#567\"/>"
-                  "<text x=\"%d\" y=\"%d\" font-weight=\"bold\">", x, MARGIN,
-                  NODE_WIDTH,
-                  HEAD_HEIGHT + (int) c->n_hops * HOP_HEIGHT + 4,
-                  x + 12, MARGIN + 20);
-    put_escaped(s, c->node);
+                  "<text x=\"%d\" y=\"%d\" font-weight=\"bold\">", x,
+                  box->top, NODE_WIDTH, box_height(box), x + 12,
+                  box->top + 20);
+    put_escaped(s, box->node);
     ds_put_cstr(s, "</text>\n");
-    for (size_t i = 0; i < c->n_hops; i++) {
-        put_hop(s, c->hops[i], x, MARGIN + HEAD_HEIGHT + (int) i * HOP_HEIGHT);
+    for (size_t i = 0; i < box->n_hops; i++) {
+        put_hop(s, box->hops[i], x,
+                box->top + HEAD_HEIGHT + (int) i * HOP_HEIGHT);
     }
 }
 
@@ -198,25 +290,31 @@ get_us(const struct json *delay, const char *name)
     return us ? json_real(us) : vtrace_json_integer(delay, name, -1);
 }
 
-/* An arrow from 'x0' to 'x1', with the numbers of 'edge'. */
+/* An arrow for 'edge' from 'from' to 'to', a box in the next column, or into
+ * nowhere if that is NULL.  What it leads to is in its text, too. */
 static void
-put_edge(struct ds *s, const struct json *edge, int x0, int x1, int y)
+put_edge(struct ds *s, const struct json *edge, struct box *from,
+         struct box *to)
 {
     const struct json *delay = vtrace_json_member(edge, "delay", JSON_OBJECT);
     int64_t lost = vtrace_json_integer(edge, "lost", 0);
     double p50 = get_us(delay, "p50_us"), p99 = get_us(delay, "p99_us");
     const char *color = lost ? "#b3261e" : "#2a7d2a";
+    int x = box_left(from) + NODE_WIDTH, y = arrow_y(from, from->n_out++);
+    int end_x = x + (to ? EDGE_WIDTH : EDGE_TEXT_WIDTH);
+    int end_y = to ? arrow_y(to, to->n_in++) : y;
 
-    ds_put_format(s, "<line x1=\"%d\" y1=\"%d\" x2=\"%d\" y2=\"%d\" "
-                  "stroke=\"%s\" stroke-width=\"2\"/>"
+    ds_put_format(s, "<polyline points=\"%d,%d %d,%d %d,%d %d,%d\" "
+                  "fill=\"none\" stroke=\"%s\" stroke-width=\"2\"/>\n"
                   "<path d=\"M%d %d l-9 -5 v10 z\" fill=\"%s\"/>\n",
-                  x0, y, x1, y, color, x1, y, color);
-    ds_put_format(s, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\" "
-                  "fill=\"%s\">%"PRId64" of %"PRId64" lost</text>",
-                  (x0 + x1) / 2, y - 7, color, lost,
-                  vtrace_json_integer(edge, "sent", 0));
-    ds_put_format(s, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\" "
-                  "fill=\"#555\">", (x0 + x1) / 2, y + 18);
+                  x, y, x + EDGE_TEXT_WIDTH - 9, y, end_x - 9, end_y, end_x,
+                  end_y, color, end_x, end_y, color);
+    ds_put_format(s, "<text x=\"%d\" y=\"%d\" fill=\"%s\">to ", x + 6, y - 7,
+                  color);
+    put_member(s, edge, "to");
+    ds_put_format(s, ": %"PRId64" of %"PRId64" lost</text>\n"
+                  "<text x=\"%d\" y=\"%d\" fill=\"#555\">", lost,
+                  vtrace_json_integer(edge, "sent", 0), x + 6, y + 18);
     if (p50 >= 0) {
         ds_put_format(s, "p50 %.0f us, p99 %.0f us", p50, p99);
     } else {
@@ -229,40 +327,38 @@ static void
 put_picture(struct ds *s, const struct json *task, const char *direction)
 {
     const struct json *edges = vtrace_json_member(task, "edges", JSON_ARRAY);
-    struct column *columns = xcalloc(MAX_NODES, sizeof *columns);
-    size_t n = make_columns(task, direction, columns), most = 0;
-    size_t n_edges = edges ? json_array_size(edges) : 0;
+    struct box *boxes = xcalloc(MAX_NODES, sizeof *boxes);
+    size_t n = make_boxes(task, direction, boxes);
+    int height = place_boxes(boxes, n, edges, direction), columns = 0;
 
     if (!n) {
-        free(columns);
+        free(boxes);
         return;
     }
     for (size_t i = 0; i < n; i++) {
-        most = MAX(most, columns[i].n_hops);
+        columns = MAX(columns, boxes[i].column + 1);
     }
     ds_put_format(s, "<h2>Path, %s</h2>\n<div class=\"scroll\">"
                   "<svg width=\"%d\" height=\"%d\" role=\"img\">\n",
-                  direction, (int) n * (NODE_WIDTH + EDGE_WIDTH) + MARGIN,
-                  HEAD_HEIGHT + (int) most * HOP_HEIGHT + 3 * MARGIN);
+                  direction, columns * (NODE_WIDTH + EDGE_WIDTH) + MARGIN,
+                  height + MARGIN);
     for (size_t i = 0; i < n; i++) {
-        int x = MARGIN + (int) i * (NODE_WIDTH + EDGE_WIDTH), rows = 0;
+        put_node(s, &boxes[i]);
+    }
+    for (size_t i = 0; edges && i < json_array_size(edges); i++) {
+        const struct json *edge = json_array_at(edges, i);
+        struct box *from = find_box(boxes, n,
+                                    vtrace_json_string(edge, "from", ""));
+        struct box *to = find_box(boxes, n,
+                                  vtrace_json_string(edge, "to", ""));
 
-        put_node(s, &columns[i], x);
-        for (size_t j = 0; j < n_edges; j++) {
-            const struct json *edge = json_array_at(edges, j);
-
-            if (is_direction(edge, direction)
-                && !strcmp(vtrace_json_string(edge, "from", ""),
-                           columns[i].node)) {
-                put_edge(s, edge, x + NODE_WIDTH,
-                         x + NODE_WIDTH + EDGE_WIDTH,
-                         MARGIN + HEAD_HEIGHT + HOP_HEIGHT / 2
-                         + rows++ * 40);
-            }
+        if (from && is_direction(edge, direction)) {
+            put_edge(s, edge, from,
+                     to && to->column == from->column + 1 ? to : NULL);
         }
     }
     ds_put_cstr(s, "</svg></div>\n");
-    free(columns);
+    free(boxes);
 }
 
 /* Evidence. */
