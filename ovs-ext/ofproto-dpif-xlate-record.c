@@ -212,6 +212,25 @@ zoo_record_in(struct xlate_ctx *ctx, uint16_t color,
     zoo_put_record(ctx, &fate->in);
 }
 
+/* Takes a record of the packet ahead of everything: it came out of a tunnel
+ * with a color that ends here.  Who sent it has to know that, or it looks lost
+ * on the way. */
+static void
+zoo_record_border(struct xlate_ctx *ctx)
+{
+    struct zoo_record_point point;
+
+    zoo_point_init(&point, ctx, VTRACE_ROLE_OUT, ctx->fate.border_color,
+                   VTRACE_REASON_BORDER);
+    zoo_point_set_port(&point, ctx->fate.port);
+    point.link = VTRACE_LINK_UNKNOWN;   /* It does not leave by the port. */
+    point.tunnel = true;
+    zoo_insert_record(ctx->odp_actions, 0, &point);
+    if (!ctx->error) {
+        zoo_report_record(ctx, &point);
+    }
+}
+
 /* The packet of 'ctx' is about to be output to 'xport', which is neither a
  * tunnel nor a patch port. */
 static void
@@ -316,8 +335,8 @@ zoo_get_outcome(const struct nlattr *actions, size_t len,
                 struct zoo_outcome *outcome)
 {
     const struct nlattr *a, *b, *userdata;
-    const struct zoo_record_point *point;
-    uint8_t role;
+    struct zoo_record_point point;
+    const void *unaligned;
     size_t left, nested_left;
 
     NL_ATTR_FOR_EACH (a, left, actions, len) {
@@ -328,13 +347,14 @@ zoo_get_outcome(const struct nlattr *actions, size_t len,
             break;
 
         case OVS_ACTION_ATTR_USERSPACE:
-            point = zoo_record_point(a);
+            unaligned = zoo_record_point(a);
             userdata = nl_attr_find_nested(a, OVS_USERSPACE_ATTR_USERDATA);
-            if (point) {
-                role = *((const uint8_t *) point
-                         + offsetof(struct zoo_record_point, role));
-                outcome->goes_on |= (role == VTRACE_ROLE_OUT
-                                     || role == VTRACE_ROLE_DROP);
+            if (unaligned) {
+                /* At a border the packet only lost the color it had before. */
+                memcpy(&point, unaligned, sizeof point);
+                outcome->goes_on |= ((point.role == VTRACE_ROLE_OUT
+                                      && point.reason != VTRACE_REASON_BORDER)
+                                     || point.role == VTRACE_ROLE_DROP);
             } else if (userdata && (nl_attr_get_size(userdata)
                                     == sizeof(struct user_action_cookie))) {
                 const struct user_action_cookie *cookie

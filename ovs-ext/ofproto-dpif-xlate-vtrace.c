@@ -44,6 +44,10 @@ zoo_xlate_end(struct xlate_ctx *ctx)
     if (OVS_UNLIKELY(ctx->fate.injected)) {
         zoo_inject_end(ctx);
     }
+    if (OVS_UNLIKELY(ctx->fate.border_color) && ctx->error) {
+        /* The error took the record away. */
+        zoo_record_border(ctx);
+    }
 }
 
 /* The packet of 'ctx' enters another bridge by 'in_port': either through a
@@ -147,9 +151,9 @@ zoo_find_arrival(struct xlate_ctx *ctx)
  * tunnel, is here: 'color' itself, unless a flow says that it is another
  * domain's, and maps it to one of this domain or takes it away (0).
  *
- * This comes ahead of everything: no record has a color of another domain,
- * which may be that of another task here, and no flow of the pipeline sees
- * it.  The lookup is with a flag that packets never have, so that the color it
+ * This comes ahead of everything: no record but that of its end has a color of
+ * another domain, which may be that of another task here, and no flow of the
+ * pipeline sees it.  The lookup is with a flag that packets never have, so that the color it
  * becomes is not looked up again, and is not taken for a color of the other
  * domain with the same number. */
 static uint16_t
@@ -229,7 +233,7 @@ zoo_xlate_input(struct xlate_ctx *ctx, const struct xport *in_port)
     bool enabled = zoo_vtrace_is_enabled();
     struct in6_addr local, remote;
     bool geneve, injected;
-    uint16_t color;
+    uint16_t color, arriving;
 
     ctx->fate.port = in_port;
     if (ctx->xin->frozen_state) {
@@ -264,7 +268,8 @@ zoo_xlate_input(struct xlate_ctx *ctx, const struct xport *in_port)
         && zoo_xlate_consents(in_port, &local, &remote, true)) {
         mask->gbp_id = OVS_BE16_MAX;
         if (tnl->gbp_id & htons(ZOO_COLOR_MASK)) {
-            color = zoo_xlate_arrive(ctx, ntohs(tnl->gbp_id));
+            arriving = ntohs(tnl->gbp_id);
+            color = zoo_xlate_arrive(ctx, arriving);
             zoo_flow_set_color(tnl, color);
             mask->gbp_flags |= ZOO_GBP_F_INJECTED;
             if (injected) {
@@ -274,6 +279,9 @@ zoo_xlate_input(struct xlate_ctx *ctx, const struct xport *in_port)
                 xlate_report(ctx, OFT_DETAIL, "vtrace: color %d",
                              color & ZOO_COLOR_MASK);
                 zoo_record_in(ctx, color, in_port, 0);
+            } else if (zoo_has_records(ctx)) {
+                ctx->fate.border_color = arriving;
+                zoo_record_border(ctx);
             }
             return;
         }

@@ -64,6 +64,9 @@ struct zoo_fate {
     uint16_t reason;            /* enum vtrace_reason. */
     struct zoo_decision refused;
 
+    uint16_t border_color;      /* With which it came, and which ended here; 0
+                                 * if none, or no records are taken. */
+
     /* The tunnel header that is being pushed. */
     uint16_t pushed_color;
     uint16_t pushed_reason;     /* Why the color does not go along. */

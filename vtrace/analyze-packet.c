@@ -78,7 +78,7 @@ find_visits(struct packet *p)
 bool
 vtrace_is_tunnel(const struct point_key *out, const struct point_key *in)
 {
-    return (in->role == VTRACE_ROLE_IN
+    return (vtrace_is_input(in)
             && out->node != in->node
             && out->tun_id == in->tun_id
             && ipv6_addr_equals(&out->tun_dst, &in->tun_dst)

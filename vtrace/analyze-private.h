@@ -393,12 +393,28 @@ vtrace_is_entry(const struct observation *o)
             && o->point->key.flags & VTRACE_F_ENTRY);
 }
 
+/* Returns true if what a record with 'role' and 'reason' says is that a packet
+ * came out of a tunnel and its color ended there. */
+static inline bool
+vtrace_is_border(uint8_t role, uint16_t reason)
+{
+    return role == VTRACE_ROLE_OUT && reason == VTRACE_REASON_BORDER;
+}
+
+/* Returns true if a packet comes into a bridge at 'key'. */
+static inline bool
+vtrace_is_input(const struct point_key *key)
+{
+    return (key->role == VTRACE_ROLE_IN
+            || vtrace_is_border(key->role, key->reason));
+}
+
 /* Returns true if a packet comes into the switch at 'point'.  What comes
  * through a patch port has been there before. */
 static inline bool
 vtrace_is_reception(const struct point *point)
 {
-    return (point->key.role == VTRACE_ROLE_IN
+    return (vtrace_is_input(&point->key)
             && point->key.port_class != VTRACE_PORT_PATCH);
 }
 

@@ -656,22 +656,25 @@ get_group(struct flow_state *flow, const struct vtrace_record *r)
     return group;
 }
 
-/* Returns the domain of which 'r', from 'node', has its color: that of the
- * node, where borders map what comes in.  But no border has seen a packet that
- * came out of a tunnel and is no port's: its color is its sender's. */
+/* Returns the domain of which 'r', from 'node', has its color, or NULL if that
+ * is not known: that of the node, where borders map what comes in.  But no
+ * border has seen a packet that came out of a tunnel and is no port's: its
+ * color is its sender's.  So is one that a border took away, and that of a
+ * sender who is not heard here is not the node's. */
 static const struct vtrace_domain *
 record_domain(const struct vtrace_analyzer *az,
               const struct vtrace_exporter *node,
               const struct vtrace_record *r)
 {
+    bool border = vtrace_is_border(r->role, r->reason);
     const struct vtrace_exporter *sender;
 
-    if (OVS_LIKELY(r->reason != VTRACE_REASON_TUNNEL_NO_PORT)
-        || r->role != VTRACE_ROLE_DROP) {
+    if (OVS_LIKELY(!border) && (r->reason != VTRACE_REASON_TUNNEL_NO_PORT
+                                || r->role != VTRACE_ROLE_DROP)) {
         return node->domain;
     }
     sender = endpoint_owner(az, &r->tun_src);
-    return sender ? sender->domain : node->domain;
+    return sender ? sender->domain : border ? NULL : node->domain;
 }
 
 /* Returns the direction of a task that 'r' belongs to, or NULL. */
@@ -692,7 +695,7 @@ find_flow(const struct vtrace_analyzer *az,
         vtrace_flow_node_get(own, CONST_CAST(struct vtrace_exporter *,
                                              node))->received++;
     }
-    return domain->flows[r->color];
+    return domain ? domain->flows[r->color] : NULL;
 }
 
 bool
