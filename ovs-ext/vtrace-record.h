@@ -21,9 +21,9 @@
  * ==============
  *
  * A colored packet leaves a record at each point of a switch that it passes.
- * The datapath thread writes struct vtrace_record into a ring, a thread of
- * ovs-vswitchd exports it as an IPFIX data record (RFC 7011), which makes it a
- * PSAMP packet report (RFC 5476), vtraced collects it and feeds it into the
+ * The datapath thread writes it, or what it is made of, into a ring, a thread
+ * of ovs-vswitchd exports it as an IPFIX data record (RFC 7011), which makes it
+ * a PSAMP packet report (RFC 5476), vtraced collects it and feeds it into the
  * analyzer.  All of them use the structures below, whose members are in host
  * byte order.
  *

@@ -82,7 +82,7 @@ struct vtrace_ring {
 
     struct vtrace_ring *next;   /* In 'new_rings'. */
     struct color_state *colors; /* VTRACE_COLOR_MAX + 1 of them. */
-    struct vtrace_record *records;  /* VTRACE_RING_SIZE of them. */
+    struct vtrace_entry *entries;   /* VTRACE_RING_SIZE of them. */
 };
 
 BUILD_ASSERT_DECL(IS_POW2(VTRACE_RING_SIZE));
@@ -90,7 +90,8 @@ BUILD_ASSERT_DECL(IS_POW2(VTRACE_RING_SIZE));
 /* Rings that the reader has not seen yet, a stack onto which writers push. */
 static ATOMIC(struct vtrace_ring *) new_rings;
 
-/* Each thread's ring. */
+/* Each thread's ring.  The key has it, too, for the thread's end. */
+DEFINE_STATIC_PER_THREAD_DATA(struct vtrace_ring *, my_ring, NULL);
 static ovsthread_key_t ring_key;
 
 /* Colors of which somebody wanted to write. */
@@ -120,6 +121,7 @@ ring_retire(void *ring_)
 {
     struct vtrace_ring *ring = ring_;
 
+    *my_ring_get() = NULL;
     atomic_store_explicit(&ring->dead, true, memory_order_release);
 }
 
@@ -135,14 +137,14 @@ vtrace_rings_init(void)
 }
 
 /* The large parts get pages only as they are used. */
-static struct vtrace_ring *
+static struct vtrace_ring * __attribute__((__noinline__))
 ring_create(void)
 {
     struct vtrace_ring *ring = xzalloc_cacheline(sizeof *ring);
     struct vtrace_ring *first;
 
     ring->colors = xcalloc(VTRACE_COLOR_MAX + 1, sizeof *ring->colors);
-    ring->records = xmalloc(VTRACE_RING_SIZE * sizeof *ring->records);
+    ring->entries = xmalloc(VTRACE_RING_SIZE * sizeof *ring->entries);
     atomic_init(&ring->busy, 0);
     atomic_init(&ring->head, 0);
     atomic_init(&ring->tail, 0);
@@ -154,18 +156,19 @@ ring_create(void)
     } while (!atomic_compare_exchange_weak_explicit(
                  &new_rings, &first, ring, memory_order_release,
                  memory_order_relaxed));
+    ovsthread_setspecific(ring_key, ring);
+    *my_ring_get() = ring;
     return ring;
 }
 
 struct vtrace_ring *
 vtrace_ring_begin(uint64_t *now)
 {
-    struct vtrace_ring *ring = ovsthread_getspecific(ring_key);
+    struct vtrace_ring *ring = *my_ring_get();
     uint64_t round;
 
     if (OVS_UNLIKELY(!ring)) {
         ring = ring_create();
-        ovsthread_setspecific(ring_key, ring);
     }
 
     atomic_read_relaxed(&reader_round, &round);
@@ -185,32 +188,39 @@ count(ATOMIC(uint64_t) *n)
     atomic_store_relaxed(n, value + 1);
 }
 
-/* Takes a token from the bucket of 'c', which fills 'rate' times a second.
- * The bucket is a time, that at which it will be full: each token taken adds
- * the time it takes to come back. */
-static bool
-take_token(struct color_state *c, uint64_t now, unsigned int rate)
+struct vtrace_rate
+vtrace_rate(unsigned int rate)
 {
     uint64_t token = 1000000000ULL / rate;
-    uint64_t size = token * MAX(rate / VTRACE_RING_BURST_FRACTION,
-                                VTRACE_RING_BURST_MIN);
 
+    return (struct vtrace_rate) {
+        .token = token,
+        .size = token * MAX(rate / VTRACE_RING_BURST_FRACTION,
+                            VTRACE_RING_BURST_MIN),
+    };
+}
+
+/* Takes a token from the bucket of 'c', which fills at 'rate'.  The bucket is
+ * a time, that at which it will be full: each token taken adds the time it
+ * takes to come back. */
+static inline bool
+take_token(struct color_state *c, uint64_t now, const struct vtrace_rate *rate)
+{
     /* Further away only after the clock was set back, or 'rate' changed. */
-    if (c->next < now || c->next > now + size) {
+    if (c->next < now || c->next > now + rate->size) {
         c->next = now;
     }
-    if (c->next + token > now + size) {
+    if (c->next + rate->token > now + rate->size) {
         return false;
     }
-    c->next += token;
+    c->next += rate->token;
     return true;
 }
 
-bool
-vtrace_ring_put(struct vtrace_ring *ring, const struct vtrace_record *record,
-                unsigned int rate)
+struct vtrace_entry *
+vtrace_ring_reserve(struct vtrace_ring *ring, uint16_t color,
+                    const struct vtrace_rate *rate)
 {
-    uint16_t color = record->color;
     struct color_state *c = &ring->colors[color];
     bool is_seen;
 
@@ -221,17 +231,31 @@ vtrace_ring_put(struct vtrace_ring *ring, const struct vtrace_record *record,
 
     if (OVS_UNLIKELY(!take_token(c, ring->now, rate))) {
         count(&c->rate);
-        return false;
+        return NULL;
     }
     if (OVS_UNLIKELY(ring->next_head - ring->last_tail >= VTRACE_RING_SIZE)) {
         atomic_read_explicit(&ring->tail, &ring->last_tail,
                              memory_order_acquire);
         if (ring->next_head - ring->last_tail >= VTRACE_RING_SIZE) {
             count(&c->full);
-            return false;
+            return NULL;
         }
     }
-    ring->records[ring->next_head++ % VTRACE_RING_SIZE] = *record;
+    return &ring->entries[ring->next_head++ % VTRACE_RING_SIZE];
+}
+
+bool
+vtrace_ring_put(struct vtrace_ring *ring, const struct vtrace_record *record,
+                const struct vtrace_rate *rate)
+{
+    struct vtrace_entry *entry = vtrace_ring_reserve(ring, record->color,
+                                                     rate);
+
+    if (!entry) {
+        return false;
+    }
+    entry->make = NULL;
+    entry->record = *record;
     return true;
 }
 
@@ -265,7 +289,7 @@ ring_destroy(struct vtrace_ring *ring)
     }
     ovs_list_remove(&ring->node);
     free(ring->colors);
-    free(ring->records);
+    free(ring->entries);
     free_cacheline(ring);
 }
 
@@ -289,18 +313,44 @@ take_new_rings(void)
     }
 }
 
+/* Records that the reader makes before it passes them on. */
+#define MAX_MADE 32
+
+/* Makes records of the 'n' entries from 'i' on.  Returns how many. */
+static size_t
+make_records(const struct vtrace_ring *ring, uint32_t i, size_t n,
+             struct vtrace_record records[])
+{
+    size_t n_made = 0;
+
+    while (n--) {
+        const struct vtrace_entry *entry
+            = &ring->entries[i++ % VTRACE_RING_SIZE];
+
+        if (!entry->make) {
+            records[n_made++] = entry->record;
+        } else if (entry->make(entry->raw, &records[n_made])) {
+            n_made++;
+        }
+    }
+    return n_made;
+}
+
 static void
 drain(struct vtrace_ring *ring, vtrace_ring_func *cb, void *aux)
 {
+    struct vtrace_record records[MAX_MADE];
     uint32_t head, tail;
 
     atomic_read_relaxed(&ring->tail, &tail);
     atomic_read_explicit(&ring->head, &head, memory_order_acquire);
     while (tail != head) {
-        uint32_t i = tail % VTRACE_RING_SIZE;
-        uint32_t n = MIN(head - tail, VTRACE_RING_SIZE - i);
+        uint32_t n = MIN(head - tail, MAX_MADE);
+        size_t n_made = make_records(ring, tail, n, records);
 
-        cb(aux, &ring->records[i], n);
+        if (n_made) {
+            cb(aux, records, n_made);
+        }
         tail += n;
         atomic_store_explicit(&ring->tail, tail, memory_order_release);
     }

@@ -36,6 +36,20 @@
 
 struct vtrace_ring;
 
+/* What a ring holds of a record: the record, or what the reader is to make it
+ * of, so that the writer does not have to. */
+#define VTRACE_RAW_LEN 432
+struct vtrace_entry {
+    /* Makes '*record', which is uninitialized, of the entry's 'raw'.  Returns
+     * false if there is no record after all.  Called by the reader.  NULL if
+     * 'record' is the record. */
+    bool (*make)(const void *raw, struct vtrace_record *record);
+    union {
+        struct vtrace_record record;
+        uint64_t raw[VTRACE_RAW_LEN / 8];
+    };
+};
+
 /* Records that a ring holds.  A power of 2. */
 #define VTRACE_RING_SIZE 4096
 
@@ -60,11 +74,26 @@ void vtrace_rings_init(void);
  * time in '*now', in ns since 1970, which records are to have. */
 struct vtrace_ring *vtrace_ring_begin(uint64_t *now);
 
+/* Tokens of a color's bucket. */
+struct vtrace_rate {
+    uint64_t token;             /* ns in which one comes back. */
+    uint64_t size;              /* ns in which all of them do. */
+};
+
+/* Returns what 'rate', records per second, means for a color's bucket. */
+struct vtrace_rate vtrace_rate(unsigned int rate);
+
+/* Returns room for a record of 'color', a color, for the caller to fill, if
+ * 'rate', records of the color and thread, allows.  The record's time is to be
+ * that of vtrace_ring_begin().  Returns NULL, and counts the record as lost, if
+ * there is none. */
+struct vtrace_entry *vtrace_ring_reserve(struct vtrace_ring *, uint16_t color,
+                                         const struct vtrace_rate *rate);
+
 /* Writes '*record', whose time is that of vtrace_ring_begin() and whose color
- * is a color, if 'rate', records per second of the color and thread, allows.
- * Returns false, and counts the record as lost, if it cannot. */
+ * is a color, as vtrace_ring_reserve() does.  Returns false if it cannot. */
 bool vtrace_ring_put(struct vtrace_ring *, const struct vtrace_record *record,
-                     unsigned int rate);
+                     const struct vtrace_rate *rate);
 
 /* Lets the reader have the records. */
 void vtrace_ring_end(struct vtrace_ring *);

@@ -119,6 +119,12 @@ vtrace_get_le32(const uint8_t *p)
     return x;
 }
 
+static inline uint32_t
+vtrace_get_le16(const uint8_t *p)
+{
+    return p[0] | p[1] << 8;
+}
+
 /* M(a, b) above. */
 static inline uint64_t
 vtrace_multiply_fold(uint64_t a, uint64_t b)
@@ -126,8 +132,12 @@ vtrace_multiply_fold(uint64_t a, uint64_t b)
 #ifdef __SIZEOF_INT128__
     __extension__ typedef unsigned __int128 uint128;
     uint128 product = (uint128) a * b;
+    uint64_t x = (uint64_t) product ^ (uint64_t) (product >> 64);
 
-    return (uint64_t) product ^ (uint64_t) (product >> 64);
+    /* Otherwise the compiler mixes these halves with those of other products,
+     * needs more registers, and has to save some. */
+    __asm__("" : "+r" (x));
+    return x;
 #else
     uint64_t al = (uint32_t) a, ah = a >> 32;
     uint64_t bl = (uint32_t) b, bh = b >> 32;
@@ -151,6 +161,52 @@ vtrace_sample_hash(const struct vtrace_sample_key *key, uint64_t w0,
     return vtrace_multiply_fold(x ^ y ^ k[4], k[5]);
 }
 
+/* Return the samples of a TCP segment with 20 bytes at 'l4', and of a UDP
+ * datagram with 36, whose identification is in the lower half of 'id', in the
+ * order of the wire. */
+static inline uint32_t
+vtrace_sample_tcp(const struct vtrace_sample_key *key, const uint8_t *l4,
+                  uint32_t id)
+{
+    return vtrace_sample_hash(key, vtrace_get_le64(l4 + 4),
+                              vtrace_get_le32(l4 + 12) & 0xff0f,
+                              (uint64_t) id << 48 | IPPROTO_TCP, 0);
+}
+
+static inline uint32_t
+vtrace_sample_udp(const struct vtrace_sample_key *key, const uint8_t *l4,
+                  uint32_t id)
+{
+    return vtrace_sample_hash(key,
+                              ((vtrace_get_le64(l4 + 4)
+                                & UINT64_C(0xffffffff0000ffff))
+                               | (uint32_t) (id << 16)),
+                              vtrace_get_le64(l4 + 12),
+                              vtrace_get_le64(l4 + 20),
+                              vtrace_get_le64(l4 + 28));
+}
+
+/* Does as vtrace_sample_fast(), for an IPv4 header without options at 'ip', of
+ * which the caller knows that it is there.  At the transport header begin
+ * 'size' - 'l4_ofs' bytes, or none if that is negative. */
+static inline bool
+vtrace_sample_plain(const struct vtrace_sample_key *key, const uint8_t *ip,
+                    uint32_t size, uint32_t l4_ofs, uint32_t *sample)
+{
+    /* Fragment offset, without flags, and protocol. */
+    const uint32_t mask = 0xff00ff1f;
+    uint32_t kind = vtrace_get_le32(ip + 6) & mask;
+
+    if (kind == (uint32_t) IPPROTO_UDP << 24 && size >= l4_ofs + 36) {
+        *sample = vtrace_sample_udp(key, ip + 20, vtrace_get_le16(ip + 4));
+        return true;
+    } else if (kind == (uint32_t) IPPROTO_TCP << 24 && size >= l4_ofs + 20) {
+        *sample = vtrace_sample_tcp(key, ip + 20, vtrace_get_le16(ip + 4));
+        return true;
+    }
+    return false;
+}
+
 /* Does as vtrace_sample(), for most TCP and UDP packets, where it is known
  * that the header at 'ip' and the extension headers of IPv6 take 'header_len'
  * bytes, behind which are 'l4_size' bytes that belong to the IP packet.
@@ -160,37 +216,21 @@ vtrace_sample_fast(const struct vtrace_sample_key *key, const uint8_t *ip,
                    size_t header_len, size_t l4_size, uint32_t *sample)
 {
     const uint8_t *l4 = ip + header_len;
-    uint32_t id;
     uint8_t protocol;
 
     if (header_len == 20 && ip[0] == 0x45) {
-        id = vtrace_get_le32(ip + 4);
-        if (id & 0xff1f0000) {
-            return false;               /* Not the first fragment. */
-        }
-        protocol = ip[9];
+        return vtrace_sample_plain(key, ip, l4_size < 36 ? l4_size : 36, 0,
+                                   sample);
     } else if (header_len == 40 && ip[0] >> 4 == 6 && ip[0] != 0x6a) {
         /* 0x6a could be IPv4 for those who ignore the version. */
-        id = 0;
         protocol = ip[6];
-    } else {
-        return false;
-    }
-
-    if (protocol == IPPROTO_TCP && l4_size >= 20) {
-        *sample = vtrace_sample_hash(key, vtrace_get_le64(l4 + 4),
-                                     vtrace_get_le32(l4 + 12) & 0xff0f,
-                                     (uint64_t) id << 48 | IPPROTO_TCP, 0);
-        return true;
-    } else if (protocol == IPPROTO_UDP && l4_size >= 36) {
-        *sample = vtrace_sample_hash(key,
-                                     ((vtrace_get_le64(l4 + 4)
-                                       & UINT64_C(0xffffffff0000ffff))
-                                      | (uint32_t) (id << 16)),
-                                     vtrace_get_le64(l4 + 12),
-                                     vtrace_get_le64(l4 + 20),
-                                     vtrace_get_le64(l4 + 28));
-        return true;
+        if (protocol == IPPROTO_TCP && l4_size >= 20) {
+            *sample = vtrace_sample_tcp(key, l4, 0);
+            return true;
+        } else if (protocol == IPPROTO_UDP && l4_size >= 36) {
+            *sample = vtrace_sample_udp(key, l4, 0);
+            return true;
+        }
     }
     return false;
 }

@@ -50,7 +50,7 @@ static struct ovs_mutex gbp_mutex = OVS_MUTEX_INITIALIZER;
 /* Contains "struct gbp_port"s.  Written with 'gbp_mutex' held. */
 static struct cmap gbp_ports = CMAP_INITIALIZER;
 
-static atomic_bool accept_colors = false;
+atomic_bool zoo_gbp_accepting = false;
 
 static uint32_t
 port_hash(ovs_be16 port)
@@ -110,15 +110,6 @@ zoo_gbp_remove_color(struct ovs_action_push_tnl *data)
         flags &= ~ZOO_VXLAN_F_GBP;
     }
     put_16aligned_be32(&vxh->vx_flags, htonl(flags));
-}
-
-bool
-zoo_gbp_accepts_colors(void)
-{
-    bool accept;
-
-    atomic_read_relaxed(&accept_colors, &accept);
-    return accept;
 }
 
 bool
@@ -294,7 +285,7 @@ remove_tunnel(ovs_be16 port)
 void
 zoo_gbp_accept_colors(void)
 {
-    atomic_store_relaxed(&accept_colors, true);
+    atomic_store_relaxed(&zoo_gbp_accepting, true);
 }
 
 void

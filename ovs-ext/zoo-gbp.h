@@ -50,14 +50,16 @@
 
 #include "openvswitch/geneve.h"
 #include "openvswitch/types.h"
+#include "ovs-atomic.h"
 #include "ovs-ext/zoo-datapath.h"
+#include "ovs-ext/zoo-flow.h"
 #include "packets.h"
+#include "unaligned.h"
 
 struct dp_packet;
 struct flow_tnl;
 struct netdev_tunnel_config;
 struct ovs_action_push_tnl;
-struct vxlanhdr;
 
 /* Bits of the first word of the VXLAN header. */
 #define ZOO_VXLAN_F_GBP 0x80000000          /* G: the word has a policy. */
@@ -110,8 +112,38 @@ struct dp_packet *zoo_gbp_pop(struct dp_packet *packet);
  * a policy.  Any thread that is not quiescent (see ovs-rcu.h). */
 bool zoo_gbp_is_taken(ovs_be16 tp_dst);
 
+/* True once zoo_gbp_accept_colors() has been called. */
+extern atomic_bool zoo_gbp_accepting;
+
 /* Returns true once zoo_gbp_accept_colors() has been called.  Any thread. */
-bool zoo_gbp_accepts_colors(void);
+static inline bool
+zoo_gbp_accepts_colors(void)
+{
+    bool accept;
+
+    atomic_read_relaxed(&zoo_gbp_accepting, &accept);
+    return accept;
+}
+
+/* Does the part of zoo_gbp_pop() that is the policy's, for a packet whose
+ * header 'vxh' has a color and nothing else that is unusual: stores it in
+ * '*tnl' and returns true.  Otherwise changes nothing.
+ *
+ * This is the way of all traced packets of tenants. */
+static inline bool
+zoo_gbp_read_color(const struct vxlanhdr *vxh, struct flow_tnl *tnl)
+{
+    ovs_be32 flags = get_16aligned_be32(&vxh->vx_flags);
+
+    if ((flags & htonl(~ZOO_VXLAN_GBP_ID | ZOO_COLOR_TRACED))
+        == htonl(ZOO_VXLAN_F_GBP | VXLAN_FLAGS | ZOO_COLOR_TRACED)
+        && !(get_16aligned_be32(&vxh->vx_vni) & htonl(0xff))
+        && zoo_gbp_accepts_colors()) {
+        tnl->gbp_id = htons(ntohl(flags) & ZOO_VXLAN_GBP_ID);
+        return true;
+    }
+    return false;
+}
 
 /* The option with a color, of class ZOO_GENEVE_OPT_CLASS. */
 #define ZOO_GENEVE_COLOR_TYPE 0x02

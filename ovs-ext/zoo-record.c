@@ -39,7 +39,11 @@ COVERAGE_DEFINE(vtrace_record_lost);
 /* VLAN tags that are looked behind. */
 #define MAX_VLANS 4
 
-zoo_record_current_ptr zoo_record_current;
+/* Bytes that a TCP header has at most. */
+#define MAX_TCP_HEADER_LEN 60
+
+static struct zoo_record_current disabled = { .enabled = false };
+zoo_record_current_ptr zoo_record_current = OVSRCU_INITIALIZER(&disabled);
 
 void
 zoo_record_configure(const struct zoo_record_config *config)
@@ -47,16 +51,18 @@ zoo_record_configure(const struct zoo_record_config *config)
     struct zoo_record_current *old
         = ovsrcu_get_protected(struct zoo_record_current *,
                                &zoo_record_current);
-    struct zoo_record_current *new = NULL;
+    struct zoo_record_current *new = &disabled;
 
     vtrace_rings_init();
     if (config) {
         new = xmalloc(sizeof *new);
+        new->enabled = true;
         new->config = *config;
         vtrace_sample_key_init(&new->sample_key, &config->key);
+        new->rate = vtrace_rate(config->rate);
     }
     ovsrcu_set(&zoo_record_current, new);
-    if (old) {
+    if (old != &disabled) {
         ovsrcu_postpone(free, old);
     }
 }
@@ -90,20 +96,58 @@ zoo_record_put(struct ofpbuf *actions, const struct zoo_record_point *point)
                              actions, NULL);
 }
 
-/* Copies the point in 'a' to '*point'.  Returns false if there is none. */
+/* The action as zoo_record_put() makes it. */
+struct record_action {
+    struct nlattr action;
+    struct nlattr pid;
+    uint32_t pid_value;
+    struct nlattr userdata;
+    uint8_t point[sizeof(struct zoo_record_point)];     /* Unaligned. */
+};
+
+BUILD_ASSERT_DECL(sizeof(struct record_action)
+                  == 16 + sizeof(struct zoo_record_point));
+
 static bool
-get_point(const struct nlattr *a, struct zoo_record_point *point)
+is_attr(const struct nlattr *a, uint16_t type, size_t len)
 {
+    return a->nla_len == len && a->nla_type == type;
+}
+
+/* Returns the point, which can be unaligned and have any members, in 'a', or
+ * NULL if there is none. */
+static inline const void *
+find_point(const struct nlattr *a)
+{
+    const struct record_action *r = ALIGNED_CAST(const struct record_action *,
+                                                 a);
     const struct nlattr *userdata;
 
+    if (OVS_LIKELY(is_attr(a, OVS_ACTION_ATTR_USERSPACE, sizeof *r)
+                   && is_attr(&r->pid, OVS_USERSPACE_ATTR_PID,
+                              NLA_HDRLEN + sizeof r->pid_value)
+                   && is_attr(&r->userdata, OVS_USERSPACE_ATTR_USERDATA,
+                              NLA_HDRLEN + sizeof r->point))) {
+        return r->point;
+    }
     if (nl_attr_type(a) != OVS_ACTION_ATTR_USERSPACE) {
-        return false;
+        return NULL;
     }
     userdata = nl_attr_find_nested(a, OVS_USERSPACE_ATTR_USERDATA);
-    if (!userdata || nl_attr_get_size(userdata) != sizeof *point) {
+    return (userdata && nl_attr_get_size(userdata) == sizeof r->point
+            ? nl_attr_get(userdata) : NULL);
+}
+
+/* Copies the point in 'a' to '*point'.  Returns false if there is none. */
+static inline bool
+get_point(const struct nlattr *a, struct zoo_record_point *point)
+{
+    const void *p = find_point(a);
+
+    if (!p) {
         return false;
     }
-    memcpy(point, nl_attr_get(userdata), sizeof *point);
+    memcpy(point, p, sizeof *point);
     return (point->magic == ZOO_RECORD_MAGIC
             && point->color >= VTRACE_COLOR_MIN
             && point->color <= VTRACE_COLOR_MAX
@@ -115,9 +159,7 @@ zoo_record_point(const struct nlattr *a)
 {
     struct zoo_record_point point;
 
-    return (get_point(a, &point)
-            ? nl_attr_get(nl_attr_find_nested(a, OVS_USERSPACE_ATTR_USERDATA))
-            : NULL);
+    return get_point(a, &point) ? find_point(a) : NULL;
 }
 
 /* The packet.
@@ -130,6 +172,13 @@ zoo_record_point(const struct nlattr *a)
 struct bytes {
     const uint8_t *data;
     size_t n;
+};
+
+/* A packet, or the beginning of one. */
+struct view {
+    struct bytes bytes;
+    ovs_be32 packet_type;
+    const uint8_t *l3;          /* Where flow_extract() found it, or NULL. */
 };
 
 static void
@@ -240,17 +289,16 @@ read_pushed(struct bytes b, struct vtrace_record *r)
     return 0;
 }
 
-/* Sets '*ip' to the IP packet at 'point' in 'packet', and the members of '*r'
+/* Sets '*ip' to the IP packet at 'point' in '*view', and the members of '*r'
  * that come from a tunnel header in front of it.  Returns false if there is
  * none. */
 static bool
-find_ip(const struct zoo_record_point *point, const struct dp_packet *packet,
+find_ip(const struct zoo_record_point *point, const struct view *view,
         struct vtrace_record *r, struct bytes *ip)
 {
     uint16_t type = 0;
 
-    ip->data = dp_packet_data(packet);
-    ip->n = dp_packet_size(packet);
+    *ip = view->bytes;
 
     if (point->pushed) {
         if (point->pushed > ip->n || point->pushed % 2) {
@@ -258,14 +306,14 @@ find_ip(const struct zoo_record_point *point, const struct dp_packet *packet,
         }
         type = read_pushed((struct bytes) { ip->data, point->pushed }, r);
         skip(ip, point->pushed);
-    } else if (!dp_packet_is_eth(packet)) {
-        type = ntohs(pt_ns_type_be(packet->packet_type));
+    } else if (view->packet_type != htonl(PT_ETH)) {
+        type = ntohs(pt_ns_type_be(view->packet_type));
     }
 
     if (!type) {
         type = skip_ethernet(ip, &r->vlan);
         if (OVS_UNLIKELY(eth_type_mpls(htons(type)))) {
-            const uint8_t *l3 = dp_packet_l3(packet);
+            const uint8_t *l3 = view->l3;
 
             if (point->pushed || !l3 || l3 < ip->data
                 || l3 > ip->data + ip->n) {
@@ -288,24 +336,52 @@ is_tso(const struct dp_packet *packet)
 #endif
 }
 
-static void
-set_metadata(const struct zoo_record_point *point,
-             const struct dp_packet *packet, struct vtrace_record *r)
+/* What a record has of a packet's metadata. */
+struct metadata {
+    bool has_tunnel;            /* The next four are set. */
+    ovs_be16 tun_sport;
+    ovs_be64 tun_id;
+    struct in6_addr tun_src;
+    struct in6_addr tun_dst;
+    uint16_t ct_state;
+    uint16_t ct_zone;
+    bool super;
+};
+
+static inline void
+get_metadata(const struct zoo_record_point *point,
+             const struct dp_packet *packet, struct metadata *m)
 {
     const struct pkt_metadata *md = &packet->md;
     const struct flow_tnl *tnl = &md->tunnel;
 
-    r->ct_state = md->ct_state;
-    if (md->ct_state) {
-        r->ct_zone = md->ct_zone;
+    m->has_tunnel = (point->tunnel && !point->pushed
+                     && flow_tnl_dst_is_set(tnl));
+    if (m->has_tunnel) {
+        m->tun_src = flow_tnl_src(tnl);
+        m->tun_dst = flow_tnl_dst(tnl);
+        m->tun_id = tnl->tun_id;
+        m->tun_sport = tnl->tp_src;
     }
-    if (point->tunnel && !point->pushed && flow_tnl_dst_is_set(tnl)) {
-        r->tun_src = flow_tnl_src(tnl);
-        r->tun_dst = flow_tnl_dst(tnl);
-        r->tun_id = ntohll(tnl->tun_id);
-        r->tun_sport = ntohs(tnl->tp_src);
+    m->ct_state = md->ct_state;
+    m->ct_zone = md->ct_zone;
+    m->super = is_tso(packet);
+}
+
+static void
+set_metadata(const struct metadata *m, struct vtrace_record *r)
+{
+    r->ct_state = m->ct_state;
+    if (m->ct_state) {
+        r->ct_zone = m->ct_zone;
     }
-    if (is_tso(packet)) {
+    if (m->has_tunnel) {
+        r->tun_src = m->tun_src;
+        r->tun_dst = m->tun_dst;
+        r->tun_id = ntohll(m->tun_id);
+        r->tun_sport = ntohs(m->tun_sport);
+    }
+    if (m->super) {
         r->flags |= VTRACE_F_SUPER;
     }
 }
@@ -328,61 +404,215 @@ set_point(const struct zoo_record_point *point, struct vtrace_record *r)
     memcpy(r->port, point->port, sizeof r->port);
 }
 
+/* Makes '*r' the record at 'point' of the packet '*view' with metadata '*m',
+ * but for its time.  Returns false if none is to be taken: the packet is not
+ * IP, or, by 'sample_key' unless that is NULL, not sampled. */
+static bool
+make_record(const struct zoo_record_point *point, const struct view *view,
+            const struct metadata *m, const struct vtrace_digest_key *key,
+            const struct vtrace_sample_key *sample_key,
+            struct vtrace_record *r)
+{
+    struct bytes ip;
+
+    memset(r, 0, sizeof *r);
+    r->flags = point->flags & ~ZOO_RECORD_F_SAMPLED;
+    if (!find_ip(point, view, r, &ip)
+        || !(sample_key
+             ? vtrace_record_set_sampled(r, ip.data, ip.n, key, sample_key,
+                                         point->exp)
+             : vtrace_record_set_packet(r, ip.data, ip.n, key))) {
+        return false;
+    }
+    set_point(point, r);
+    set_metadata(m, r);
+    return true;
+}
+
 /* What taking the records of a batch needs. */
 struct taker {
     const struct zoo_record_current *current;
     const struct zoo_record_point *point;
+    bool is_sampled;                    /* Every packet. */
     struct vtrace_ring *ring;           /* NULL until the first record. */
     uint64_t now;
     unsigned int n, n_lost;
 };
 
-/* Few packets that are not sampled come here, see zoo-sampling.h. */
-static void
-take(struct taker *t, const struct dp_packet *packet)
+/* Returns room for a record, or NULL if it is lost. */
+static inline struct vtrace_entry *
+reserve(struct taker *t)
 {
-    const struct zoo_record_point *point = t->point;
-    struct vtrace_record r;
-    struct bytes ip;
-
-    memset(&r, 0, sizeof r);
-    r.flags = point->flags;
-    if (!find_ip(point, packet, &r, &ip)
-        || !vtrace_record_set_sampled(&r, ip.data, ip.n,
-                                      &t->current->config.key,
-                                      &t->current->sample_key, point->exp)) {
-        return;
-    }
+    struct vtrace_entry *entry;
 
     if (!t->ring) {
         t->ring = vtrace_ring_begin(&t->now);
     }
-    r.time = t->now;
-    set_point(point, &r);
-    set_metadata(point, packet, &r);
-    if (vtrace_ring_put(t->ring, &r, t->current->config.rate)) {
-        t->n++;
-    } else {
+    entry = vtrace_ring_reserve(t->ring, t->point->color, &t->current->rate);
+    t->n++;
+    if (OVS_UNLIKELY(!entry)) {
         t->n_lost++;
+    }
+    return entry;
+}
+
+/* Captures.
+ *
+ * Of most packets the datapath's thread only keeps the beginning, and the
+ * reader of the ring makes the record. */
+
+/* Bytes that are kept at most.  Enough for the headers of VXLAN or Geneve over
+ * IPv6, with a color, and IPv6 and TCP in them. */
+#define CAPTURE_LEN 224
+
+struct capture {
+    uint64_t time;
+    struct vtrace_digest_key key;
+    struct zoo_record_point point;
+    struct metadata metadata;
+    size_t n;                           /* Bytes at 'data'. */
+    uint64_t data[CAPTURE_LEN / 8];
+};
+
+BUILD_ASSERT_DECL(sizeof(struct capture) <= VTRACE_RAW_LEN);
+
+static bool
+make_captured(const void *raw, struct vtrace_record *r)
+{
+    const struct capture *c = raw;
+    const struct view view = {
+        .bytes = { (const uint8_t *) c->data, c->n },
+        .packet_type = htonl(PT_ETH),
+    };
+
+    if (!make_record(&c->point, &view, &c->metadata, &c->key, NULL, r)) {
+        return false;
+    }
+    r->time = c->time;
+    return true;
+}
+
+/* Returns how many bytes of 'packet' make_captured() needs: all, or if there
+ * are too many, those that a record of a TCP or UDP packet can depend on.
+ * Returns 0 if that is not known, or if there might be no record. */
+static inline size_t
+capture_len(const struct zoo_record_point *point,
+            const struct dp_packet *packet)
+{
+    const uint8_t *data = dp_packet_data(packet);
+    size_t size = dp_packet_size(packet);
+    size_t ofs = point->pushed + ETH_HEADER_LEN;
+    const uint8_t *ip = data + ofs;
+    size_t header_len;
+    uint8_t protocol;
+    bool has_len;
+
+    if (size < ofs + IP_HEADER_LEN || point->pushed % 2
+        || (!point->pushed && !dp_packet_is_eth(packet))) {
+        return 0;
+    }
+    if (ip[-2] == ETH_TYPE_IP >> 8 && ip[-1] == (ETH_TYPE_IP & 0xff)
+        && ip[0] == 0x45) {
+        header_len = IP_HEADER_LEN;
+        has_len = ip[2] || ip[3];
+        protocol = ip[9];
+    } else if (ip[-2] == ETH_TYPE_IPV6 >> 8
+               && ip[-1] == (ETH_TYPE_IPV6 & 0xff)
+               && ip[0] >> 4 == 6 && size >= ofs + IPV6_HEADER_LEN) {
+        header_len = IPV6_HEADER_LEN;
+        has_len = ip[4] || ip[5];
+        protocol = ip[6];
+    } else {
+        return 0;
+    }
+    if (OVS_LIKELY(size <= CAPTURE_LEN)) {
+        return size;
+    }
+    return (ofs + header_len + MAX_TCP_HEADER_LEN + VTRACE_DIGEST_PAYLOAD
+            <= CAPTURE_LEN
+            && (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP) && has_len
+            ? CAPTURE_LEN : 0);
+}
+
+static inline void
+take_capture(struct taker *t, const struct dp_packet *packet, size_t n)
+{
+    struct vtrace_entry *entry = reserve(t);
+
+    if (OVS_LIKELY(entry)) {
+        struct capture *c = (struct capture *) entry->raw;
+
+        entry->make = make_captured;
+        c->time = t->now;
+        c->key = t->current->config.key;
+        c->point = *t->point;
+        get_metadata(t->point, packet, &c->metadata);
+        c->n = n;
+        memcpy(c->data, dp_packet_data(packet), n);
     }
 }
 
-static bool
-taker_init(struct taker *t, const struct zoo_record_point *point)
+static void __attribute__((__noinline__))
+take_record(struct taker *t, const struct dp_packet *packet)
 {
-    memset(t, 0, sizeof *t);
-    t->current = ovsrcu_get(struct zoo_record_current *, &zoo_record_current);
-    t->point = point;
-    return t->current != NULL;
+    const struct view view = {
+        .bytes = { dp_packet_data(packet), dp_packet_size(packet) },
+        .packet_type = packet->packet_type,
+        .l3 = dp_packet_l3(packet),
+    };
+    struct vtrace_entry *entry;
+    struct vtrace_record r;
+    struct metadata m;
+
+    get_metadata(t->point, packet, &m);
+    if (!make_record(t->point, &view, &m, &t->current->config.key,
+                     t->is_sampled ? NULL : &t->current->sample_key, &r)) {
+        return;
+    }
+    entry = reserve(t);
+    if (entry) {
+        r.time = t->now;
+        entry->make = NULL;
+        entry->record = r;
+    }
 }
 
-static void
-taker_finish(struct taker *t)
+/* Few packets that are not sampled come here, see zoo-sampling.h. */
+static inline void
+take(struct taker *t, const struct dp_packet *packet)
 {
-    if (t->ring) {
-        vtrace_ring_end(t->ring);
-        COVERAGE_ADD(vtrace_record, t->n);
-        COVERAGE_ADD(vtrace_record_lost, t->n_lost);
+    size_t n = t->is_sampled ? capture_len(t->point, packet) : 0;
+
+    if (OVS_LIKELY(n)) {
+        take_capture(t, packet, n);
+    } else {
+        take_record(t, packet);
+    }
+}
+
+/* Takes records of the packets in 'batch' at 'point'. */
+static inline void
+take_batch(const struct zoo_record_point *point,
+           const struct dp_packet_batch *batch)
+{
+    struct taker t = {
+        .current = zoo_record_get_current(),
+        .point = point,
+        .is_sampled = !point->exp || point->flags & ZOO_RECORD_F_SAMPLED,
+    };
+
+    if (!t.current->enabled) {
+        return;
+    }
+    for (size_t i = 0; i < dp_packet_batch_size(batch); i++) {
+        take(&t, batch->packets[i]);
+    }
+    if (t.ring) {
+        vtrace_ring_end(t.ring);
+        COVERAGE_ADD(vtrace_record, t.n - t.n_lost);
+        if (OVS_UNLIKELY(t.n_lost)) {
+            COVERAGE_ADD(vtrace_record_lost, t.n_lost);
+        }
     }
 }
 
@@ -391,20 +621,14 @@ zoo_record_execute(const struct nlattr *a, struct dp_packet_batch *batch,
                    bool steal)
 {
     struct zoo_record_point point;
-    struct taker t;
 
     if (!get_point(a, &point)) {
         return false;
     }
-    if (taker_init(&t, &point)) {
-        struct dp_packet *packet;
-
-        DP_PACKET_BATCH_FOR_EACH (i, packet, batch) {
-            take(&t, packet);
-        }
-        taker_finish(&t);
+    take_batch(&point, batch);
+    if (OVS_UNLIKELY(steal)) {
+        dp_packet_delete_batch(batch, true);
     }
-    dp_packet_delete_batch(batch, steal);
     return true;
 }
 
@@ -412,10 +636,9 @@ void
 zoo_record_take(const struct zoo_record_point *point,
                 const struct dp_packet *packet)
 {
-    struct taker t;
+    struct dp_packet_batch batch;
 
-    if (taker_init(&t, point)) {
-        take(&t, packet);
-        taker_finish(&t);
-    }
+    dp_packet_batch_init_packet(&batch,
+                                CONST_CAST(struct dp_packet *, packet));
+    take_batch(point, &batch);
 }

@@ -22,9 +22,10 @@
  *
  * Flow translation knows what a record is to say about its place, and puts it
  * into a datapath action: a userspace action whose user data is a struct
- * zoo_record_point.  Executing it adds what is the packet's, and writes the
- * record into the ring of the thread; there is no upcall.  A thread of
- * ovs-vswitchd empties the rings, see vtrace-exporter.h. */
+ * zoo_record_point.  Executing it adds what is the packet's, mostly its first
+ * bytes as they are, in the ring of the thread; there is no upcall.  A thread
+ * of ovs-vswitchd empties the rings, see vtrace-exporter.h, and it is that
+ * which parses the packet and computes its digest. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,6 +34,7 @@
 #include "ovs-ext/vtrace-digest.h"
 #include "ovs-ext/vtrace-reasons.h"
 #include "ovs-ext/vtrace-record.h"
+#include "ovs-ext/vtrace-ring.h"
 #include "ovs-ext/vtrace-sample.h"
 #include "ovs-rcu.h"
 
@@ -52,7 +54,8 @@ struct zoo_record_point {
     uint16_t reason;
     uint16_t mtu;
     uint32_t ofp_port;
-    uint32_t flags;             /* VTRACE_F_*, those that translation knows. */
+    uint32_t flags;             /* VTRACE_F_*, those that translation knows, and
+                                 * ZOO_RECORD_F_SAMPLED. */
     uint64_t cookie;
     uint8_t role;
     uint8_t link;
@@ -70,6 +73,10 @@ struct zoo_record_point {
 
 BUILD_ASSERT_DECL(sizeof(struct zoo_record_point)
                   == 32 + 2 * VTRACE_NAME_LEN);
+
+/* In the flags of a point: it need not find out whether packets are sampled,
+ * they are.  Only in actions that zoo-sampling.c chooses. */
+#define ZOO_RECORD_F_SAMPLED (UINT32_C(1) << 31)
 
 /* Makes '*point' one of a packet with 'color', as in the group policy ID of a
  * traced packet, with nothing known of its place. */
@@ -112,24 +119,23 @@ struct zoo_record_config {
  * NULL, as it is at first. */
 void zoo_record_configure(const struct zoo_record_config *config);
 
-/* What zoo_record_configure() was given, and what follows from it; NULL if
- * nothing.  Written by the main thread. */
+/* What zoo_record_configure() was given, and what follows from it.  Written by
+ * the main thread. */
 struct zoo_record_current {
+    bool enabled;               /* Records are taken. */
     struct zoo_record_config config;
     struct vtrace_sample_key sample_key;
+    struct vtrace_rate rate;
 };
 typedef OVSRCU_TYPE(struct zoo_record_current *) zoo_record_current_ptr;
 extern zoo_record_current_ptr zoo_record_current;
 
-/* Returns the key by which packets are sampled, until the calling thread
- * quiesces, or NULL if no records are taken. */
-static inline const struct vtrace_sample_key *
-zoo_record_sample_key(void)
+/* Returns the current configuration, until the calling thread quiesces.  Not
+ * NULL: one who knows without 'enabled' what to do need not ask. */
+static inline const struct zoo_record_current *
+zoo_record_get_current(void)
 {
-    const struct zoo_record_current *c
-        = ovsrcu_get(struct zoo_record_current *, &zoo_record_current);
-
-    return c ? &c->sample_key : NULL;
+    return ovsrcu_get(struct zoo_record_current *, &zoo_record_current);
 }
 
 #endif /* zoo-record.h */

@@ -59,6 +59,32 @@ put_without_points(const struct nlattr *actions, size_t size,
     return exp;
 }
 
+/* Tells the points in 'actions' with exponent 'exp' that packets are
+ * sampled. */
+static void
+set_sampled(struct nlattr *actions, size_t size, unsigned int exp)
+{
+    struct nlattr *a;
+    unsigned int left;
+
+    NL_ATTR_FOR_EACH (a, left, actions, size) {
+        uint8_t *p = CONST_CAST(void *, (const void *) zoo_record_point(a));
+
+        if (p) {
+            struct zoo_record_point point;
+
+            memcpy(&point, p, sizeof point);
+            if (point.exp == exp) {
+                point.flags |= ZOO_RECORD_F_SAMPLED;
+                memcpy(p, &point, sizeof point);
+            }
+        } else if (nl_attr_type(a) == OVS_ACTION_ATTR_CLONE) {
+            set_sampled(CONST_CAST(struct nlattr *, nl_attr_get(a)),
+                        nl_attr_get_size(a), exp);
+        }
+    }
+}
+
 struct zoo_sampling *
 zoo_sampling_create(const struct nlattr *actions, size_t size)
 {
@@ -70,10 +96,10 @@ zoo_sampling_create(const struct nlattr *actions, size_t size)
     exp = put_without_points(actions, size, &out);
     if (exp && exp <= VTRACE_EXP_MAX) {
         s = xmalloc(sizeof *s + out.size);
-        s->all = actions;
-        s->all_size = size;
         s->mask = vtrace_sample_mask(exp);
         s->size = out.size;
+        s->sampled = xmemdup(actions, size);
+        set_sampled(s->sampled, size, exp);
         if (out.size) {
             memcpy(s->actions, out.data, out.size);
         }
@@ -85,31 +111,101 @@ zoo_sampling_create(const struct nlattr *actions, size_t size)
 void
 zoo_sampling_destroy(struct zoo_sampling *s)
 {
-    free(s);
+    if (s) {
+        free(s->sampled);
+        free(s);
+    }
 }
 
-/* Does as zoo_sampling_is_sampled(), for any packet. */
-bool
-zoo_sampling_slow__(const struct dp_packet *packet, uint32_t mask)
+/* Returns true if flow extraction has found a transport header, and so an IP
+ * header, in 'packet'.  Otherwise 'l4_ofs' is UINT16_MAX. */
+static bool
+has_transport(const struct dp_packet *packet)
 {
-    const struct vtrace_sample_key *key = zoo_record_sample_key();
+    return packet->l4_ofs <= dp_packet_size(packet);
+}
+
+/* Returns true if 'packet' is sampled, or if only the points can tell, which
+ * is so if it has no transport header. */
+static bool
+is_sampled(const struct vtrace_sample_key *key, uint32_t mask,
+           const struct dp_packet *packet)
+{
     const uint8_t *ip = dp_packet_l3(packet);
+    size_t l4_size = ((size_t) dp_packet_size(packet) - packet->l4_ofs
+                      - dp_packet_l2_pad_size(packet));
     uint32_t sample;
 
-    return (packet->l4_ofs == UINT16_MAX
-            || !vtrace_sample(key, ip,
+    if (!has_transport(packet)) {
+        return true;
+    }
+    return ((vtrace_sample_fast(key, ip, packet->l4_ofs - packet->l3_ofs,
+                                l4_size, &sample)
+             || vtrace_sample(key, ip,
                               dp_packet_size(packet) - packet->l3_ofs,
-                              &sample)
-            || !(sample & mask));
+                              &sample))
+            && !(sample & mask));
 }
 
+/* Returns which packets of 'batch' are sampled, a bit for each, or only the
+ * points can tell. */
+static uint64_t
+find_sampled(const struct zoo_sampling *s, const struct dp_packet_batch *batch)
+{
+    const struct zoo_record_current *current = zoo_record_get_current();
+    const struct vtrace_sample_key *key = &current->sample_key;
+    uint64_t sampled = 0;
+
+    if (!current->enabled) {
+        return 0;
+    }
+    for (size_t i = 0; i < dp_packet_batch_size(batch); i++) {
+        const struct dp_packet *packet = batch->packets[i];
+        bool is;
+
+        if (!zoo_sampling_decide_plain__(key, s, packet, &is)) {
+            is = is_sampled(key, s->mask, packet);
+        }
+        sampled |= (uint64_t) is << i;
+    }
+    return sampled;
+}
+
+/* Returns true if it is known that the packets in 'batch', of which
+ * find_sampled() has returned all, are sampled. */
+static bool
+are_sampled(const struct dp_packet_batch *batch)
+{
+    for (size_t i = 0; i < dp_packet_batch_size(batch); i++) {
+        if (!has_transport(batch->packets[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+enum run_packets { NONE_SAMPLED, ALL_SAMPLED, SOME_SAMPLED };
+
+/* Sets what packets of '*run' get.  Executes points ahead of all other actions
+ * at once, with less ado than it would take there. */
 static void
-run_set_actions(struct zoo_run *run, bool sampled)
+run_set_actions(struct zoo_run *run, enum run_packets packets)
 {
     const struct zoo_sampling *s = run->sampling;
 
-    run->actions = sampled ? s->all : s->actions;
-    run->size = sampled ? s->all_size : s->size;
+    if (packets == NONE_SAMPLED) {
+        run->actions = s->actions;
+        run->size = s->size;
+        return;
+    }
+    run->actions = (packets == ALL_SAMPLED && are_sampled(run->batch)
+                    ? s->sampled : run->all_actions);
+    run->size = run->all_size;
+    while (nl_attr_is_valid(run->actions, run->size)
+           && zoo_record_execute(run->actions, run->batch, false)) {
+        run->size -= MIN(NLA_ALIGN(run->actions->nla_len), run->size);
+        run->actions = nl_attr_next(run->actions);
+    }
 }
 
 /* Sets '*run' to the next packets of a batch that is split. */
@@ -123,22 +219,31 @@ run_split(struct zoo_run *run)
         dp_packet_batch_add(&run->some, run->all->packets[run->next++]);
     } while (run->next < run->end
              && (run->sampled >> run->next & 1) == sampled);
-    run_set_actions(run, sampled);
+    run_set_actions(run, sampled ? ALL_SAMPLED : NONE_SAMPLED);
 }
 
 void
 zoo_run_first(struct zoo_run *run, const struct zoo_sampling *s,
-              struct dp_packet_batch *batch, uint64_t sampled)
+              const struct nlattr *actions, size_t size,
+              struct dp_packet_batch *batch)
 {
+    run->sampling = s;
+    run->all_actions = run->actions = actions;
+    run->all_size = run->size = size;
+    run->batch = batch;
+    run->next = run->end = 0;
+    if (!s) {
+        return;
+    }
+
     size_t n = dp_packet_batch_size(batch);
+    uint64_t sampled = find_sampled(s, batch);
     uint64_t changes = ((sampled ^ sampled >> 1)
                         & ((UINT64_C(1) << (n - 1)) - 1));
 
-    run->sampling = s;
-    run->batch = batch;
-    run->next = run->end = 0;
     if (!changes || count_1bits(changes) >= MAX_RUNS) {
-        run_set_actions(run, sampled != 0);
+        run_set_actions(run, (!sampled ? NONE_SAMPLED
+                              : changes ? SOME_SAMPLED : ALL_SAMPLED));
     } else {
         run->all = batch;
         run->sampled = sampled;

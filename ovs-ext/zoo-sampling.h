@@ -26,36 +26,38 @@
  * the offsets of a packet's headers have just been found, so that it takes a
  * few instructions.
  *
- * Points decide again for themselves, since actions are executed in other
- * ways too, such as those of a flow's first packet.  What they decide is the
- * same: no action changes what is hashed, see vtrace-sample.h.
+ * Points decide for themselves where nobody has, since actions are executed in
+ * other ways too, such as those of a flow's first packet.  What they decide is
+ * the same: no action changes what is hashed, see vtrace-sample.h.
  *
  * Thread-safe: a struct zoo_sampling does not change. */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "dp-packet.h"
 #include "netlink.h"
 #include "openvswitch/compiler.h"
 #include "ovs-ext/vtrace-sample.h"
 #include "ovs-ext/zoo-record.h"
+#include "packets.h"
+#include "util.h"
 
 /* What a flow has of its actions. */
 struct zoo_sampling {
-    const struct nlattr *all;   /* The caller's, with the points. */
-    size_t all_size;
     uint32_t mask;              /* vtrace_sample_mask() of the least exponent
                                  * of a point. */
     uint32_t size;              /* Of 'actions'. */
+    struct nlattr *sampled;     /* All actions, for packets that are known to
+                                 * be sampled: points do not decide again. */
     struct nlattr actions[];    /* Those without points. */
 };
 
 /* Returns what is needed for the 'size' bytes of datapath actions at
  * 'actions', or NULL if they have no points, or some that sample all packets.
- * The caller is to free it with zoo_sampling_destroy(), and to keep 'actions'
- * for as long. */
+ * The caller is to free it with zoo_sampling_destroy(). */
 struct zoo_sampling *zoo_sampling_create(const struct nlattr *actions,
                                          size_t size);
 void zoo_sampling_destroy(struct zoo_sampling *);
@@ -68,6 +70,8 @@ struct zoo_run {
 
     /* What comes after them. */
     const struct zoo_sampling *sampling;
+    const struct nlattr *all_actions;
+    size_t all_size;
     struct dp_packet_batch *all;
     uint64_t sampled;           /* A bit for each packet of 'all'. */
     size_t next, end;           /* Packets of 'all' that have no run yet. */
@@ -76,63 +80,89 @@ struct zoo_run {
 
 BUILD_ASSERT_DECL(NETDEV_MAX_BURST <= 64);
 
-bool zoo_sampling_slow__(const struct dp_packet *, uint32_t mask);
+/* Where the headers of a packet are, as one word: its padding and the offsets
+ * of MPLS, network and transport headers. */
+union zoo_packet_shape {
+    uint16_t ofs[4];
+    uint64_t word;
+};
 
-/* Returns true if 'packet', the offsets of whose headers are right, is sampled
- * where that is so of packets none of whose sample's bits in 'mask' is set, or
- * if only the points can tell. */
-static inline bool
-zoo_sampling_is_sampled(const struct vtrace_sample_key *key, uint32_t mask,
-                        const struct dp_packet *packet)
+BUILD_ASSERT_DECL(offsetof(struct dp_packet, l2_5_ofs)
+                  == offsetof(struct dp_packet, l2_pad_size) + 2);
+BUILD_ASSERT_DECL(offsetof(struct dp_packet, l3_ofs)
+                  == offsetof(struct dp_packet, l2_pad_size) + 4);
+BUILD_ASSERT_DECL(offsetof(struct dp_packet, l4_ofs)
+                  == offsetof(struct dp_packet, l2_pad_size) + 6);
+
+static inline uint64_t
+zoo_packet_shape(const struct dp_packet *packet)
 {
-    const uint8_t *data
-        = (const uint8_t *) dp_packet_base(packet) + __packet_data(packet);
-    size_t l4_size = ((size_t) dp_packet_size(packet) - packet->l4_ofs
-                      - dp_packet_l2_pad_size(packet));
-    uint32_t sample;
+    union zoo_packet_shape shape;
 
-    /* With no transport header 'l4_ofs' is UINT16_MAX. */
-    if (OVS_LIKELY(packet->l4_ofs <= dp_packet_size(packet)
-                   && vtrace_sample_fast(key, data + packet->l3_ofs,
-                                         packet->l4_ofs - packet->l3_ofs,
-                                         l4_size, &sample))) {
-        return !(sample & mask);
-    }
-    return zoo_sampling_slow__(packet, mask);
+    memcpy(&shape, ((const char *) packet
+                    + offsetof(struct dp_packet, l2_pad_size)), sizeof shape);
+    return shape.word;
 }
 
-/* Returns which packets of 'batch' have to be executed by ZOO_RUN_FOR_EACH, a
- * bit for each: those that are sampled.  If there are none, all get
- * 's->actions'. */
-static inline uint64_t
-zoo_sampling_find(const struct zoo_sampling *s,
-                  const struct dp_packet_batch *batch)
+/* Stores in '*sampled' whether 'packet' is, if it is like most: IPv4 without
+ * 802.1Q header, IP options and padding, of which one comparison makes sure.
+ * Returns false for any other. */
+static inline bool
+zoo_sampling_decide_plain__(const struct vtrace_sample_key *key,
+                            const struct zoo_sampling *s,
+                            const struct dp_packet *packet, bool *sampled)
 {
-    const struct vtrace_sample_key *key = zoo_record_sample_key();
-    uint64_t sampled = 0;
+    enum { IP = ETH_HEADER_LEN, L4 = ETH_HEADER_LEN + IP_HEADER_LEN };
+    const union zoo_packet_shape plain = { .ofs = { 0, UINT16_MAX, IP, L4 } };
+    const uint8_t *data = ((const uint8_t *) dp_packet_base(packet)
+                           + __packet_data(packet));
+    uint32_t sample;
 
-    if (OVS_UNLIKELY(!key)) {
-        return 0;
+    if (OVS_UNLIKELY(zoo_packet_shape(packet) != plain.word
+                     || !vtrace_sample_plain(key, data + IP,
+                                             dp_packet_size(packet), L4,
+                                             &sample))) {
+        return false;
     }
-    for (size_t i = 0; i < dp_packet_batch_size(batch); i++) {
-        if (OVS_UNLIKELY(zoo_sampling_is_sampled(key, s->mask,
-                                                 batch->packets[i]))) {
-            sampled |= UINT64_C(1) << i;
-        }
+    *sampled = !(sample & s->mask);
+    return true;
+}
+
+/* Returns 's' if all packets of 'batch', the offsets of whose headers are
+ * right, are to get 's->actions'.  Returns NULL if not, or if it would take
+ * longer to find out: then ZOO_RUN_FOR_EACH is to execute them.
+ *
+ * Where no records are taken this just picks other packets for the longer way.
+ * Calls nothing, so that there is little to save.  Every packet of a traced
+ * flow that comes alone pays for this. */
+static inline const struct zoo_sampling *
+zoo_sampling_choose(const struct zoo_sampling *s,
+                    const struct dp_packet_batch *batch)
+{
+    const struct zoo_record_current *current = zoo_record_get_current();
+    bool sampled;
+
+    if (OVS_UNLIKELY(dp_packet_batch_size(batch) != 1)
+        || !zoo_sampling_decide_plain__(&current->sample_key, s,
+                                        batch->packets[0], &sampled)) {
+        return NULL;
     }
-    return sampled;
+    return OVS_LIKELY(!sampled) ? s : NULL;
 }
 
 void zoo_run_first(struct zoo_run *, const struct zoo_sampling *,
-                   struct dp_packet_batch *, uint64_t sampled);
+                   const struct nlattr *actions, size_t size,
+                   struct dp_packet_batch *);
 bool zoo_run_next(struct zoo_run *);
 
-/* Has the packets of BATCH, of which zoo_sampling_find() found SAMPLED,
- * executed in their order, in as few runs as that takes.  RUN->batch,
- * RUN->actions and RUN->size say what to execute; that is to steal the
- * packets. */
-#define ZOO_RUN_FOR_EACH(RUN, SAMPLING, BATCH, SAMPLED)                       \
-    for (bool more__ = (zoo_run_first(RUN, SAMPLING, BATCH, SAMPLED), true);  \
+/* Has the packets of BATCH, the offsets of whose headers are right, get the
+ * SIZE bytes at ACTIONS, for which zoo_sampling_create() returned SAMPLING, in
+ * their order and in as few runs as that takes.  RUN->batch, RUN->actions and
+ * RUN->size say what to execute; that is to steal the packets.  Points ahead of
+ * all other actions have been executed already. */
+#define ZOO_RUN_FOR_EACH(RUN, SAMPLING, ACTIONS, SIZE, BATCH)                 \
+    for (bool more__ = (zoo_run_first(RUN, SAMPLING, ACTIONS, SIZE, BATCH),   \
+                        true);                                                \
          more__; more__ = zoo_run_next(RUN))
 
 #endif /* zoo-sampling.h */

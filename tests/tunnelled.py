@@ -32,15 +32,15 @@ BATCH = 100                     # What the queue of a dummy device holds.
 TOGGLES = ["dp_netdev_input", "dp_netdev_pmd_flush_output_packets*"]
 
 
-def tenant_packet(tunnel, inside, payload=bytes(64)):
+def tenant_packet(tunnel, inside, payload=bytes(64), sport=20000):
     """A tenant's packet into a tunnel, or out of it."""
     macs = ("0a:00:00:00:00:01", "0a:00:00:00:00:02")
     macs = macs[::-1] if inside else macs
     return udp_packet(*macs, "192.168.0.1", "192.168.0.2",
-                      20000 + len(tunnel), 7, payload)
+                      sport + len(tunnel), 7, payload)
 
 
-def encapsulated(tunnel, policy=0, payload=bytes(64)):
+def encapsulated(tunnel, policy=0, payload=bytes(64), sport=20000):
     """A packet of 'tunnel' with a tenant's packet.  'policy': the group policy
     ID of VXLAN, 0 for none."""
     remote, port = TUNNELS[tunnel]
@@ -50,7 +50,7 @@ def encapsulated(tunnel, policy=0, payload=bytes(64)):
     else:
         header = struct.pack("!HHI", 0, 0x6558, VNI << 8)
     return udp_packet(LOCAL_MAC, REMOTE_MAC, remote, LOCAL_IP, 40000, port,
-                      header + tenant_packet(tunnel, True, payload))
+                      header + tenant_packet(tunnel, True, payload, sport))
 
 
 def configure(switch):

@@ -49,6 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 #define NO_OFFSETS 0x20             /* As after dp_packet_reset_packet(). */
 #define RAW_POINT 0x40              /* Its color is what it is. */
 
+static struct vtrace_record last;
 static unsigned int n_records;
 
 static void
@@ -61,8 +62,28 @@ check_records(void *aux, const struct vtrace_record *r, size_t n)
         ovs_assert(r[i].ip_version == 4 || r[i].ip_version == 6);
         ovs_assert(r[i].payload_len <= r[i].ip_len);
         ovs_assert(r[i].vlan <= 4095);
+        last = r[i];
     }
     n_records += n;
+}
+
+/* Checks that a point that has been told that 'batch', one packet, is sampled
+ * takes the record that it took when it had to find out: 'last', if 'taken'. */
+static void
+check_captured(struct zoo_record_point *point, struct dp_packet_batch *batch,
+               bool taken)
+{
+    struct vtrace_record decided = last;
+
+    point->flags |= ZOO_RECORD_F_SAMPLED;
+    n_records = 0;
+    zoo_record_take(point, batch->packets[0]);
+    vtrace_rings_drain(check_records, point);
+    if (taken) {
+        ovs_assert(n_records == 1);
+        decided.time = last.time;
+        ovs_assert(!memcmp(&decided, &last, sizeof last));
+    }
 }
 
 /* Returns a packet in a buffer of just its size. */
@@ -109,7 +130,7 @@ check_sampling(const struct ofpbuf *actions, struct dp_packet_batch *batch,
     NL_ATTR_FOR_EACH (a, left, s->actions, s->size) {
         ovs_assert(!zoo_record_point(a));
     }
-    ovs_assert(!taken || zoo_sampling_find(s, batch));
+    ovs_assert(!taken || !zoo_sampling_choose(s, batch));
     zoo_sampling_destroy(s);
 }
 
@@ -171,10 +192,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ovs_assert(zoo_record_execute(actions.data, &batch, false) == valid);
     vtrace_rings_drain(check_records, &point);
     ovs_assert(n_records <= valid);
-    if (point.pushed) {
-        n_records = 0;          /* The packet is another one at the start. */
+    bool taken = n_records;
+    if (valid && !(point.flags & ZOO_RECORD_F_SAMPLED)) {
+        check_captured(&point, &batch, taken);
+        /* With 'pushed' the packet is another one at the start. */
+        check_sampling(&actions, &batch, taken && !point.pushed);
     }
-    check_sampling(&actions, &batch, n_records);
 
     if (data[0] & NO_OFFSETS) {
         dp_packet_reset_offsets(batch.packets[0]);

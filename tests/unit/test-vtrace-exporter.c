@@ -442,6 +442,7 @@ END_TEST
 static unsigned int
 write_records(uint16_t color, unsigned int n, unsigned int rate)
 {
+    struct vtrace_rate tokens = vtrace_rate(rate);
     struct vtrace_record r;
     unsigned int written = 0;
 
@@ -451,7 +452,7 @@ write_records(uint16_t color, unsigned int n, unsigned int rate)
     struct vtrace_ring *ring = vtrace_ring_begin(&r.time);
     for (unsigned int i = 0; i < n; i++) {
         r.cookie = i;
-        written += vtrace_ring_put(ring, &r, rate);
+        written += vtrace_ring_put(ring, &r, &tokens);
     }
     vtrace_ring_end(ring);
     return written;
@@ -530,6 +531,7 @@ static atomic_count n_running;
 static void *
 writer_main(void *number_)
 {
+    struct vtrace_rate tokens = vtrace_rate(ZOO_RECORD_RATE_MAX);
     uintptr_t number = (uintptr_t) number_;
     struct vtrace_record r;
 
@@ -540,8 +542,7 @@ writer_main(void *number_)
         struct vtrace_ring *ring = vtrace_ring_begin(&r.time);
 
         for (int j = 0; j < BATCH; j++) {
-            writers[number].written += vtrace_ring_put(ring, &r,
-                                                       ZOO_RECORD_RATE_MAX);
+            writers[number].written += vtrace_ring_put(ring, &r, &tokens);
             r.cookie++;
         }
         vtrace_ring_end(ring);

@@ -139,7 +139,15 @@ choose(const struct zoo_sampling *sampling, struct dp_packet_batch *batch,
     unsigned int n_none = 0;
 
     while (n--) {
-        n_none += !zoo_sampling_find(sampling, batch);
+        bool none = zoo_sampling_choose(sampling, batch) != NULL;
+
+        if (!none) {
+            struct zoo_run run;
+
+            zoo_run_first(&run, sampling, sampling->sampled, 0, batch);
+            none = run.actions == sampling->actions;
+        }
+        n_none += none;
     }
     return n_none;
 }

@@ -65,7 +65,6 @@ check_actions(const struct ofpbuf *actions, const char *expected)
 
         format_odp_actions(&text, s->actions, s->size, NULL);
         ck_assert_str_eq(ds_cstr(&text), expected);
-        ck_assert(s->all == actions->data && s->all_size == actions->size);
         ds_destroy(&text);
     }
     zoo_sampling_destroy(s);
@@ -164,7 +163,7 @@ n_taken(struct dp_packet *packet, unsigned int exp)
 START_TEST(test_runs)
 {
     unsigned int exp = _i % 4 + 1;
-    unsigned int n_without = 0, n_split = 0;
+    unsigned int n_without = 0, n_split = 0, n_chosen = 0;
     struct zoo_sampling *s;
     struct ofpbuf actions;
 
@@ -177,7 +176,9 @@ START_TEST(test_runs)
 
     for (int round = 0; round < 300; round++) {
         struct dp_packet *packets[NETDEV_MAX_BURST];
-        size_t n = unit_range(1, NETDEV_MAX_BURST), done = 0, n_runs = 0;
+        unsigned int taken[NETDEV_MAX_BURST], n_all = 0;
+        size_t n = round % 2 ? 1 : unit_range(1, NETDEV_MAX_BURST);
+        size_t done = 0, n_runs = 0;
         struct dp_packet_batch batch;
         struct zoo_run run;
 
@@ -185,32 +186,134 @@ START_TEST(test_runs)
         for (size_t i = 0; i < n; i++) {
             packets[i] = make_packet(round * NETDEV_MAX_BURST + i);
             dp_packet_batch_add(&batch, packets[i]);
+            taken[i] = n_taken(packets[i], exp);
+            n_all += taken[i];
         }
-        ZOO_RUN_FOR_EACH (&run, s, &batch,
-                          zoo_sampling_find(s, &batch)) {
-            bool all = run.actions == s->all;
+        if (zoo_sampling_choose(s, &batch)) {
+            ck_assert_uint_eq(n_all, 0);
+            n_chosen++;
+        }
+        ZOO_RUN_FOR_EACH (&run, s, actions.data, actions.size, &batch) {
+            bool all = run.actions != s->actions;
             struct dp_packet *packet;
 
-            ck_assert(all || run.actions == s->actions);
-            ck_assert_uint_eq(run.size, all ? s->all_size : s->size);
+            /* Without the point, whose records have been taken already. */
+            ck_assert_int_eq(nl_attr_type(run.actions),
+                             OVS_ACTION_ATTR_OUTPUT);
+            ck_assert_uint_eq(run.size, s->size);
             ck_assert(!dp_packet_batch_is_empty(run.batch));
             DP_PACKET_BATCH_FOR_EACH (i, packet, run.batch) {
                 ck_assert(done < n && packet == packets[done]);
-                ck_assert(all || !n_taken(packet, exp));
+                ck_assert(all || !taken[done]);
                 n_without += !all;
                 done++;
             }
             n_runs++;
         }
         ck_assert_uint_eq(done, n);
+        ck_assert_uint_eq(points_drain(), n_all);
         ck_assert_uint_le(n_runs, 7);
         n_split += n_runs > 1;
         dp_packet_delete_batch(&batch, true);
     }
-    ck_assert_uint_gt(n_without, exp > 1 ? 500 : 50);
-    ck_assert_uint_gt(n_split, 20);
+    ck_assert_uint_gt(n_without, exp > 1 ? 250 : 25);
+    ck_assert_uint_gt(n_split, 10);
+    ck_assert_uint_gt(n_chosen, exp > 1 ? 20 : 5);
     zoo_sampling_destroy(s);
     ofpbuf_uninit(&actions);
+}
+END_TEST
+
+/* A flow whose actions were changed meanwhile, and have no points. */
+START_TEST(test_no_sampling)
+{
+    struct dp_packet_batch batch;
+    struct ofpbuf actions;
+    struct zoo_run run;
+    unsigned int n = 0;
+
+    points_configure(true);
+    ofpbuf_init(&actions, 0);
+    put_output(&actions, 1);
+    dp_packet_batch_init_packet(&batch, make_packet(0));
+    ZOO_RUN_FOR_EACH (&run, NULL, actions.data, actions.size, &batch) {
+        ck_assert(run.batch == &batch && run.actions == actions.data);
+        ck_assert_uint_eq(run.size, actions.size);
+        n++;
+    }
+    ck_assert_uint_eq(n, 1);
+    dp_packet_delete_batch(&batch, true);
+    ofpbuf_uninit(&actions);
+}
+END_TEST
+
+static struct vtrace_record last;
+
+static void
+keep_last(void *aux OVS_UNUSED, const struct vtrace_record *r, size_t n)
+{
+    n_records += n;
+    last = r[n - 1];
+}
+
+/* Stores the record that 'point' takes of 'packet' in '*r', but for its time.
+ * Returns false if it takes none. */
+static bool
+take_one(const struct zoo_record_point *point, const struct dp_packet *packet,
+         struct vtrace_record *r)
+{
+    n_records = 0;
+    zoo_record_take(point, packet);
+    vtrace_rings_drain(keep_last, NULL);
+    ck_assert_uint_le(n_records, 1);
+    *r = last;
+    r->time = 0;
+    return n_records;
+}
+
+/* What the ring's reader makes of the beginning of a packet is the record that
+ * the datapath's thread makes where it has to decide. */
+START_TEST(test_captured)
+{
+    static const char outer[] = "020000000002020000000001" "0800"
+        "450005ee0000400040110000" "0a0000010a000002" "c00112b505da0000"
+        "0800000000006400";
+    unsigned int n = 0;
+
+    points_configure(true);
+    unit_seed(_i);
+    for (uint32_t i = 0; i < 2000; i++) {
+        struct dp_packet *packet = make_packet(i);
+        struct zoo_record_point point;
+        struct vtrace_record made, captured;
+
+        zoo_record_point_init(&point, VTRACE_ROLE_OUT, 1 << 12 | 5,
+                              VTRACE_REASON_NONE);
+        dp_packet_put_zeros(packet, unit_range(0, 1) * unit_range(0, 400));
+        if (unit_range(0, 1)) {
+            uint8_t header[50];
+            struct ofpbuf b;
+
+            ofpbuf_use_stub(&b, header, sizeof header);
+            ck_assert(!*ofpbuf_put_hex(&b, outer, NULL));
+            dp_packet_push(packet, b.data, b.size);
+            point.pushed = b.size;
+        } else {
+            point.tunnel = true;
+            packet->md.tunnel.ip_src = htonl(0x0a000001);
+            packet->md.tunnel.ip_dst = htonl(0x0a000002);
+            packet->md.tunnel.tun_id = htonll(7);
+            packet->md.ct_state = CS_TRACKED;
+        }
+        if (take_one(&point, packet, &made)) {
+            point.flags |= ZOO_RECORD_F_SAMPLED;
+            ck_assert(take_one(&point, packet, &captured));
+            ck_assert_mem_eq(&made, &captured, sizeof made);
+            n++;
+        }
+        dp_packet_delete(packet);
+    }
+    ck_assert_uint_gt(n, 200);
 }
 END_TEST
 
@@ -271,8 +374,7 @@ START_TEST(test_off)
     for (uint32_t i = 0; i < 32; i++) {
         dp_packet_batch_add(&batch, make_packet(i));
     }
-    ZOO_RUN_FOR_EACH (&run, s, &batch,
-                          zoo_sampling_find(s, &batch)) {
+    ZOO_RUN_FOR_EACH (&run, s, actions.data, actions.size, &batch) {
         ck_assert(run.batch == &batch && run.actions == s->actions);
         n++;
     }
@@ -291,6 +393,8 @@ main(void)
 
     tcase_add_test(tc, test_actions);
     tcase_add_loop_test(tc, test_runs, 0, 8);
+    tcase_add_test(tc, test_no_sampling);
+    tcase_add_loop_test(tc, test_captured, 0, 4);
     tcase_add_test(tc, test_super);
     tcase_add_test(tc, test_off);
     return unit_run(suite);
