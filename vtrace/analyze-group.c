@@ -148,13 +148,18 @@ next_sport(const struct run *in, const struct run *out, size_t *i, size_t *j,
 
 /* Sets how much later, by the clocks, 'in' is than 'out', from the first
  * packet at both of each outer source port: less if none was lost before.
- * More than 'max_delay' is not believed. */
+ * More than 'max_delay' is not believed.
+ *
+ * Where a border begins to take colors away, packets come in at another point
+ * from then on, of which the first packet is not that of 'out'.  But how far
+ * the clocks are apart is known by then. */
 static void
 set_bias(const struct run *in, const struct run *out, uint64_t max_delay)
 {
     struct run in_part, out_part;
+    struct edge *edge = out->point->edge;
     struct point *point = in->point;
-    int64_t least = INT64_MAX;
+    int64_t least = edge->n_delays ? edge->min_delay : INT64_MAX;
     bool any = false;
     size_t i = 0, j = 0;
 
@@ -174,7 +179,7 @@ set_bias(const struct run *in, const struct run *out, uint64_t max_delay)
         if (least < INT64_MAX) {
             point->bias = least - BIAS_SLACK;
         } else {
-            out->point->edge->unsynchronized = true;
+            edge->unsynchronized = true;
         }
     }
 }
