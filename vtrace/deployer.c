@@ -328,6 +328,7 @@ send_delete(struct bridge *b, uint64_t cookie, uint64_t mask)
 {
     struct ofputil_flow_mod fm;
 
+    vtrace_fault("flow-mod:delete");
     vtrace_flow_mod_init_delete(cookie, mask, &fm);
     vtrace_deployer_send(b, ofputil_encode_flow_mod(&fm, b->protocol));
     vtrace_flow_mod_uninit(&fm);

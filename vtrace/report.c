@@ -28,8 +28,8 @@
 
 /* Sizes in the picture, in pixels. */
 #define NODE_WIDTH 210
-#define EDGE_WIDTH 260
-#define EDGE_TEXT_WIDTH 200
+#define EDGE_WIDTH 200
+#define EDGE_TEXT_WIDTH 165
 #define EDGE_HEIGHT 44
 #define HOP_HEIGHT 34
 #define HEAD_HEIGHT 30
@@ -257,7 +257,7 @@ box_left(const struct box *box)
     return MARGIN + box->column * (NODE_WIDTH + EDGE_WIDTH);
 }
 
-/* Where the next of several arrows leaves or reaches 'box'. */
+/* Where arrow number 'row' leaves or reaches 'box'. */
 static int
 arrow_y(const struct box *box, int row)
 {

@@ -176,6 +176,92 @@ START_TEST(killed_at_first_start)
 }
 END_TEST
 
+/* What is no step of proceed(): other ends of task 1, and what operators
+ * change. */
+static const char *const changes[] = { "failed", "expired", "run", "border",
+                                       "node" };
+
+static void
+change(const char *what)
+{
+    static const struct vtrace_entry at = { "h1", "br-int", "vx0" };
+
+    if (!strcmp(what, "failed")) {
+        OK(vtrace_store_end(store, 1, VTRACE_FAILED, "no port", NULL, NOW));
+    } else if (!strcmp(what, "expired")) {
+        OK(vtrace_store_end(store, 1, VTRACE_EXPIRED, "no answer", NULL,
+                            NOW));
+    } else if (!strcmp(what, "run")) {
+        OK(vtrace_store_run(store, NOW + VTRACE_STORE_START_MS + 1));
+    } else if (!strcmp(what, "border")) {
+        OK(vtrace_store_add_border(store, &at, "other", false));
+    } else {
+        OK(vtrace_store_add_node(store, "h9", "tcp:192.0.2.9:6653", "",
+                                 false));
+    }
+}
+
+static bool
+is_changed(const char *what)
+{
+    size_t n;
+
+    if (!strcmp(what, "border")) {
+        struct vtrace_store_border *borders;
+
+        OK(vtrace_store_borders(store, &borders, &n));
+        vtrace_store_borders_destroy(borders, n);
+        return n == 1;
+    } else if (!strcmp(what, "node")) {
+        struct vtrace_store_node *nodes;
+
+        OK(vtrace_store_nodes(store, "h9", &nodes, &n));
+        vtrace_store_nodes_destroy(nodes, n);
+        return n == 1;
+    } else {
+        struct vtrace_task *task = store_get(1);
+        enum vtrace_state state = task->state;
+
+        vtrace_task_destroy(task);
+        return state == (!strcmp(what, "failed") ? VTRACE_FAILED
+                         : VTRACE_EXPIRED);
+    }
+}
+
+/* A change is there whole or not at all, and can be made then. */
+START_TEST(killed_changing)
+{
+    const char *what = changes[_i / ARRAY_SIZE(places)];
+    const char *place = places[_i % ARRAY_SIZE(places)];
+    char *spec = xasprintf("%s:%s", what, place);
+    int status;
+    pid_t pid;
+
+    store_create("red", "h1", 80);
+    vtrace_store_close(store);
+    store = NULL;
+    pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (!pid) {
+        vtrace_fault_set(spec);
+        store_reopen();
+        change(what);
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
+                  "%s: status %#x", spec, status);
+    store_reopen();
+    OK(vtrace_store_check(store));
+    ck_assert_msg(is_changed(what) == !strcmp(place, "commit"), "%s", spec);
+    if (!is_changed(what)) {
+        change(what);
+        ck_assert_msg(is_changed(what), "%s", spec);
+    }
+    free(spec);
+}
+END_TEST
+
 /* At moments that no fault point chooses. */
 START_TEST(killed_any_time)
 {
@@ -237,6 +323,8 @@ main(void)
     tcase_add_loop_test(tc, killed, 0,
                         ARRAY_SIZE(steps) * ARRAY_SIZE(places));
     tcase_add_loop_test(tc, killed_later, 0, 3 * ARRAY_SIZE(places));
+    tcase_add_loop_test(tc, killed_changing, 0,
+                        ARRAY_SIZE(changes) * ARRAY_SIZE(places));
     tcase_add_loop_test(tc, killed_at_first_start, 0, ARRAY_SIZE(places));
     tcase_add_test(tc, killed_any_time);
 
