@@ -170,6 +170,40 @@ vtrace_analyzer_connected(struct vtrace_analyzer *az,
     node->announced = true;
 }
 
+bool
+vtrace_flow_entry_gap(const struct flow_state *flow)
+{
+    const struct vtrace_analysis *an = flow->analysis;
+    const struct vtrace_analyzer *az = an->analyzer;
+    const struct vtrace_exporter *entry = flow->entry;
+
+    return (flow->entry_gap
+            || (entry && entry->connected && az->now > entry->heard
+                && az->now - entry->heard > az->config.stall_timeout
+                && vtrace_flow_complete(flow, entry) < an->stopped));
+}
+
+/* Notes a gap that ends now for the flows whose entry is 'node'.  What entered
+ * before its first record only the rule's count tells: a node may well connect
+ * after the task has begun. */
+static void
+note_gap(struct vtrace_analyzer *az, const struct vtrace_exporter *node)
+{
+    struct vtrace_analysis *an;
+
+    LIST_FOR_EACH (an, node, &az->analyses) {
+        for (int i = 0; i < VTRACE_N_DIRECTIONS; i++) {
+            struct flow_state *flow = &an->flows[i];
+            const struct flow_node *fn = vtrace_flow_node(flow, node);
+
+            if (flow->entry == node && fn && fn->total > fn->received
+                && vtrace_flow_complete(flow, node) < an->stopped) {
+                flow->entry_gap = true;
+            }
+        }
+    }
+}
+
 static void
 begin_era(struct vtrace_exporter *node)
 {
@@ -179,8 +213,10 @@ begin_era(struct vtrace_exporter *node)
 
 /* 'w' is the first watermark of a session. */
 static void
-begin_session(struct vtrace_exporter *node, const struct vtrace_watermark *w)
+begin_session(struct vtrace_analyzer *az, struct vtrace_exporter *node,
+              const struct vtrace_watermark *w)
 {
+    note_gap(az, node);
     /* If the clock was set back, too, who knows how long the gap is? */
     add_gap(node, node->last_complete < w->time ? node->last_complete : 0,
             w->time);
@@ -221,16 +257,23 @@ vtrace_analyzer_watermark(struct vtrace_analyzer *az,
         end_session(az, node);
     }
     if (!node->has_session) {
-        begin_session(node, w);
+        begin_session(az, node, w);
     } else if (w->time < node->last_watermark) {
         begin_era(node);
     }
     node->last_watermark = w->time;
-    node->heard = now;
-    node->connected = true;
+    az->now = now;
+    if (!node->connected) {
+        node->connected = true;
+        node->heard = now;
+    }
     if (w->color) {
         color_watermark(node, w);
     } else {
+        /* One that says the same again and again is not waited for. */
+        if (w->time > node->watermark) {
+            node->heard = now;
+        }
         node->watermark = node->last_complete = w->time;
     }
 }
@@ -268,17 +311,24 @@ vtrace_flow_was_heard(const struct flow_state *flow,
 }
 
 /* Returns how far 'flow' has heard everything from 'node', UINT64_MAX if
- * 'node' is not to be waited for. */
+ * 'node' is not to be waited for: it is silent, or farther behind the entry
+ * than one that is silent could be. */
 static uint64_t
 node_floor(const struct flow_state *flow, struct vtrace_exporter *node,
            uint64_t now)
 {
+    uint64_t stall_timeout = flow->analysis->analyzer->config.stall_timeout;
+    uint64_t complete = vtrace_flow_complete(flow, node);
+    uint64_t entry = (flow->entry ? vtrace_flow_complete(flow, flow->entry)
+                      : 0);
+
     if (!node->connected) {
         node->connected = true;         /* Its first watermark is to come. */
         node->heard = now;
     }
-    return (now - node->heard > flow->analysis->analyzer->config.stall_timeout
-            ? UINT64_MAX : vtrace_flow_complete(flow, node));
+    return (now - node->heard > stall_timeout
+            || (node->last_complete && complete + stall_timeout < entry)
+            ? UINT64_MAX : complete);
 }
 
 uint64_t
@@ -289,7 +339,10 @@ vtrace_flow_floor(const struct flow_state *flow, uint64_t now)
                                  : UINT64_MAX;
 
     for (size_t i = 0; i < flow->n_nodes; i++) {
-        if (flow->nodes[i]) {
+        const struct flow_node *fn = flow->nodes[i];
+
+        /* That a node names the color means nothing. */
+        if (fn && (fn->total || fn->missing)) {
             floor = MIN(floor, node_floor(flow, az->by_index[i], now));
         }
     }

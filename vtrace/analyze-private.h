@@ -21,8 +21,8 @@
  *
  *   analyze.c          who listens for what; packets until they are judged
  *   analyze-heard.c    how far, and since when, nodes have been heard
+ *   analyze-endpoint.c where tunnels end
  *   analyze-group.c    which observations are one packet
- *   analyze-clock.c    how far clocks are apart
  *   analyze-packet.c   what became of one packet
  *   analyze-edge.c     what became of packets between two switches
  *   analyze-verdict.c  what the packets together say
@@ -74,7 +74,8 @@ struct vtrace_exporter {
     struct vtrace_domain *domain;
     char *name;
     unsigned int index;
-    uint64_t heard;             /* 'now' of the last watermark. */
+    uint64_t heard;             /* 'now' of the last watermark of color 0 with
+                                 * a time later than that before. */
     bool connected;             /* Any watermark so far? */
 
     struct ovs_list endpoints;  /* Contains struct endpoint, least recently
@@ -222,6 +223,7 @@ struct point {
 /* A node as a direction of a task sees it. */
 struct flow_node {
     struct vtrace_exporter *node;
+    const struct flow_state *flow;
     uint64_t watermark;         /* Of the color, in 'era' of the node. */
     unsigned int era;
     uint64_t received;          /* Records in this session. */
@@ -242,6 +244,9 @@ struct flow_state {
     struct vtrace_exporter *entry;
     bool started;
     bool abandoned;             /* By vtrace_analysis_abandon(). */
+    bool entry_gap;             /* For a time since the first record the entry
+                                 * was not heard. */
+    uint8_t exp;                /* Of the last record. */
 
     struct hmap points;
     struct hmap groups;
@@ -287,6 +292,7 @@ struct endpoint {
     struct ovs_list list_node;  /* In owner's 'endpoints'. */
     struct in6_addr address;
     struct vtrace_exporter *owner;
+    uint64_t serial;            /* The first one that said it has the least. */
 };
 
 struct vtrace_analyzer {
@@ -297,6 +303,8 @@ struct vtrace_analyzer {
     struct ovs_list analyses;
     struct vtrace_exporter **by_index;
     unsigned int n_nodes;
+    uint64_t n_claims;          /* Endpoints so far. */
+    uint64_t now;               /* The last one. */
 
     struct observation *free;   /* Unused observations. */
     void **chunks;              /* Where they all are. */
@@ -317,9 +325,14 @@ struct vtrace_analyzer {
         }                                                               \
     } while (0)
 
-/* analyze.c */
+/* analyze-endpoint.c */
 struct vtrace_exporter *vtrace_edge_target(const struct flow_state *,
-                                       const struct point *);
+                                           const struct point *);
+struct vtrace_exporter *vtrace_endpoint_owner(const struct vtrace_analyzer *,
+                                              const struct vtrace_domain *,
+                                              const struct in6_addr *);
+
+/* analyze.c */
 struct flow_node *vtrace_flow_node(const struct flow_state *,
                                    const struct vtrace_exporter *);
 struct flow_node *vtrace_flow_node_get(struct flow_state *,
@@ -336,6 +349,11 @@ void vtrace_heard_uninit(struct vtrace_exporter *);
  * counted before was another task's. */
 void vtrace_heard_listen(struct vtrace_analyzer *,
                          const struct vtrace_domain *domain, uint16_t color);
+
+/* Returns true if for a time between the first record of the entry of 'flow'
+ * and the stop that was not heard, or still is not: nobody knows what entered
+ * then. */
+bool vtrace_flow_entry_gap(const struct flow_state *flow);
 
 /* A record with 'time' came from the node. */
 void vtrace_heard_record(struct flow_node *, uint64_t time);
@@ -386,11 +404,22 @@ struct packet {
     bool injected;
 };
 
+/* Any node may say that packets enter there: it is true of the flow's only,
+ * if that is known. */
+static inline bool
+vtrace_is_entry_point(const struct point *point)
+{
+    const struct vtrace_exporter *entry = point->fn->flow->entry;
+
+    return (point->key.role == VTRACE_ROLE_IN
+            && point->key.flags & VTRACE_F_ENTRY
+            && (!entry || entry == point->fn->node));
+}
+
 static inline bool
 vtrace_is_entry(const struct observation *o)
 {
-    return (o->point->key.role == VTRACE_ROLE_IN
-            && o->point->key.flags & VTRACE_F_ENTRY);
+    return vtrace_is_entry_point(o->point);
 }
 
 /* Returns true if what a record with 'role' and 'reason' says is that a packet

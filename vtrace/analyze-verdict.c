@@ -393,6 +393,42 @@ judge_limits(const struct flow_state *flow, struct vtrace_verdict *v)
     return true;
 }
 
+/* Returns true if the switch counted more packets for the rule of 'flow' than
+ * there are records of: by more than 1 % and ten packets and, of what was
+ * sampled, by more than chance can be.  Packets that are equal are sampled all
+ * or none. */
+static bool
+is_contradiction(const struct flow_state *flow)
+{
+    const struct flow_node *fn
+        = flow->entry ? vtrace_flow_node(flow, flow->entry) : NULL;
+    uint64_t known = flow->seen + flow->unjudged;
+
+    if (!fn || !vtrace_analysis_is_complete(flow->analysis)
+        || (flow->exp && is_ambiguous(flow))) {
+        return false;
+    }
+    known += vtrace_missing(fn);
+    return (flow->rule_count > known + known / 100 + MIN_DELIVERED
+            && (!flow->exp || vtrace_exceeds(flow->rule_count, known)));
+}
+
+/* Returns true if packets of 'flow' have entered, or may have, of which no
+ * record came, and nobody says how many, and why in '*v'. */
+static bool
+judge_entry(const struct flow_state *flow, struct vtrace_verdict *v)
+{
+    if ((flow->seen || flow->rule_count) && vtrace_flow_entry_gap(flow)) {
+        set_reason(v, VTRACE_REASON_NODE_SILENT);
+    } else if (is_contradiction(flow)) {
+        set_reason(v, VTRACE_REASON_CONTRADICTION);
+    } else {
+        return false;
+    }
+    v->node = flow->entry->name;
+    return true;
+}
+
 /* Returns true if 'flow' does not say enough, and why in '*v'. */
 static bool
 judge_doubt(const struct flow_state *flow, const struct summary *s,
@@ -420,7 +456,7 @@ judge_doubt(const struct flow_state *flow, const struct summary *s,
     }
     if (s->doubtful && s->doubtful * NEGLIGIBLE > flow->seen) {
         if (s->records_lost && s->doubtful * 50 <= flow->seen) {
-            return false;
+            return judge_entry(flow, v);
         }
         set_reason(v, (s->records_lost ? VTRACE_REASON_RECORDS_LOST
                        : is_ambiguous(flow) ? VTRACE_REASON_AMBIGUOUS
@@ -429,7 +465,7 @@ judge_doubt(const struct flow_state *flow, const struct summary *s,
         v->lost = s->doubtful;
         return true;
     }
-    return false;
+    return judge_entry(flow, v);
 }
 
 /* The verdict if there is no packet of 'flow'. */
@@ -445,6 +481,7 @@ judge_nothing(const struct flow_state *flow, struct vtrace_verdict *v)
 
     /* Of a few packets, sampling may have taken none. */
     set_reason(v, (!entry || !vtrace_flow_complete(flow, entry)
+                   || (flow->rule_count && vtrace_flow_entry_gap(flow))
                    ? VTRACE_REASON_NODE_SILENT
                    : flow->rule_count >= MIN_DELIVERED
                    ? VTRACE_REASON_CONTRADICTION
@@ -575,7 +612,9 @@ vtrace_analysis_verdict(const struct vtrace_analysis *an,
         set_reason(v, VTRACE_REASON_NONE);
         set_place(forward, f.exit ? f.exit : r.exit, v);
     } else if (reverse->started && reverse->entry
-               && !vtrace_flow_complete(reverse, reverse->entry)) {
+               && (!vtrace_flow_complete(reverse, reverse->entry)
+                   || (reverse->rule_count
+                       && vtrace_flow_entry_gap(reverse)))) {
         set_reason(v, VTRACE_REASON_NODE_SILENT);
         v->direction = VTRACE_REVERSE;
         v->node = reverse->entry->name;
@@ -643,8 +682,7 @@ vtrace_watched_exit(const struct vtrace_analysis *an, uint64_t *here,
         return NULL;
     }
     HMAP_FOR_EACH (point, node, &reverse->points) {
-        if (point->key.role == VTRACE_ROLE_IN
-            && point->key.flags & VTRACE_F_ENTRY) {
+        if (vtrace_is_entry_point(point)) {
             entry = point;
         }
     }

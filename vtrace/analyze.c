@@ -136,74 +136,6 @@ vtrace_analyzer_exporter(struct vtrace_analyzer *az, const char *name,
     return node;
 }
 
-/* Forgets the endpoint that 'node' has not named for the longest time. */
-static void
-forget_endpoint(struct vtrace_analyzer *az, struct vtrace_exporter *node)
-{
-    struct endpoint *endpoint
-        = CONTAINER_OF(ovs_list_pop_front(&node->endpoints),
-                       struct endpoint, list_node);
-
-    hmap_remove(&az->endpoints, &endpoint->node);
-    free(endpoint);
-    node->n_endpoints--;
-}
-
-void
-vtrace_analyzer_endpoint(struct vtrace_analyzer *az,
-                         struct vtrace_exporter *node,
-                         const struct vtrace_endpoint *record)
-{
-    uint32_t hash = hash_bytes(&record->address, sizeof record->address, 0);
-    struct endpoint *endpoint;
-
-    VTRACE_TAP(az, .type = VTRACE_EVENT_ENDPOINT, .node = node->index,
-               .data = record);
-    HMAP_FOR_EACH_WITH_HASH (endpoint, node, hash, &az->endpoints) {
-        if (ipv6_addr_equals(&endpoint->address, &record->address)) {
-            endpoint->owner->n_endpoints--;
-            ovs_list_remove(&endpoint->list_node);
-            break;
-        }
-    }
-    if (!endpoint) {
-        endpoint = xmalloc(sizeof *endpoint);
-        endpoint->address = record->address;
-        hmap_insert(&az->endpoints, &endpoint->node, hash);
-    }
-    endpoint->owner = node;
-    ovs_list_push_back(&node->endpoints, &endpoint->list_node);
-    if (++node->n_endpoints > MAX_ENDPOINTS) {
-        forget_endpoint(az, node);
-    }
-}
-
-static struct vtrace_exporter *
-endpoint_owner(const struct vtrace_analyzer *az,
-                      const struct in6_addr *address)
-{
-    struct endpoint *endpoint;
-
-    HMAP_FOR_EACH_WITH_HASH (endpoint, node,
-                             hash_bytes(address, sizeof *address, 0),
-                             &az->endpoints) {
-        if (ipv6_addr_equals(&endpoint->address, address)) {
-            return endpoint->owner;
-        }
-    }
-    return NULL;
-}
-
-/* Returns the node at the other end of the tunnel to which 'point' sends, or
- * NULL if it never said so. */
-struct vtrace_exporter *
-vtrace_edge_target(const struct flow_state *flow, const struct point *point)
-{
-    return (point->edge->to ? point->edge->to
-            : endpoint_owner(flow->analysis->analyzer,
-                                    &point->key.tun_dst));
-}
-
 /* Observations. */
 
 static struct observation *
@@ -508,6 +440,7 @@ vtrace_flow_node_get(struct flow_state *flow, struct vtrace_exporter *node)
         }
         fn = flow->nodes[node->index] = xzalloc(sizeof *fn);
         fn->node = node;
+        fn->flow = flow;
     }
     return fn;
 }
@@ -673,7 +606,7 @@ record_domain(const struct vtrace_analyzer *az,
                                 || r->role != VTRACE_ROLE_DROP)) {
         return node->domain;
     }
-    sender = endpoint_owner(az, &r->tun_src);
+    sender = vtrace_endpoint_owner(az, node->domain, &r->tun_src);
     return sender ? sender->domain : border ? NULL : node->domain;
 }
 
@@ -714,6 +647,9 @@ vtrace_analyzer_record(struct vtrace_analyzer *az,
     }
     fn = vtrace_flow_node_get(flow, node);
     vtrace_heard_record(fn, r->time);
+    if (node == flow->entry) {
+        flow->exp = r->exp;
+    }
 
     make_room(az);
     struct point *point = get_point(flow, fn, r);
@@ -771,6 +707,7 @@ vtrace_analyzer_run(struct vtrace_analyzer *az, uint64_t now)
     struct vtrace_analysis *an;
 
     VTRACE_TAP(az, .type = VTRACE_EVENT_RUN, .number = now);
+    az->now = now;
     LIST_FOR_EACH (an, node, &az->analyses) {
         for (int i = 0; i < VTRACE_N_DIRECTIONS; i++) {
             flow_run(az, &an->flows[i], now);
