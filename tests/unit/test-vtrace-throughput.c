@@ -118,6 +118,9 @@ send_watermarks(struct stream *s)
         };
 
         vtrace_analyzer_watermark(s->az, s->nodes[i], &w, time);
+        w.color = 0;
+        w.written = 0;
+        vtrace_analyzer_watermark(s->az, s->nodes[i], &w, time);
     }
     vtrace_analyzer_run(s->az, time);
 }
