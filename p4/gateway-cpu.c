@@ -45,8 +45,8 @@
 #define RING_SIZE 1024
 
 /* A negotiation packet takes as much of the pipeline as a hundred others.  So
- * no more than these are in it at once, which leaves the rest of SWX's 16
- * threads to the traffic. */
+ * no more than these are in it at once, which leaves the rest of its time to the
+ * traffic. */
 #define MAX_NEGOTIATIONS 2
 
 /* Should one not come back, others take its place after so many polls, or when

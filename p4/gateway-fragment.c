@@ -80,9 +80,9 @@ put_fragment(struct dp_packet *packet, const struct eth_header *eth,
 }
 
 /* Sends the inner packet 'ip' in fragments through 'tunnel', in 'vni', from UDP
- * port 'sport'.  Returns false if not all could be sent. */
+ * port 'sport', with traffic class 'tos'.  Returns false if not all could be sent. */
 static bool
-send_fragments(const struct gateway_tunnel *tunnel, uint32_t vni,
+send_fragments(const struct gateway_tunnel *tunnel, uint32_t vni, uint8_t tos,
                uint16_t sport, const struct eth_header *eth,
                const struct ip_header *ip)
     OVS_REQUIRES(gateway_mutex)
@@ -107,7 +107,7 @@ send_fragments(const struct gateway_tunnel *tunnel, uint32_t vni,
         dp_packet_clear(&packet);
         dp_packet_reserve(&packet, 128);
         put_fragment(&packet, eth, ip, ofs, MIN(step, all - ofs));
-        gateway_push_outer(&packet, &tunnel->vtep, vni, sport, false);
+        gateway_push_outer(&packet, &tunnel->vtep, vni, tos, sport, false);
         sent = gateway_reply(tunnel->vtep.port, dp_packet_data(&packet),
                              dp_packet_size(&packet));
     }
@@ -127,9 +127,10 @@ gateway_fragment(const struct gateway_punt *punt)
     const struct ip_header *ip;
     struct flow flow;
     uint32_t vni;
+    uint8_t tos;
     bool sent;
 
-    if (!gateway_pop_outer(punt, &dst, &vni, &inner)) {
+    if (!gateway_pop_outer(punt, &dst, &tos, &vni, &inner)) {
         return false;
     }
     flow_extract(&inner, &flow);
@@ -139,7 +140,7 @@ gateway_fragment(const struct gateway_punt *punt)
         || ip->ip_frag_off & htons(IP_DONT_FRAGMENT)) {
         return false;
     }
-    if (!token_bucket_withdraw(&bucket, 100)) {
+    if (!token_bucket_withdraw(&bucket, 1000)) {
         COVERAGE_INC(gateway_fragment_rate_limited);
         return true;
     }
@@ -153,10 +154,13 @@ gateway_fragment(const struct gateway_punt *punt)
     zoo_gateway_flow_set(&hashed, src.s6_addr, dst.s6_addr);
     hashed.protocol = flow.nw_proto;
     sent = (t && t->installed && may_fragment(ip, dp_packet_l3_size(&inner))
-            && send_fragments(t, vni,
+            && send_fragments(t, vni, tos,
                               gateway_tunnel_sport(
                                   t, zoo_gateway_hash(&hashed)),
                               dp_packet_data(&inner), ip));
+    if (sent) {
+        gateway_path_mark_used(t->id);
+    }
     ovs_mutex_unlock(&gateway_mutex);
     if (sent) {
         COVERAGE_INC(gateway_fragmented);

@@ -32,7 +32,7 @@
 
 void
 gateway_push_outer(struct dp_packet *packet, const struct gateway_vtep *vtep,
-                   uint32_t vni, uint16_t sport, bool probe)
+                   uint32_t vni, uint8_t tos, uint16_t sport, bool probe)
 {
     struct vxlanhdr *vxh;
     struct udp_header *udp;
@@ -54,6 +54,7 @@ gateway_push_outer(struct dp_packet *packet, const struct gateway_vtep *vtep,
 
         ip = dp_packet_push_zeros(packet, sizeof *ip);
         ip->ip_ihl_ver = IP_IHL_VER(5, 4);
+        ip->ip_tos = tos;
         ip->ip_tot_len = htons(len + sizeof *ip);
         ip->ip_frag_off = htons(IP_DONT_FRAGMENT);
         ip->ip_ttl = 64;
@@ -69,7 +70,7 @@ gateway_push_outer(struct dp_packet *packet, const struct gateway_vtep *vtep,
 
         ip6 = dp_packet_push_zeros(packet, sizeof *ip6);
         put_16aligned_be32(&ip6->ip6_ctlun.ip6_un1.ip6_un1_flow,
-                           htonl(6u << 28));
+                           htonl(6u << 28 | (uint32_t) tos << 20));
         ip6->ip6_ctlun.ip6_un1.ip6_un1_plen = htons(len);
         ip6->ip6_ctlun.ip6_un1.ip6_un1_nxt = IPPROTO_UDP;
         ip6->ip6_ctlun.ip6_un1.ip6_un1_hlim = 64;
@@ -95,7 +96,7 @@ gateway_inner_mtu(const struct gateway_vtep *vtep)
 
 bool
 gateway_pop_outer(const struct gateway_punt *punt, struct in6_addr *dst,
-                  uint32_t *vni, struct dp_packet *inner)
+                  uint8_t *tos, uint32_t *vni, struct dp_packet *inner)
 {
     const struct vxlanhdr *vxh;
     struct dp_packet outer;
@@ -109,6 +110,7 @@ gateway_pop_outer(const struct gateway_punt *punt, struct in6_addr *dst,
         || ofs + ETH_HEADER_LEN > punt->len) {
         return false;
     }
+    *tos = flow.nw_tos;
     *dst = flow.ipv6_dst;
     if (flow.dl_type == htons(ETH_TYPE_IP)) {
         in6_addr_set_mapped_ipv4(dst, flow.nw_dst);

@@ -31,20 +31,20 @@ struct in6_addr;
 #define GATEWAY_VXLAN_PORT 4789
 
 /* Puts the headers of a tunnel packet to 'vtep' from UDP port 'sport' in front
- * of 'packet', an Ethernet frame, in 'vni' (24 bits), with the mark of a probe
- * if 'probe' (see ovs-ext/zoo-datapath.h).  UDP goes without checksum (RFC
+ * of 'packet', an Ethernet frame, in 'vni' (24 bits), with type of service or
+ * traffic class 'tos', and with the mark of a probe if 'probe' (see ovs-ext/zoo-datapath.h).  UDP goes without checksum (RFC
  * 7348, RFC 6935). */
 void gateway_push_outer(struct dp_packet *packet, const struct gateway_vtep *,
-                        uint32_t vni, uint16_t sport, bool probe);
+                        uint32_t vni, uint8_t tos, uint16_t sport, bool probe);
 
 /* Returns the longest inner IP packet on the way to 'vtep', in bytes. */
 unsigned int gateway_inner_mtu(const struct gateway_vtep *);
 
 /* Takes the outer headers off 'punt', a tunnel packet: stores their destination
- * address and VNI into '*dst' and '*vni', and makes '*inner' the inner frame,
+ * address, traffic class and VNI into '*dst', '*tos' and '*vni', and makes '*inner' the inner frame,
  * whose data stay where they are.  Returns false if 'punt' is shorter than
  * that. */
 bool gateway_pop_outer(const struct gateway_punt *punt, struct in6_addr *dst,
-                       uint32_t *vni, struct dp_packet *inner);
+                       uint8_t *tos, uint32_t *vni, struct dp_packet *inner);
 
 #endif /* gateway-headers.h */

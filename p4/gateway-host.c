@@ -136,7 +136,7 @@ zoo_xlate_send(const struct zoo_tunnel_dst *dst, struct dp_packet *packet,
         return ENETDOWN;
     }
 
-    gateway_push_outer(packet, &vtep, ntohll(dst->tun_id), 0, true);
+    gateway_push_outer(packet, &vtep, ntohll(dst->tun_id), 0, 0, true);
     udp_ofs = ETH_HEADER_LEN + (gateway_is_ipv4(&vtep.remote)
                                 ? IP_HEADER_LEN : IPV6_HEADER_LEN);
     for (unsigned int i = 0; i < n; i++) {

@@ -161,7 +161,7 @@ route(struct dp_packet *packet, uint32_t vni, const struct in6_addr *src,
     eth = dp_packet_data(packet);
     eth->eth_dst = next.mac;
     eth->eth_src = gateway_router_mac;
-    gateway_push_outer(packet, &t->vtep, next.vni,
+    gateway_push_outer(packet, &t->vtep, next.vni, 0,
                        gateway_tunnel_sport(t, zoo_gateway_hash(&flow)),
                        false);
     return gateway_send(t->vtep.port, dp_packet_data(packet),
@@ -214,9 +214,10 @@ answer(const struct gateway_punt *punt, const struct error *error)
     struct in6_addr dst;
     struct flow flow;
     uint32_t vni;
+    uint8_t tos;
     bool sent;
 
-    if (!gateway_pop_outer(punt, &dst, &vni, &inner)) {
+    if (!gateway_pop_outer(punt, &dst, &tos, &vni, &inner)) {
         return;
     }
     if (!token_bucket_withdraw(&bucket, 1000)) {
@@ -259,8 +260,9 @@ mtu_of_way(const struct gateway_punt *punt)
     struct in6_addr dst;
     unsigned int mtu = 0;
     uint32_t vni;
+    uint8_t tos;
 
-    if (!gateway_pop_outer(punt, &dst, &vni, &inner)) {
+    if (!gateway_pop_outer(punt, &dst, &tos, &vni, &inner)) {
         return 0;
     }
     ovs_mutex_lock(&gateway_mutex);

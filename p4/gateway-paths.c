@@ -18,7 +18,8 @@
  *
  * ZooRoute probes those that packets go to: the pipeline marks them in its
  * register "used".  A tunnel that none have gone to has all candidates, so that
- * nothing moves when probing begins. */
+ * nothing moves when probing begins, unless its segment has fewer of them than
+ * others. */
 
 #include <config.h>
 
@@ -179,7 +180,8 @@ gateway_tunnel_sport(const struct gateway_tunnel *tunnel, uint32_t hash)
 {
     unsigned int own = zoo_gateway_own(hash);
 
-    return (tunnel->vtep.path_table == ZOO_GATEWAY_BITMAP
+    return (!candidate_ports[0] ? zoo_gateway_plain_port(hash)
+            : tunnel->vtep.path_table == ZOO_GATEWAY_BITMAP
             ? candidate_ports[zoo_gateway_bitmap_pick(tunnel->cell, own)]
             : tunnel->vtep.path_table == ZOO_GATEWAY_INDEX
             ? candidate_ports[zoo_gateway_index_pick(tunnel->cell, own)]
@@ -430,7 +432,8 @@ note_use(uint32_t ids[]) OVS_EXCLUDED(gateway_mutex)
             t->last_used = now;
             if (t->slot) {
                 zoo_slot_mark_used(t->slot);
-            } else if (!t->no_slot) {
+            } else if (!t->no_slot && zooroute_is_enabled()
+                       && t->path_table != ZOO_GATEWAY_PLAIN) {
                 ids[n++] = t->id;
             }
         }

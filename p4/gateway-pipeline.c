@@ -417,6 +417,12 @@ gateway_path_take_used(uint32_t destination)
     return used;
 }
 
+void
+gateway_path_mark_used(uint32_t destination)
+{
+    gateway_register_write(GATEWAY_USED, destination, 1);
+}
+
 /* Returns NULL if the program has all the registers, with all indices. */
 static char *
 try_registers(const char *spec)

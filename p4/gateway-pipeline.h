@@ -160,6 +160,10 @@ uint32_t gateway_path_read(int path_table, uint32_t destination);
  * call. */
 bool gateway_path_take_used(uint32_t destination);
 
+/* Any thread: a packet that the pipeline has left to others has gone to
+ * 'destination'. */
+void gateway_path_mark_used(uint32_t destination);
+
 /* Negotiation, in numbers since the start. */
 struct gateway_update_stats {
     uint64_t updates;           /* Written, as acknowledged. */

@@ -23,6 +23,8 @@
 #include <rte_malloc.h>
 #include <rte_swx_pipeline.h>
 
+#include "entropy.h"
+#include "ovs-thread.h"
 #include "util.h"
 
 static void *
@@ -39,6 +41,19 @@ count_words(const struct rte_swx_table_params *params)
     unsigned int n_words = DIV_ROUND_UP(params->key_size, 8);
 
     return n_words <= SWX_KEY_WORDS ? n_words : 0;
+}
+
+uint64_t swx_secrets[SWX_KEY_WORDS + 1];
+
+static void
+make_secrets(void)
+{
+    static struct ovsthread_once once = OVSTHREAD_ONCE_INITIALIZER;
+
+    if (ovsthread_once_start(&once)) {
+        get_entropy_or_die(swx_secrets, sizeof swx_secrets);
+        ovsthread_once_done(&once);
+    }
 }
 
 static void
@@ -225,6 +240,7 @@ exact_create(struct rte_swx_table_params *params,
     struct rte_swx_table_entry *entry;
     struct swx_exact *t;
 
+    make_secrets();
     if (!count_words(params)) {
         return NULL;
     }
@@ -602,6 +618,7 @@ wild_create(struct rte_swx_table_params *params,
     struct swx_wild *t;
     uint32_t n = 0;
 
+    make_secrets();
     if (!count_words(params)) {
         return NULL;
     }

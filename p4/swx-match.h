@@ -37,6 +37,8 @@
 #include <rte_prefetch.h>
 #include <rte_swx_table.h>
 
+#include "ovs-ext/vtrace-sample.h"
+
 struct rte_swx_pipeline;
 
 /* Their names for rte_swx_pipeline_table_config(). */
@@ -109,15 +111,20 @@ swx_crc(uint64_t word, uint32_t crc)
 #endif
 }
 
+/* Random numbers of this process, from when its first table is made: tenants
+ * choose addresses, and none may choose what shares a bucket. */
+extern uint64_t swx_secrets[SWX_KEY_WORDS + 1];
+
+/* Returns the hash of a table's key. */
 static inline uint32_t
 swx_hash(const uint64_t key[], unsigned int n_words)
 {
-    uint32_t hash = 0;
+    uint64_t hash = swx_secrets[SWX_KEY_WORDS];
 
     for (unsigned int i = 0; i < n_words; i++) {
-        hash = swx_crc(key[i], hash);
+        hash = vtrace_multiply_fold(key[i] ^ swx_secrets[i], hash);
     }
-    return hash;
+    return hash ^ hash >> 32;
 }
 
 static inline const struct swx_bucket *

@@ -75,6 +75,11 @@ gateway_path_take_used(uint32_t destination OVS_UNUSED)
     return false;
 }
 
+void
+gateway_path_mark_used(uint32_t destination OVS_UNUSED)
+{
+}
+
 bool
 gateway_vtep_add(uint32_t id OVS_UNUSED,
                  const struct gateway_vtep *vtep OVS_UNUSED)

@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "csum.h"
 #include "dp-packet.h"
 #include "flow.h"
 #include "ofproto-zoo/zoo-gateway-limits.h"
@@ -33,6 +34,8 @@
 #include "ovs-ext/zoo-quarantine.h"
 #include "ovs-rcu.h"
 #include "ovs-thread.h"
+#include "p4/gateway-fragment.h"
+#include "p4/gateway-headers.h"
 #include "p4/gateway-pipeline.h"
 #include "p4/gateway-state.h"
 #include "timeval.h"
@@ -59,10 +62,20 @@ gateway_send(unsigned int port OVS_UNUSED, const void *data OVS_UNUSED,
     return true;
 }
 
+/* What fragments have been sent. */
+static struct sent {
+    size_t len;
+    uint8_t data[2048];
+} sent[16];
+static size_t n_sent;
+
 bool
-gateway_reply(unsigned int port OVS_UNUSED, const void *data OVS_UNUSED,
-              size_t len OVS_UNUSED)
+gateway_reply(unsigned int port OVS_UNUSED, const void *data, size_t len)
 {
+    if (n_sent < ARRAY_SIZE(sent) && len <= sizeof sent->data) {
+        sent[n_sent].len = len;
+        memcpy(sent[n_sent++].data, data, len);
+    }
     return true;
 }
 
@@ -88,6 +101,12 @@ gateway_path_take_used(uint32_t destination)
 
     used[destination] = false;
     return was;
+}
+
+void
+gateway_path_mark_used(uint32_t destination)
+{
+    used[destination] = true;
 }
 
 bool
@@ -425,6 +444,127 @@ START_TEST(legacy)
 }
 END_TEST
 
+/* A tunnel packet to tunnel 'i' with traffic class 'tos' has been too long: what
+ * is in it are 'len' bytes of IPv4 payload, with 'frag' in its header.  Returns
+ * false if its sender has to be told. */
+static bool
+fragment(uint32_t i, uint8_t tos, size_t len, uint16_t frag)
+{
+    struct dp_packet *packet = dp_packet_new(4096);
+    struct gateway_punt punt = { .port = 1 };
+    struct ip_header *ip;
+    struct eth_header *eth;
+    bool done;
+
+    dp_packet_reserve(packet, 128);
+    eth = dp_packet_put_zeros(packet, sizeof *eth);
+    eth->eth_type = htons(ETH_TYPE_IP);
+    ip = dp_packet_put_zeros(packet, sizeof *ip);
+    ip->ip_ihl_ver = IP_IHL_VER(5, 4);
+    ip->ip_tot_len = htons(sizeof *ip + len);
+    ip->ip_id = htons(77);
+    ip->ip_frag_off = htons(frag);
+    ip->ip_ttl = 9;
+    ip->ip_proto = IPPROTO_UDP;
+    put_16aligned_be32(&ip->ip_src, htonl(0xc0a80001));
+    put_16aligned_be32(&ip->ip_dst, htonl(0xc0a80002));
+    ip->ip_csum = csum(ip, sizeof *ip);
+    for (size_t j = 0; j < len; j++) {
+        uint8_t byte = j * 7 + j / 256;
+
+        dp_packet_put(packet, &byte, 1);
+    }
+    ovs_mutex_lock(&gateway_mutex);
+    gateway_push_outer(packet, &tunnels[i]->vtep, 5, tos, 50000, false);
+    ovs_mutex_unlock(&gateway_mutex);
+    punt.data = dp_packet_data(packet);
+    punt.len = dp_packet_size(packet);
+    n_sent = 0;
+    done = gateway_fragment(&punt);
+    dp_packet_delete(packet);
+    return done;
+}
+
+/* The fragments that were sent are the payload of 'len' bytes, from byte 'ofs'
+ * of the whole on, and have the outer header's class 'tos'. */
+static void
+check_fragments(size_t len, uint16_t ofs, uint16_t flags, uint8_t tos)
+{
+    size_t done = 0;
+
+    for (size_t i = 0; i < n_sent; i++) {
+        const struct ip_header *outer, *ip;
+        const uint8_t *payload;
+        size_t n;
+
+        outer = ALIGNED_CAST(const struct ip_header *,
+                             sent[i].data + ETH_HEADER_LEN);
+        ck_assert_uint_eq(outer->ip_tos, tos);
+        ck_assert_uint_le(ntohs(outer->ip_tot_len), 1500);
+        ck_assert_uint_eq(ntohs(outer->ip_tot_len) + ETH_HEADER_LEN,
+                          sent[i].len);
+        ip = ALIGNED_CAST(const struct ip_header *,
+                          sent[i].data + 2 * ETH_HEADER_LEN + IP_HEADER_LEN
+                          + UDP_HEADER_LEN + sizeof(struct vxlanhdr));
+        n = ntohs(ip->ip_tot_len) - IP_HEADER_LEN;
+        payload = (const uint8_t *) (ip + 1);
+        ck_assert_uint_eq(csum(ip, sizeof *ip), 0);
+        ck_assert_uint_eq(ntohs(ip->ip_id), 77);
+        ck_assert_uint_eq(ip->ip_ttl, 9);
+        ck_assert_uint_eq(ntohs(ip->ip_frag_off),
+                          ((ofs + done) / 8)
+                          | (done + n < len ? IP_MORE_FRAGMENTS : flags));
+        for (size_t j = 0; j < n; j++) {
+            size_t k = done + j;
+
+            ck_assert_uint_eq(payload[j], (uint8_t) (k * 7 + k / 256));
+        }
+        done += n;
+    }
+    ck_assert_uint_eq(done, len);
+}
+
+/* Packets that are too long leave in fragments, if they may. */
+START_TEST(fragments)
+{
+    uint32_t id = tunnels[30]->id;
+
+    used[id] = false;
+    ck_assert(fragment(30, 0xba, 1500, 0));
+    check_fragments(1500, 0, 0, 0xba);
+    ck_assert_uint_eq(n_sent, 2);
+    ck_assert(used[id]);
+
+    /* One that is a fragment already, and not the last. */
+    ck_assert(fragment(30, 0, 2960, IP_MORE_FRAGMENTS | 185));
+    check_fragments(2960, 185 * 8, IP_MORE_FRAGMENTS, 0);
+    ck_assert_uint_eq(n_sent, 3);
+
+    /* It would end beyond what IPv4 can have: dropped. */
+    ck_assert(fragment(30, 0, 1600, 0x1fff));
+    ck_assert_uint_eq(n_sent, 0);
+
+    /* Its sender has to be told. */
+    ck_assert(!fragment(30, 0, 1500, IP_DONT_FRAGMENT));
+    ck_assert_uint_eq(n_sent, 0);
+}
+END_TEST
+
+/* A flood does not take more time than 10,000 a second do. */
+START_TEST(fragments_limited)
+{
+    long long int start = time_msec();
+    unsigned int n = 0;
+
+    for (int i = 0; i < 100000 && time_msec() - start < 200; i++) {
+        fragment(30, 0, 1500, 0);
+        n += n_sent > 0;
+    }
+    /* The first second's worth may come at once. */
+    ck_assert_uint_le(n, 1100 + (time_msec() - start + 2) * 10);
+}
+END_TEST
+
 int
 main(int argc OVS_UNUSED, char *argv[])
 {
@@ -442,6 +582,8 @@ main(int argc OVS_UNUSED, char *argv[])
     tcase_add_test(tc, quarantine);
     tcase_add_test(tc, too_many);
     tcase_add_test(tc, legacy);
+    tcase_add_test(tc, fragments);
+    tcase_add_test(tc, fragments_limited);
 
     int status = unit_run(s);
     zooroute_exit();
