@@ -28,7 +28,8 @@ zoo_peer_exchangeable(const struct zoo_peer *peer)
 {
     uint32_t set = 0;
 
-    if (peer->state != ZOO_PEER_ACTIVE || !peer->answered) {
+    /* Learned candidates are the peer's own. */
+    if (peer->state != ZOO_PEER_ACTIVE || !peer->answered || peer->learning) {
         return 0;
     }
     for (unsigned int i = 0; i < peer->table.n; i++) {

@@ -569,7 +569,7 @@ zoo_peer_hint(struct zoo_peer *peer, const struct zoo_params *params,
     long long int soon = MAX(now, peer->last_hint + params->probe_interval);
 
     if ((peer->state != ZOO_PEER_EXHAUSTED && peer->state != ZOO_PEER_LEGACY)
-        || peer->next_full <= soon) {
+        || peer->next_full <= soon || peer->learning) {
         return false;
     }
     peer->next_full = peer->last_hint = soon;

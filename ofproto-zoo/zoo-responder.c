@@ -292,8 +292,12 @@ note_request(struct zoo_responder *r, struct sender *s,
     s->report_flags |= probe->flags & ZOO_PROBE_F_URGENT;
     s->report_flags |= listed ? 0 : ZOO_PROBE_F_REWRITTEN;
     s->n_arrived++;
+    /* One bit for one request, however often it lists the port. */
     for (unsigned int i = 0; i < s->n_sports; i++) {
-        s->arrived |= s->sports[i] == sport ? UINT32_C(1) << i : 0;
+        if (s->sports[i] == sport) {
+            s->arrived |= UINT32_C(1) << i;
+            break;
+        }
     }
 
     /* Of a session that is only challenged nothing is remembered but this. */

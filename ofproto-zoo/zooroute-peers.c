@@ -147,6 +147,13 @@ zooroute_find_by_sender(const struct zoo_sender_key *sender)
     return unmarked ? unmarked : last;
 }
 
+bool
+zooroute_is_sender(const struct zooroute_peer *peer,
+                   const struct zoo_sender_key *sender)
+{
+    return mark_to_instance(peer->key.pkt_mark) == sender->instance;
+}
+
 void
 zooroute_schedule(struct zooroute_peer *peer, long long int now)
 {

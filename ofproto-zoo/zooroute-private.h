@@ -246,6 +246,11 @@ struct zooroute_peer *zooroute_find(const struct zooroute_key *key);
 struct zooroute_peer *zooroute_find_by_sender(const struct zoo_sender_key *)
     OVS_REQUIRES(zooroute_mutex);
 
+/* Returns true if 'sender', which zooroute_find_by_sender() has found 'peer'
+ * for, is that peer indeed, and no other with its address. */
+bool zooroute_is_sender(const struct zooroute_peer *peer,
+                        const struct zoo_sender_key *sender);
+
 /* Returns all '*n' peers, in no order, as an array that the caller must free.
  * They are valid as long as the caller is not quiescent, but some may retire.
  *

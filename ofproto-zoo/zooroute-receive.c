@@ -84,7 +84,9 @@ learn_capabilities(const struct zoo_sender_key *key,
     }
 }
 
-/* 'peer' has sent this surely new request to this stateful middlebox. */
+/* 'peer' has sent this request to this stateful middlebox: the newest of its
+ * session.  Without a key anybody can begin a session in its name, and with one
+ * whoever has recorded one, while this side remembers none. */
 static void
 hear_peer(struct zooroute_peer *peer, const struct zoo_probe *probe,
           uint16_t sport, long long int now) OVS_REQUIRES(zooroute_mutex)
@@ -97,7 +99,7 @@ hear_peer(struct zooroute_peer *peer, const struct zoo_probe *probe,
         zooroute_note_role(peer, probe->caps, now);
     }
     if (peer->peer.learning && zooroute_auth) {
-        /* There are no answers of it, but nobody else can have said this. */
+        /* There are no answers of it. */
         peer->peer.peer_caps = probe->caps;
         peer->peer.last_report = now;
         zooroute_update_consent(peer, now);
@@ -166,7 +168,8 @@ receive_request(const struct zoo_rx *rx, const struct zoo_probe *probe,
             learn_capabilities(&key, peer, probe->caps, now);
         }
         if (newest && peer && zooroute_params.learn
-            && eth_addr_is_zero(key.backend)) {
+            && eth_addr_is_zero(key.backend)
+            && zooroute_is_sender(peer, &key)) {
             hear_peer(peer, probe, ntohs(rx->tp_src), now);
         }
         if (peer
@@ -206,7 +209,8 @@ receive_report(const struct zoo_rx *rx, const struct zoo_probe *probe)
         peer->n_rotations = 0;
         zooroute_update_consent(peer, rx->when);
         if (probe->round == peer->peer.round) {
-            zooroute_note_role(peer, probe->caps, zoo_now());
+            /* What all machines with its address say. */
+            zooroute_note_role(peer, peer->peer.peer_caps, zoo_now());
         }
         zooroute_publish(peer);
         zooroute_log_events(peer, before);

@@ -227,7 +227,8 @@ reflect(struct zooroute_tx *tx, const struct zoo_report *report)
     }
     tx->probe.flags |= ZOO_PROBE_F_REFLECTED;
     for (unsigned int i = 0; i < report->probe.n_entries; i++) {
-        if (report->arrived & (UINT32_C(1) << i)) {
+        if (report->arrived & (UINT32_C(1) << i)
+            && tx->n_sports < report->max_copies) {
             tx->sports[tx->n_sports++] = report->probe.entries[i].sport;
         }
     }

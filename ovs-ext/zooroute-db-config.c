@@ -149,15 +149,6 @@ parse_other_bool(const struct ovsrec_zooroute *row, const char *key,
     return NULL;
 }
 
-/* A switch with a BackendID is a middlebox, unless it is told otherwise. */
-static char * OVS_WARN_UNUSED_RESULT
-parse_learn_ports(const struct ovsrec_zooroute *row,
-                  struct zooroute_config *c)
-{
-    c->learn_ports = row->backend_id && *row->backend_id;
-    return parse_other_bool(row, "learn-ports", &c->learn_ports);
-}
-
 static char * OVS_WARN_UNUSED_RESULT
 parse_other_config(const struct ovsrec_zooroute *row,
                    struct zooroute_config *c)
@@ -168,6 +159,7 @@ parse_other_config(const struct ovsrec_zooroute *row,
     long long int rx_rate_per_source = c->rx_rate_per_source;
     long long int prober_cpu_limit = c->prober_cpu_limit;
     bool diversify = c->diversify;
+    bool learn_ports = c->learn_ports;
     char *error;
 
     error = parse_other_int(row, "seed", 0, UINT32_MAX, &new_seed);
@@ -191,7 +183,7 @@ parse_other_config(const struct ovsrec_zooroute *row,
         error = parse_other_bool(row, "diversify", &diversify);
     }
     if (!error) {
-        error = parse_learn_ports(row, c);
+        error = parse_other_bool(row, "learn-ports", &learn_ports);
     }
     if (error) {
         return error;
@@ -218,6 +210,7 @@ parse_other_config(const struct ovsrec_zooroute *row,
     c->rx_rate_per_source = rx_rate_per_source;
     c->prober_cpu_limit = prober_cpu_limit;
     c->diversify = diversify;
+    c->learn_ports = learn_ports;
     return NULL;
 }
 

@@ -357,6 +357,11 @@ START_TEST(no_amplification)
                                              unit_range(1, 32));
 
             probe.entries[0].sport += random_range(2);
+            if (unit_chance(.2)) {
+                for (unsigned int j = 0; j < probe.n_entries; j++) {
+                    probe.entries[j].sport = 40001;
+                }
+            }
             if (unit_chance(.5)) {
                 probe = request(random_range(2) + 1, 1, 1);
             }
@@ -369,6 +374,8 @@ START_TEST(no_amplification)
                    && zoo_responder_next_report(r, now, &report)) {
                 n_copies += report.max_copies;
                 unit_assert(n_copies <= n_requests, "seed %u", seed);
+                unit_assert(count_1bits(report.arrived) <= report.max_copies,
+                            "seed %u", seed);
                 unit_assert(zoo_probe_size(report.probe.n_entries) <= max_size
                             && report.probe.n_entries, "seed %u", seed);
             }
