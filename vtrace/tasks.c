@@ -342,9 +342,11 @@ set_rule_count(struct vtrace_tasks *tasks, struct live *live,
 
     if (direction == VTRACE_FORWARD) {
         const char *why;
-
-        packets += vtrace_deployer_injected(
+        uint64_t injected = vtrace_deployer_injected(
             tasks->deployer, task->rules[direction].cookie, &why);
+
+        /* The rule counts them, too, but may not have said so yet. */
+        packets = MAX(packets, injected);
     }
     vtrace_analysis_set_rule_count(live->analysis, direction,
                                    packets >> (2 * task->request.exp));
