@@ -247,11 +247,11 @@ START_TEST(test_rule_count)
     } cases[] = {
         { 0, 0, 0, "none none" },
         { 1000, 0, 0, "none none" },
-        { 1020, 0, 0, "none none" },
-        { 1021, 0, 0, "inconclusive contradiction" },
-        { 1080, 100, 0, "none none" },
-        { 1070, 0, 1, "none none" },
-        { 1200, 0, 1, "inconclusive contradiction" },
+        { 1550, 0, 0, "none none" },
+        { 1551, 0, 0, "inconclusive contradiction" },
+        { 1600, 100, 0, "none none" },
+        { 1550, 0, 1, "none none" },
+        { 1600, 0, 1, "inconclusive contradiction" },
     };
     struct vtrace_verdict v;
     struct net net;
