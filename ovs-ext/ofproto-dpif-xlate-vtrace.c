@@ -20,6 +20,7 @@
  *
  * VTrace in flow translation: which packets have a color. */
 
+#include "dpif-netdev.h"
 #include "ofproto-zoo/zooroute.h"
 #include "ovs-ext/vtrace-reasons.h"
 #include "ovs-ext/zoo-fate.h"
@@ -187,6 +188,23 @@ zoo_xlate_arrive(struct xlate_ctx *ctx, uint16_t color)
     return ZOO_COLOR_TRACED | vt->exp << ZOO_COLOR_EXP_SHIFT | vt->color;
 }
 
+/* Has the datapath flow match whether the packet of 'ctx', which came out of a
+ * tunnel, is traced, and returns true, unless that is known already: the flows
+ * of the userspace datapath match it by themselves, see zoo_gbp_match_color(),
+ * and that a packet is not traced need not be said twice. */
+static bool
+zoo_xlate_match_traced(struct xlate_ctx *ctx)
+{
+    bool traced = (ctx->xin->upcall_flow->tunnel.gbp_id
+                   & htons(ZOO_COLOR_TRACED)) != 0;
+
+    if (traced || !dpif_is_netdev(ctx->xbridge->dpif)) {
+        ctx->wc->masks.tunnel.gbp_id |= htons(ZOO_COLOR_TRACED);
+        return true;
+    }
+    return false;
+}
+
 /* Returns true if the packet of 'ctx', which came out of tunnel port 'in_port',
  * says of itself that it was made for a task.
  *
@@ -207,8 +225,9 @@ zoo_xlate_input_injected(struct xlate_ctx *ctx, const struct xport *in_port)
 
     if (zoo_gbp_accepts_colors()
         && !(cfg && cfg->exts & (1 << OVS_VXLAN_EXT_GBP))) {
-        mask->gbp_id |= htons(ZOO_COLOR_TRACED);
-        mask->gbp_flags |= ZOO_GBP_F_INJECTED;
+        if (zoo_xlate_match_traced(ctx)) {
+            mask->gbp_flags |= ZOO_GBP_F_INJECTED;
+        }
         if (tnl->gbp_flags & ZOO_GBP_F_INJECTED) {
             mask->gbp_id = OVS_BE16_MAX;
         }
@@ -223,8 +242,7 @@ zoo_xlate_input_injected(struct xlate_ctx *ctx, const struct xport *in_port)
 /* Has the packet of 'ctx', which came in by 'in_port', or NULL, its color, if
  * it came from the other end of a tunnel that takes colors.
  *
- * Packets with and without a color must not share a datapath flow: so bit 15
- * is matched, and all of the color. */
+ * Packets with different colors must not share a datapath flow. */
 static void
 zoo_xlate_input(struct xlate_ctx *ctx, const struct xport *in_port)
 {
@@ -261,7 +279,7 @@ zoo_xlate_input(struct xlate_ctx *ctx, const struct xport *in_port)
     if (!enabled && !geneve) {
         return;
     }
-    mask->gbp_id |= htons(ZOO_COLOR_TRACED);
+    zoo_xlate_match_traced(ctx);
     local = flow_tnl_dst(tnl);
     remote = flow_tnl_src(tnl);
     if (tnl->gbp_id & htons(ZOO_COLOR_TRACED) && enabled
@@ -292,15 +310,17 @@ zoo_xlate_input(struct xlate_ctx *ctx, const struct xport *in_port)
     }
 }
 
-/* Translation of the packet of 'ctx' is about to be frozen, with the group
- * policy that it came with.  So packets with another one must not share the
+/* Translation of the packet of 'ctx' is about to be frozen, with the policy or
+ * color that it came with.  So packets with another one must not share the
  * datapath flow, though nothing has looked at it yet. */
 static void
 zoo_xlate_freeze(struct xlate_ctx *ctx)
 {
     const struct flow_tnl *tnl = &ctx->xin->upcall_flow->tunnel;
 
-    if (flow_tnl_dst_is_set(tnl) && zoo_gbp_is_taken(tnl->tp_dst)) {
+    if (flow_tnl_dst_is_set(tnl)
+        && (zoo_gbp_is_taken(tnl->tp_dst)
+            || (zoo_gbp_accepts_colors() && zoo_xlate_match_traced(ctx)))) {
         ctx->wc->masks.tunnel.gbp_id = OVS_BE16_MAX;
         ctx->wc->masks.tunnel.gbp_flags = UINT8_MAX;
     }

@@ -71,9 +71,15 @@ enum zoo_flow_mode {
  * that, it stays. */
 #define ZOO_TNL_F_INJECTED (1 << 15)
 
-BUILD_ASSERT_DECL(!((ZOO_TNL_F_MASK | ZOO_TNL_F_INJECTED)
+/* Also among 'flags', and the only bit that a received packet has: it came out
+ * of its tunnel with a color.  The userspace datapath tells its flows apart by
+ * it, see zoo_gbp_match_color(), and translation does not look at it. */
+#define ZOO_TNL_F_COLORED (1 << 11)
+
+BUILD_ASSERT_DECL(!((ZOO_TNL_F_MASK | ZOO_TNL_F_INJECTED | ZOO_TNL_F_COLORED)
                     & (FLOW_TNL_F_MASK | FLOW_TNL_F_UDPIF)));
-BUILD_ASSERT_DECL(!(ZOO_TNL_F_MASK & ZOO_TNL_F_INJECTED));
+BUILD_ASSERT_DECL(!(ZOO_TNL_F_MASK & (ZOO_TNL_F_INJECTED
+                                      | ZOO_TNL_F_COLORED)));
 BUILD_ASSERT_DECL(ZOO_TNL_F_INJECTED <= UINT16_MAX);
 BUILD_ASSERT_DECL(MEMBER_SIZEOF(struct flow_tnl, pad1) == 4);
 

@@ -23,6 +23,7 @@
 #include "hash.h"
 #include "netdev.h"
 #include "odp-netlink.h"
+#include "openvswitch/match.h"
 #include "openvswitch/packets.h"
 #include "openvswitch/vlog.h"
 #include "ovs-atomic.h"
@@ -115,7 +116,22 @@ zoo_gbp_remove_color(struct ovs_action_push_tnl *data)
 bool
 zoo_gbp_is_taken(ovs_be16 tp_dst)
 {
-    return zoo_gbp_accepts_colors() || find_port(tp_dst);
+    return find_port(tp_dst) != NULL;
+}
+
+void
+zoo_gbp_match_color(struct match *match)
+{
+    struct flow_tnl *tnl = &match->flow.tunnel;
+    struct flow_tnl *mask = &match->wc.masks.tunnel;
+
+    if (mask->flags && tnl->tp_dst) {
+        mask->flags |= ZOO_TNL_F_COLORED;
+        if (tnl->gbp_id & htons(ZOO_COLOR_TRACED)
+            && zoo_gbp_accepts_colors()) {
+            tnl->flags |= ZOO_TNL_F_COLORED;
+        }
+    }
 }
 
 bool
@@ -178,6 +194,7 @@ zoo_gbp_pop(struct dp_packet *packet)
     tnl->flags |= FLOW_TNL_F_KEY;
     if (flags & ZOO_VXLAN_F_GBP) {
         tnl->gbp_id = htons(flags & ZOO_VXLAN_GBP_ID);
+        tnl->flags |= takes_color(flags) ? ZOO_TNL_F_COLORED : 0;
         tnl->gbp_flags = (flags & (ZOO_VXLAN_GBP_DONT_LEARN
                                    | ZOO_VXLAN_GBP_APPLIED)) >> 16;
         if (flags & ZOO_VXLAN_GBP_INJECTED && takes_color(flags)) {
@@ -238,6 +255,7 @@ pop_geneve_color(struct flow_tnl *tnl)
     memcpy(&c, &opts[i], sizeof c);
     if (c.color & htons(ZOO_COLOR_TRACED)) {
         tnl->gbp_id = c.color;
+        tnl->flags |= ZOO_TNL_F_COLORED;
         if (c.flags & htons(ZOO_GENEVE_COLOR_F_INJECTED)) {
             tnl->gbp_flags |= ZOO_GBP_F_INJECTED;
         }

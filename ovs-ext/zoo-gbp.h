@@ -58,6 +58,7 @@
 
 struct dp_packet;
 struct flow_tnl;
+struct match;
 struct netdev_tunnel_config;
 struct ovs_action_push_tnl;
 
@@ -108,9 +109,19 @@ zoo_gbp_takes(ovs_be32 flags)
  * not quiescent (see ovs-rcu.h). */
 struct dp_packet *zoo_gbp_pop(struct dp_packet *packet);
 
-/* Returns true if packets that come out of tunnels at UDP port 'tp_dst' may have
- * a policy.  Any thread that is not quiescent (see ovs-rcu.h). */
+/* Returns true if tunnels at UDP port 'tp_dst' have options:exts=gbp, so that
+ * packets that come out of them may have policies.  Any thread that is not
+ * quiescent (see ovs-rcu.h). */
 bool zoo_gbp_is_taken(ovs_be16 tp_dst);
+
+/* Has 'match', of a flow of the userspace datapath, tell packets that came out
+ * of a tunnel with a color from those that did not, by ZOO_TNL_F_COLORED.  If
+ * the packets are out of a UDP tunnel, the flags are matched anyway, so that
+ * this costs nothing, as matching the policy would.
+ *
+ * Like FLOW_TNL_F_UDPIF, the flag has no attribute: it is made of the policy
+ * ID where a flow comes from above the datapath.  Any thread. */
+void zoo_gbp_match_color(struct match *match);
 
 /* True once zoo_gbp_accept_colors() has been called. */
 extern atomic_bool zoo_gbp_accepting;
@@ -140,6 +151,7 @@ zoo_gbp_read_color(const struct vxlanhdr *vxh, struct flow_tnl *tnl)
         && !(get_16aligned_be32(&vxh->vx_vni) & htonl(0xff))
         && zoo_gbp_accepts_colors()) {
         tnl->gbp_id = htons(ntohl(flags) & ZOO_VXLAN_GBP_ID);
+        tnl->flags |= ZOO_TNL_F_COLORED;
         return true;
     }
     return false;
