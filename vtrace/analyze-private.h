@@ -492,9 +492,9 @@ vtrace_point_place(const struct point *point)
     return point->packets ? (double) point->place / point->packets : HUGE_VAL;
 }
 
-/* Returns true if there are packets of 'flow' and sampling took none of them, as
- * the entry's switch says: what packets have in them decides that, so of those
- * that are alike it takes all or none. */
+/* Returns true if there are packets of 'flow' and sampling took none of them,
+ * as the entry's switch says: what packets have in them decides that, so of
+ * those that are alike it takes all or none. */
 bool vtrace_flow_is_unsampled(const struct flow_state *);
 
 /* Returns the point at whose port the replies are followed, and sets '*here' to

@@ -182,8 +182,8 @@ void vtrace_analyzer_endpoint(struct vtrace_analyzer *,
  * several times a second at best. */
 void vtrace_analyzer_run(struct vtrace_analyzer *, uint64_t now);
 
-/* Says how many packets of 'direction' the switch counted for the rule.  One in
- * 4^'exp' of them should have left records at the entry, if they differ. */
+/* Says how many packets of 'direction' the switch counted for the rule.  One
+ * in 4^'exp' of them should have left records at the entry, if they differ. */
 void vtrace_analysis_set_rule_count(struct vtrace_analysis *,
                                     enum vtrace_direction direction,
                                     uint64_t packets, int exp);
