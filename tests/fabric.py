@@ -48,6 +48,7 @@ import pipelines
 from netns import (FabricError, destroy, in_namespace, namespaces, netns_path,
                    sh, until)
 
+INTERRUPTS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 LINK_MTU = 1700                 # Room for any tunnel header over IPv6.
 
 
@@ -284,15 +285,19 @@ class Fabric:
 
     def _start_janitor(self):
         reading, self._janitor_pipe = os.pipe()
+        # An interrupt must not have it unwind what is its parent's.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
         self._janitor = os.fork()
         if self._janitor:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             os.close(reading)
             return
         try:
             os.setsid()
             os.close(self._janitor_pipe)
-            for signo in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            for signo in INTERRUPTS:
                 signal.signal(signo, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             os.read(reading, 1)         # A byte, or the end of the owner.
             destroy(self.prefix, self.rundir)
         finally:
@@ -632,12 +637,24 @@ def exit_on_signals():
     """Lets SIGTERM and SIGHUP unwind the program as Ctrl-C does, and neither
     again while it takes things down."""
     def leave(signo, _):
-        for each in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            signal.signal(each, signal.SIG_IGN)
+        # Not SIG_IGN, which programs that are started from now on would
+        # inherit, and could not be ended any more.
+        for each in INTERRUPTS:
+            signal.signal(each, lambda *_: None)
         sys.exit(128 + signo)
 
-    for signo in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+    def unraisable(info, hook=sys.unraisablehook):
+        """Where a destructor was interrupted Python goes on as if nothing had
+        been: leaves a moment later."""
+        if not isinstance(info.exc_value, SystemExit):
+            return hook(info)
+        code = info.exc_value.code
+        signal.signal(signal.SIGALRM, lambda *_: sys.exit(code))
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+
+    for signo in INTERRUPTS:
         signal.signal(signo, leave)
+    sys.unraisablehook = unraisable
 
 
 # Command line: a fabric that outlives the command.

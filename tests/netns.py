@@ -20,6 +20,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 NETNS_DIR = "/run/netns"
@@ -118,13 +119,15 @@ def pids_within(names):
 def destroy(prefix, rundir):
     """Ends every process in the namespaces of fabric 'prefix', removes the
     namespaces, and with them all devices, and the run directory."""
-    names = namespaces(prefix)
-    while names:
+    for _ in range(5):
+        names = namespaces(prefix)
+        if not names:
+            break
         end_processes(names)
         for name in names:
             sh("ip", "netns", "del", name, check=False)
-        # A command of a killed owner may have added one meanwhile.
-        names = [name for name in namespaces(prefix) if name not in names]
+        # A command of a killed owner may have added one meanwhile, and an
+        # interrupt may have ended ours.
     keep = os.environ.get("ZOO_KEEP_LOGS")
     if keep and os.path.isdir(rundir):
         shutil.copytree(rundir, os.path.join(keep, prefix), dirs_exist_ok=True,
@@ -132,6 +135,19 @@ def destroy(prefix, rundir):
                             n for n in names if not n.endswith((".log", ".db"))
                             and not os.path.isdir(os.path.join(d, n))])
     shutil.rmtree(rundir, ignore_errors=True)
+
+
+def end(process, seconds=5):
+    """Ends a process that this program started, and says so if it has to be
+    killed for that."""
+    process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        print("%s: no end %g s after SIGTERM, killed"
+              % (" ".join(map(str, process.args)), seconds), file=sys.stderr)
+        process.kill()
+        process.wait()
 
 
 def end_processes(names):

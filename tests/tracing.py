@@ -26,7 +26,7 @@ import time
 
 import echo
 import faults
-from netns import netns_path, sh, until
+from netns import end, netns_path, sh, until
 
 NODE_DEADLINE = 10              # Seconds for switches to connect.
 
@@ -79,12 +79,10 @@ class Vtraced:
 
     def __exit__(self, *_):
         if self.ping:
-            self.ping.terminate()
-            self.ping.wait()
+            end(self.ping)
             self.ping = None
         if self.child:
-            self.child.terminate()
-            self.child.wait()
+            end(self.child)
             self.child = None
 
     def kill(self):

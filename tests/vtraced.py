@@ -87,11 +87,25 @@ class Switch:
         vsctl = [self.tool("utilities/ovs-vsctl"), "--db=" + db,
                  "--timeout=20"]
         self.run(*vsctl, "--no-wait", "init")
-        self.spawn(self.tool("vswitchd/ovs-vswitchd"), "--disable-system",
-                   "--enable-dummy=override", db)
+        self._start_vswitchd()
         self.run(*vsctl, "add-br", "br0", "--", "set", "bridge", "br0",
                  "fail_mode=secure", "datapath_type=dummy", "--", "add-port", "br0", "p1", "--",
                  "set", "Interface", "p1", "type=dummy")
+
+    def _start_vswitchd(self):
+        self.vswitchd = self.spawn(
+            self.tool("vswitchd/ovs-vswitchd"), "--disable-system",
+            "--enable-dummy=override", "unix:" + self.path("db.sock"))
+
+    def restart_vswitchd(self):
+        """Has ovs-vswitchd die and begin anew, without any flow."""
+        self.vswitchd.kill()
+        self.vswitchd.wait()
+        self._start_vswitchd()
+        # This waits for it.
+        self.run(self.tool("utilities/ovs-vsctl"), "--timeout=20",
+                 "--db=unix:" + self.path("db.sock"), "set", "bridge", "br0",
+                 "external_ids:restarted=true")
 
     def flows(self):
         return self.run(self.tool("utilities/ovs-ofctl"), "dump-flows",

@@ -116,6 +116,24 @@ put_replies(struct json *json, const struct vtrace_analysis *an,
     }
 }
 
+/* Adds to the verdict 'v', in 'json', that sampling took no packet, if that is
+ * what it rests on. */
+static void
+put_sampling(struct json *json, const struct vtrace_analysis *an,
+             const struct vtrace_verdict *v)
+{
+    const struct flow_state *flow = &an->flows[v->direction];
+
+    if (v->reason == VTRACE_REASON_TOO_FEW && vtrace_flow_is_unsampled(flow)) {
+        char *s = xasprintf("took none of %"PRIu64" packets (of such as are "
+                            "alike it takes all or none): --exp 0 takes all",
+                            flow->rule_count);
+
+        put_string(json, "sampling", s);
+        free(s);
+    }
+}
+
 /* Returns true if 's' is the address of a switch that no node's is, which
  * tenants do not see. */
 static bool
@@ -165,6 +183,7 @@ verdict_to_json(const struct vtrace_analysis *an, bool tenant)
         json_object_put(json, "edge", json_null_create());
     }
     put_replies(json, an, &v);
+    put_sampling(json, an, &v);
     return json;
 }
 

@@ -246,7 +246,6 @@ struct flow_state {
     bool abandoned;             /* By vtrace_analysis_abandon(). */
     bool entry_gap;             /* For a time since the first record the entry
                                  * was not heard. */
-    uint8_t exp;                /* Of the last record. */
 
     struct hmap points;
     struct hmap groups;
@@ -254,7 +253,8 @@ struct flow_state {
     struct flow_node **nodes;   /* By index of node, NULL if not seen. */
     size_t n_nodes;             /* Elements of 'nodes'. */
 
-    uint64_t rule_count;        /* Packets that should have left records. */
+    uint64_t rule_count;        /* Packets that the switch counted, of which */
+    int exp;                    /* one in 4^exp should have left records. */
 
     uint64_t seen;              /* Packets judged. */
     uint64_t delivered, left;
@@ -491,6 +491,11 @@ vtrace_point_place(const struct point *point)
 {
     return point->packets ? (double) point->place / point->packets : HUGE_VAL;
 }
+
+/* Returns true if there are packets of 'flow' and sampling took none of them,
+ * as the entry's switch says: what packets have in them decides that, so of
+ * those that are alike it takes all or none. */
+bool vtrace_flow_is_unsampled(const struct flow_state *);
 
 /* Returns the point at whose port the replies are followed, and sets '*here' to
  * how many packets left there, and '*all' to how many left anywhere.  Returns

@@ -393,6 +393,24 @@ judge_limits(const struct flow_state *flow, struct vtrace_verdict *v)
     return true;
 }
 
+/* Returns how many packets of 'flow' should have left records, as the switch
+ * counted. */
+static uint64_t
+count_expected(const struct flow_state *flow)
+{
+    return flow->rule_count >> (2 * flow->exp);
+}
+
+bool
+vtrace_flow_is_unsampled(const struct flow_state *flow)
+{
+    const struct flow_node *fn
+        = flow->entry ? vtrace_flow_node(flow, flow->entry) : NULL;
+
+    return (flow->exp && flow->rule_count && !flow->seen && !flow->unjudged
+            && hmap_is_empty(&flow->groups) && (!fn || !vtrace_missing(fn)));
+}
+
 /* Returns true if the switch counted more packets for the rule of 'flow' than
  * there are records of, by half and 50 packets and, of what was sampled, by more
  * than chance can be.  As a task begins and ends, packets of a second or two may
@@ -403,6 +421,7 @@ is_contradiction(const struct flow_state *flow)
 {
     const struct flow_node *fn
         = flow->entry ? vtrace_flow_node(flow, flow->entry) : NULL;
+    uint64_t expected = count_expected(flow);
     uint64_t known = flow->seen + flow->unjudged;
 
     if (!fn || !vtrace_analysis_is_complete(flow->analysis)
@@ -410,8 +429,8 @@ is_contradiction(const struct flow_state *flow)
         return false;
     }
     known += vtrace_missing(fn);
-    return (flow->rule_count > known + known / 2 + 50
-            && (!flow->exp || vtrace_exceeds(flow->rule_count, known)));
+    return (expected > known + known / 2 + 50
+            && (!flow->exp || vtrace_exceeds(expected, known)));
 }
 
 /* Returns true if packets of 'flow' have entered, or may have, of which no
@@ -469,7 +488,8 @@ judge_doubt(const struct flow_state *flow, const struct summary *s,
     return judge_entry(flow, v);
 }
 
-/* The verdict if there is no packet of 'flow'. */
+/* The verdict if there is no packet of 'flow'.  Of few packets, or such as are
+ * alike, sampling may have taken none. */
 static void
 judge_nothing(const struct flow_state *flow, struct vtrace_verdict *v)
 {
@@ -480,14 +500,15 @@ judge_nothing(const struct flow_state *flow, struct vtrace_verdict *v)
         return;
     }
 
-    /* Of a few packets, sampling may have taken none. */
     set_reason(v, (!entry || !vtrace_flow_complete(flow, entry)
                    || (flow->rule_count && vtrace_flow_entry_gap(flow))
                    ? VTRACE_REASON_NODE_SILENT
-                   : flow->rule_count >= MIN_DELIVERED
-                   ? VTRACE_REASON_CONTRADICTION
-                   : flow->rule_count ? VTRACE_REASON_TOO_FEW
-                   : VTRACE_REASON_NO_PACKETS));
+                   : !flow->rule_count ? VTRACE_REASON_NO_PACKETS
+                   : (count_expected(flow) < MIN_DELIVERED
+                      || !hmap_is_empty(&flow->groups)
+                      || vtrace_flow_is_unsampled(flow))
+                   ? VTRACE_REASON_TOO_FEW
+                   : VTRACE_REASON_CONTRADICTION));
     if (entry) {
         v->node = entry->name;
     }
@@ -614,11 +635,11 @@ vtrace_analysis_verdict(const struct vtrace_analysis *an,
         set_place(forward, f.exit ? f.exit : r.exit, v);
     } else if (reverse->started && reverse->entry
                && (!vtrace_flow_complete(reverse, reverse->entry)
-                   || (reverse->rule_count
-                       && vtrace_flow_entry_gap(reverse)))) {
-        set_reason(v, VTRACE_REASON_NODE_SILENT);
+                   || (reverse->rule_count && !reverse->abandoned))) {
+        /* That no answer was seen does not say that there was none. */
         v->direction = VTRACE_REVERSE;
-        v->node = reverse->entry->name;
+        v->seen = reverse->seen;
+        judge_nothing(reverse, v);
         return;
     } else {
         judge_exit(forward, &f,

@@ -354,14 +354,17 @@ vtrace_analysis_listen(struct vtrace_analysis *an, const char *domain_name,
 void
 vtrace_analysis_set_rule_count(struct vtrace_analysis *an,
                                enum vtrace_direction direction,
-                               uint64_t packets)
+                               uint64_t packets, int exp)
 {
-    if (packets == an->flows[direction].rule_count) {
+    struct flow_state *flow = &an->flows[direction];
+
+    if (packets == flow->rule_count && exp == flow->exp) {
         return;
     }
     VTRACE_TAP(an->analyzer, .type = VTRACE_EVENT_RULE_COUNT, .task = an->id,
-               .direction = direction, .number = packets);
-    an->flows[direction].rule_count = packets;
+               .direction = direction, .number = packets, .exp = exp);
+    flow->rule_count = packets;
+    flow->exp = exp;
 }
 
 void
@@ -647,9 +650,6 @@ vtrace_analyzer_record(struct vtrace_analyzer *az,
     }
     fn = vtrace_flow_node_get(flow, node);
     vtrace_heard_record(fn, r->time);
-    if (node == flow->entry) {
-        flow->exp = r->exp;
-    }
 
     make_room(az);
     struct point *point = get_point(flow, fn, r);

@@ -105,7 +105,7 @@ enum vtrace_event_type {
     VTRACE_EVENT_RUN,           /* 'number' is 'now'. */
     VTRACE_EVENT_TASK,          /* A new analysis, of 'task'. */
     VTRACE_EVENT_LISTEN,        /* 'domain', 'color'; 'name' is the entry. */
-    VTRACE_EVENT_RULE_COUNT,    /* 'number' packets. */
+    VTRACE_EVENT_RULE_COUNT,    /* 'number' packets, 'exp'. */
     VTRACE_EVENT_START,
     VTRACE_EVENT_ABANDON,
     VTRACE_EVENT_STOP,          /* 'number' is 'time'. */
@@ -118,6 +118,7 @@ struct vtrace_event {
     enum vtrace_direction direction;
     uint32_t node;
     uint16_t color;
+    uint8_t exp;
     int64_t task;
     uint64_t number;
     const char *name, *domain;  /* NULL: none. */
@@ -181,11 +182,11 @@ void vtrace_analyzer_endpoint(struct vtrace_analyzer *,
  * several times a second at best. */
 void vtrace_analyzer_run(struct vtrace_analyzer *, uint64_t now);
 
-/* Says how many packets of 'direction' should have left records at the entry:
- * those that the switch counted for the rule, divided by 4^exp. */
+/* Says how many packets of 'direction' the switch counted for the rule.  One
+ * in 4^'exp' of them should have left records at the entry, if they differ. */
 void vtrace_analysis_set_rule_count(struct vtrace_analysis *,
                                     enum vtrace_direction direction,
-                                    uint64_t packets);
+                                    uint64_t packets, int exp);
 
 /* Says that packets of 'direction' are being colored: for VTRACE_REVERSE, that
  * the lack of packets means something. */

@@ -111,6 +111,7 @@ draw_verdict(const struct json *task, struct ds *s)
     const char *reason = vtrace_json_string(v, "reason", "none");
     const char *node = vtrace_json_string(v, "node", NULL);
     const char *replies = vtrace_json_string(v, "replies", NULL);
+    const char *sampling = vtrace_json_string(v, "sampling", NULL);
 
     if (!v) {
         return;
@@ -141,6 +142,9 @@ draw_verdict(const struct json *task, struct ds *s)
                   vtrace_json_integer(v, "seen", 0));
     if (replies) {
         ds_put_format(s, "; replies %s", replies);
+    }
+    if (sampling) {
+        ds_put_format(s, "; sampling %s", sampling);
     }
     ds_put_char(s, '\n');
     if (vtrace_json_string(v, "description", NULL)) {

@@ -47,7 +47,9 @@ struct file_header {
 /* Begins an event.  'name' and 'domain', each with a null byte, and 'data'
  * follow. */
 struct file_event {
-    uint16_t type, direction, color;
+    uint16_t type;
+    uint8_t direction, exp;
+    uint16_t color;
     uint8_t has_name, has_domain;
     uint32_t node, len;         /* Bytes that follow. */
     int64_t task;
@@ -106,6 +108,7 @@ tap(void *rf_, const struct vtrace_event *e)
     const struct file_event fe = {
         .type = e->type,
         .direction = e->direction,
+        .exp = e->exp,
         .color = e->color,
         .has_name = e->name != NULL,
         .has_domain = e->domain != NULL,
@@ -312,7 +315,7 @@ tell_task_event(struct replay *r, const struct vtrace_event *e)
                                e->direction, e->name);
     } else if (e->type == VTRACE_EVENT_RULE_COUNT) {
         vtrace_analysis_set_rule_count(task->analysis, e->direction,
-                                       e->number);
+                                       e->number, e->exp);
     } else if (e->type == VTRACE_EVENT_START) {
         vtrace_analysis_start(task->analysis, e->direction);
     } else if (e->type == VTRACE_EVENT_ABANDON) {
@@ -384,11 +387,13 @@ parse_event(const struct file_event *fe, const char *p,
         .direction = fe->direction,
         .node = fe->node,
         .color = fe->color,
+        .exp = fe->exp,
         .task = fe->task,
         .number = fe->number,
     };
     if (!fe->type || fe->type >= VTRACE_N_EVENTS
         || fe->direction >= VTRACE_N_DIRECTIONS
+        || fe->exp > VTRACE_STORE_MAX_EXP
         || (fe->has_name && !pull_string(&p, &len, &e->name))
         || (fe->has_domain && !pull_string(&p, &len, &e->domain))
         || len != data_size(e->type)) {

@@ -331,8 +331,7 @@ find_reverse(struct vtrace_tasks *tasks, struct live *live,
     return true;
 }
 
-/* Tells the analysis how many packets of 'direction' the switch must have
- * recorded. */
+/* Tells the analysis how many packets of 'direction' the switch counted. */
 static void
 set_rule_count(struct vtrace_tasks *tasks, struct live *live,
                const struct vtrace_task *task, enum vtrace_direction direction)
@@ -348,8 +347,8 @@ set_rule_count(struct vtrace_tasks *tasks, struct live *live,
         /* The rule counts them, too, but may not have said so yet. */
         packets = MAX(packets, injected);
     }
-    vtrace_analysis_set_rule_count(live->analysis, direction,
-                                   packets >> (2 * task->request.exp));
+    vtrace_analysis_set_rule_count(live->analysis, direction, packets,
+                                   task->request.exp);
 }
 
 static bool

@@ -205,11 +205,12 @@ parse_options(int argc, char *argv[])
     }
 }
 
+/* Where a monitor started the program again, nobody reads what it prints. */
 static void
 die_if(char *error)
 {
     if (error) {
-        ovs_fatal(0, "%s", error);
+        VLOG_FATAL("%s", error);
     }
 }
 
@@ -284,7 +285,7 @@ load_nodes(struct vtrace_store *store)
     int number = 0;
 
     if (!file) {
-        ovs_fatal(errno, "%s", nodes_file);
+        VLOG_FATAL("%s (%s)", nodes_file, ovs_strerror(errno));
     }
     while (!ds_get_line(&line, file)) {
         die_if(load_node(store, ds_cstr(&line), ++number));

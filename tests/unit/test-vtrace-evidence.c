@@ -236,43 +236,6 @@ START_TEST(test_silent_entry)
 }
 END_TEST
 
-/* The rule's count, if it is known, must be that of the records, but for what
- * is missing, and, of sampled packets, for chance. */
-START_TEST(test_rule_count)
-{
-    static const struct {
-        uint64_t count, lost;
-        int exp;
-        const char *expected;
-    } cases[] = {
-        { 0, 0, 0, "none none" },
-        { 1000, 0, 0, "none none" },
-        { 1550, 0, 0, "none none" },
-        { 1551, 0, 0, "inconclusive contradiction" },
-        { 1600, 100, 0, "none none" },
-        { 1550, 0, 1, "none none" },
-        { 1600, 0, 1, "inconclusive contradiction" },
-    };
-    struct vtrace_verdict v;
-    struct net net;
-
-    net_init(&net);
-    for (int i = 0; i < PER_PACKET; i++) {
-        net.templates[i].exp = cases[_i].exp;
-    }
-    for (int i = 0; i < 1000; i++) {
-        net_tick(&net, i * 10 * MSEC);
-        net_packet(&net, i * 10 * MSEC, net_digest(i), 40000, true);
-        net.lost[0] = i == 500 ? cases[_i].lost : net.lost[0];
-        vtrace_analysis_set_rule_count(net.an, VTRACE_FORWARD,
-                                       cases[_i].count * (i + 1) / 1000);
-    }
-    /* Until all is judged it proves nothing. */
-    ck_assert_str_eq(net_verdict(net.an, &v), "none none");
-    net_finish(&net, 10 * SEC, cases[_i].expected, &v);
-}
-END_TEST
-
 /* A node whose first connection comes about in the middle of the task. */
 START_TEST(test_late_connection)
 {
@@ -763,7 +726,6 @@ suite(void)
     tcase_add_test(tc, test_lost_records);
     tcase_add_loop_test(tc, test_broken_connection, 0, 7);
     tcase_add_loop_test(tc, test_silent_entry, 0, 2);
-    tcase_add_loop_test(tc, test_rule_count, 0, 7);
     tcase_add_test(tc, test_late_connection);
     tcase_add_test(tc, test_late_entry);
     tcase_add_loop_test(tc, test_bursts, 0, 3);

@@ -101,6 +101,43 @@ START_TEST(same_again)
 }
 END_TEST
 
+/* What the switch counted for the rule, and how much of that is sampled, is in
+ * the file. */
+START_TEST(rule_count)
+{
+    const struct vtrace_analyzer_config config = VTRACE_ANALYZER_CONFIG_INIT;
+    struct vtrace_analyzer *az = vtrace_analyzer_create(&config);
+    struct vtrace_watermark w = { .time = 20 * SEC };
+    struct vtrace_record_file *rf;
+    struct vtrace_exporter *node;
+    struct vtrace_analysis *an;
+    struct json *before, *tasks;
+    char *error = vtrace_record_file_create(name, 1 << 20, az, &rf);
+
+    ck_assert_msg(!error, "%s", error);
+    node = vtrace_analyzer_exporter(az, "h1", "");
+    vtrace_analyzer_connected(az, node);
+    an = vtrace_analysis_create(az, 1);
+    ck_assert(vtrace_analysis_listen(an, "", 1, VTRACE_FORWARD, "h1"));
+    vtrace_analysis_set_rule_count(an, VTRACE_FORWARD, 6400, 2);
+    vtrace_analyzer_watermark(az, node, &w, 20 * SEC);
+    vtrace_analysis_stop(an, 10 * SEC);
+    before = vtrace_analysis_to_json(an, false);
+    ck_assert_ptr_nonnull(strstr(vtrace_json_string(
+        shash_find_data(json_object(before), "verdict"), "sampling", ""),
+        "took none of 6400"));
+    vtrace_analysis_destroy(an);
+    vtrace_record_file_close(rf);
+    vtrace_analyzer_destroy(az);
+
+    error = vtrace_record_file_replay(name, &tasks);
+    ck_assert_msg(!error, "%s", error);
+    check_same(before, json_array_at(tasks, 0), "verdict");
+    json_destroy(before);
+    json_destroy(tasks);
+}
+END_TEST
+
 static char *
 read_file(size_t *size)
 {
@@ -155,7 +192,9 @@ END_TEST
 /* Bytes ahead of the first event of a file, and an event as it is in one. */
 #define HEADER_LEN 24
 struct event {
-    uint16_t type, direction, color;
+    uint16_t type;
+    uint8_t direction, exp;
+    uint16_t color;
     uint8_t has_name, has_domain;
     uint32_t node, len;
     int64_t task;
@@ -367,6 +406,7 @@ main(void)
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_loop_test(tc, same_again, 0, SIM_N_SCENARIOS * SIM_N_FAULTS);
+    tcase_add_test(tc, rule_count);
     tcase_add_test(tc, other_files);
     tcase_add_test(tc, names);
     tcase_add_test(tc, records);

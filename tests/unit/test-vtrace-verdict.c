@@ -260,10 +260,10 @@ START_TEST(test_no_traffic)
 
     /* The rule's own count says otherwise. */
     struct vtrace_analyzer *az = sim_run(&o, &an);
-    vtrace_analysis_set_rule_count(an, VTRACE_FORWARD, 9);
+    vtrace_analysis_set_rule_count(an, VTRACE_FORWARD, 9, 0);
     vtrace_analysis_verdict(an, &v);
     ck_assert_int_eq(v.reason, VTRACE_REASON_TOO_FEW);
-    vtrace_analysis_set_rule_count(an, VTRACE_FORWARD, 10);
+    vtrace_analysis_set_rule_count(an, VTRACE_FORWARD, 10, 0);
     vtrace_analysis_verdict(an, &v);
     ck_assert_int_eq(v.kind, VTRACE_VERDICT_INCONCLUSIVE);
     ck_assert_int_eq(v.reason, VTRACE_REASON_CONTRADICTION);
