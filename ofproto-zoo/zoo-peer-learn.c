@@ -81,8 +81,8 @@ same_candidates(const struct zoo_peer *peer, const struct zoo_probe *request)
 }
 
 /* Has the candidates of 'peer' be those of its own round 'request', which are
- * all that it has.  Those that 'peer' has already keep what is known of them, and
- * their buckets. */
+ * all that it has.  Those that 'peer' has already keep what is known of them,
+ * and their buckets. */
 static void
 adopt_candidates(struct zoo_peer *peer, const struct zoo_probe *request,
                  long long int now)
@@ -216,8 +216,8 @@ zoo_peer_hear(struct zoo_peer *peer, const struct zoo_params *params,
  * the first of those in 'which'.
  *
  * What is sent when a request has come is known to have arrived when the next
- * one comes, and something newer one interval later.  One probe at least has to
- * tell how long the next ones may take. */
+ * one comes, and something newer one interval later.  One probe at least has
+ * to tell how long the next ones may take. */
 static uint32_t
 known_to_work(const struct zoo_peer *peer, long long int interval,
               uint32_t which, long long int now, long long int *until)
@@ -270,8 +270,8 @@ zoo_peer_due(struct zoo_peer *peer, const struct zoo_params *params,
 
 /* Sessions. */
 
-/* Returns true if candidate 'i' may get the buckets of its sessions now: it has
- * not been down, or its hold-down time is over. */
+/* Returns true if candidate 'i' may get the buckets of its sessions now: it
+ * has not been down, or its hold-down time is over. */
 static bool
 may_take(const struct zoo_peer *peer, const struct zoo_params *params,
          unsigned int i, long long int now)

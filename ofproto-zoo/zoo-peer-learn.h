@@ -17,9 +17,9 @@
 #ifndef ZOO_PEER_LEARN_H
 #define ZOO_PEER_LEARN_H 1
 
-/* A stateful middlebox learns about its peers, and probes only what it does not
- * learn about
- * ===========================================================================
+/* A stateful middlebox learns about its peers, and probes only what it does
+ * not learn about
+ * =========================================================================
  *
  * Whoever has sessions through a middlebox probes it while they last.  What
  * the middlebox sends back to a session goes out from the outer source port
@@ -27,21 +27,22 @@
  *
  *     - Its candidates are those that the peer lists in its own rounds.
  *
- *     - The datapath notes the ports (see zoo-learn.h); the home of a bucket is
- *       the candidate that its sessions have come on.
+ *     - The datapath notes the ports (see zoo-learn.h); the home of a bucket
+ *       is the candidate that its sessions have come on.
  *
  *     - The middlebox sends its reports from every port that the round came
- *       with (ZOO_PROBE_F_REFLECTED), and the peer repeats in its next requests
- *       when the report was sent that has come on each (zoo_probe_echo()).  So
- *       the middlebox knows that what it sends from that port arrives, as if a
- *       probe of its own had been answered, and does without one.
+ *       with (ZOO_PROBE_F_REFLECTED), and the peer repeats in its next
+ *       requests when the report was sent that has come on each
+ *       (zoo_probe_echo()).  So the middlebox knows that what it sends from
+ *       that port arrives, as if a probe of its own had been answered, and
+ *       does without one.
  *
- * That only ever proves that a candidate works.  Where such a proof lacks, or is
- * older than two intervals and a bit, for whatever reason - the peer sleeps, it
- * learns itself, is of an older version, or a path does not work - the
- * candidate is probed as any other, and nothing but the fate of these probes
- * makes it fail.  The peer judges its candidates by what reports say, and not by
- * how they have come.
+ * That only ever proves that a candidate works.  Where such a proof lacks, or
+ * is older than two intervals and a bit, for whatever reason - the peer
+ * sleeps, it learns itself, is of an older version, or a path does not work -
+ * the candidate is probed as any other, and nothing but the fate of these
+ * probes makes it fail.  The peer judges its candidates by what reports say,
+ * and not by how they have come.
  *
  * The times that are repeated are this side's own, to which it has added a
  * random number when it started, in authenticated probes: what somebody has
@@ -68,17 +69,17 @@ struct zoo_learner {
                                  * called since packets came on that, or
                                  * more than ZOO_SESSIONS_KEEP. */
     uint32_t learned;           /* Candidates that the peer's sessions use. */
-    long long int arrived[ZOO_MAX_CANDIDATES]; /* When the newest report that is
-                                                * known to have arrived was
-                                                * sent, 0 if none. */
+    /* When the newest report from each candidate was sent that is known to
+     * have arrived, 0 if none. */
+    long long int arrived[ZOO_MAX_CANDIDATES];
     uint32_t spared;            /* Not probed when it was last time to. */
     uint32_t own;               /* Probed since one interval before
                                  * 'next_own'. */
     long long int next_own;     /* When these are due again. */
     struct zoo_learn *datapath; /* The caller's. */
 
-    /* To be repeated for a peer that learns: transmit time of the newest report
-     * from each candidate, 0 if none, and of the newest of all. */
+    /* To be repeated for a peer that learns: transmit time of the newest
+     * report from each candidate, 0 if none, and of the newest of all. */
     uint64_t echo[ZOO_MAX_CANDIDATES];
     uint64_t newest;
 };

@@ -104,8 +104,8 @@ void zoo_peer_settle(struct zoo_peer *, const struct zoo_params *,
 void zoo_peer_stop_learning(struct zoo_peer *);
 
 /* Returns those of 'set', which are all candidates or those in use, that have
- * to be probed at 'now': all that nothing is learned about.  Has 'next_fast' be
- * early enough for the others. */
+ * to be probed at 'now': all that nothing is learned about.  Has 'next_fast'
+ * be early enough for the others. */
 uint32_t zoo_peer_due(struct zoo_peer *, const struct zoo_params *,
                       uint32_t set, long long int now);
 

@@ -40,8 +40,8 @@
  *       (exhausted), on some with backoff to one minute while the peer has
  *       never answered (legacy),
  *
- *     - not at all when there is no tenant traffic (idle), or on candidates that
- *       a stateful middlebox knows about from what it receives (see
+ *     - not at all when there is no tenant traffic (idle), or on candidates
+ *       that a stateful middlebox knows about from what it receives (see
  *       zoo-peer-learn.h).
  *
  * All intervals are doubled as often as the peer asks for with CTL, or as

@@ -123,8 +123,8 @@ struct zoo_probe_entry {
     /* In a report bit i: round 'last' - 1 - i arrived too. */
     uint16_t history;
 
-    /* In a report; in a request both together are zoo_probe_echo(), which older
-     * receivers ignore. */
+    /* In a report; in a request both together are zoo_probe_echo(), which
+     * older receivers ignore. */
     uint32_t last;              /* Newest round that arrived, 0 if none. */
     uint32_t age_us;            /* From that arrival to this report, us. */
 };

@@ -200,12 +200,12 @@ void zooroute_stop_learning(struct zooroute_peer *)
 /* Returns what is added to the transmit times of reports: a random number. */
 uint64_t zooroute_report_clock(void);
 
-/* 'zooroute_config' or 'zooroute_auth' has changed: has peers be learned about,
- * or not.  The caller calls zooroute_update_profiles(). */
+/* 'zooroute_config' or 'zooroute_auth' has changed: has peers be learned
+ * about, or not.  The caller calls zooroute_update_profiles(). */
 void zooroute_update_learning(void) OVS_REQUIRES(zooroute_mutex);
 
-/* Returns what to say of 'other_config:learn-ports' that has no effect, NULL if
- * there is nothing to say. */
+/* Returns what to say of 'other_config:learn-ports' that has no effect, NULL
+ * if there is nothing to say. */
 const char *zooroute_learning_warning(void) OVS_REQUIRES(zooroute_mutex);
 
 /* Logs what has happened to the peer since the last call and tells those who
