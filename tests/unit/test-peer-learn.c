@@ -127,7 +127,7 @@ START_TEST(learns_without_probing)
 }
 END_TEST
 
-/* Nobody sends anything to the peer: its probes are answered as others' are. */
+/* Nobody sends anything to the peer: its probes are answered as others'. */
 START_TEST(reflects_only_what_is_needed)
 {
     use_way_back(false);
