@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "util.h"
+#include "zoo-peer-learn.h"
 
 uint32_t
 zoo_peer_exchangeable(const struct zoo_peer *peer)
@@ -29,7 +30,8 @@ zoo_peer_exchangeable(const struct zoo_peer *peer)
     uint32_t set = 0;
 
     /* Learned candidates are the peer's own. */
-    if (peer->state != ZOO_PEER_ACTIVE || !peer->answered || peer->learning) {
+    if (peer->state != ZOO_PEER_ACTIVE || !peer->answered
+        || zoo_peer_is_learning(peer)) {
         return 0;
     }
     for (unsigned int i = 0; i < peer->table.n; i++) {
@@ -70,5 +72,8 @@ zoo_peer_exchange(struct zoo_peer *peer, unsigned int i, uint16_t sport,
         r->excused &= ~bit(i);
     }
     peer->forgiven &= ~bit(i);
+    if (peer->learner) {
+        peer->learner->echo[i] = 0;
+    }
     peer->next_full = MIN(peer->next_full, now);
 }

@@ -21,6 +21,7 @@
 
 #include "openvswitch/dynamic-string.h"
 #include "util.h"
+#include "zoo-peer-learn.h"
 #include "zoo-responder.h"
 
 /* Bounds of the timeout of a round. */
@@ -133,11 +134,10 @@ zoo_peer_reconfigured(struct zoo_peer *peer, const struct zoo_params *params,
     long long int fast = stretched(peer, params, params->probe_interval);
     long long int full = stretched(peer, params, params->full_interval);
 
-    if (peer->learning && !params->learn) {
-        zoo_peer_stop_learning(peer, now);
-    } else if (peer->learning) {
-        return;
-    } else if (peer->state == ZOO_PEER_ACTIVE) {
+    if (!params->learn) {
+        zoo_peer_stop_learning(peer);
+    }
+    if (peer->state == ZOO_PEER_ACTIVE) {
         peer->next_fast = MIN(peer->next_fast, now + fast);
         peer->next_full = MIN(peer->next_full, now + full);
     } else if (peer->state == ZOO_PEER_EXHAUSTED) {
@@ -169,14 +169,6 @@ zoo_peer_format_mode(const struct zoo_peer *peer,
 {
     unsigned int n_used = count_1bits(zoo_peer_in_use(peer));
 
-    if (peer->learning && peer->state != ZOO_PEER_IDLE) {
-        unsigned int n = count_1bits(peer->learned);
-
-        ds_put_format(s, "learned: the peer probes this middlebox, its "
-                      "sessions come on %u candidate%s, not probed", n,
-                      n == 1 ? "" : "s");
-        return;
-    }
     switch (peer->state) {
     case ZOO_PEER_IDLE:
         ds_put_cstr(s, "idle: no tenant traffic, not probed");
@@ -186,6 +178,13 @@ zoo_peer_format_mode(const struct zoo_peer *peer,
                       "all each %lld ms", n_used, n_used == 1 ? "" : "s",
                       zoo_peer_fast_interval(peer, params) / MSEC,
                       zoo_peer_full_interval(peer, params) / MSEC);
+        if (zoo_peer_is_learning(peer)) {
+            ds_put_format(s, ", %u of them and %u in all learned about "
+                          "instead",
+                          count_1bits(peer->learner->spared
+                                      & zoo_peer_in_use(peer)),
+                          count_1bits(peer->learner->spared));
+        }
         if (peer->n_silent || peer->overdue) {
             ds_put_cstr(s, ", asking again after a loss");
         } else if (peer->forgiven) {

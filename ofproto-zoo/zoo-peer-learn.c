@@ -23,173 +23,340 @@
 #include "util.h"
 #include "zoo-peer-private.h"
 
-/* A peer that has not been heard for so long is probed.  Its intervals may
- * have become 16 times as long as the default of a second. */
-#define LEARN_TIME (20 * SEC)
+/* A request that knows of no report sent later than this may be an old one. */
+#define LIVE_TIME (5 * SEC)
 
-void
-zoo_sessions_init(struct zoo_sessions *sessions)
+/* Many calls of zoo_peer_follow(), or none at all. */
+#define NEVER UINT8_MAX
+
+static struct zoo_learner *
+get_learner(struct zoo_peer *peer)
 {
-    memset(sessions->candidate, 0, sizeof sessions->candidate);
-    memset(sessions->age, ZOO_SESSIONS_NEVER, sizeof sessions->age);
+    if (!peer->learner) {
+        peer->learner = xzalloc(sizeof *peer->learner);
+    }
+    return peer->learner;
+}
+
+unsigned int
+zoo_peer_home(const struct zoo_peer *peer, unsigned int b)
+{
+    return (zoo_peer_is_learning(peer) ? peer->learner->home[b]
+            : zoo_path_table_home(&peer->table, b));
 }
 
 bool
-zoo_sessions_decide(const struct zoo_sessions *sessions,
-                    const struct zoo_peer *peer, unsigned int b)
+zoo_peer_session_decides(const struct zoo_peer *peer, unsigned int b)
 {
-    return (peer->learning && sessions->age[b] <= ZOO_SESSIONS_KEEP
-            && sessions->candidate[b] == peer->table.owner[b]);
+    return (zoo_peer_is_learning(peer)
+            && peer->learner->age[b] <= ZOO_SESSIONS_KEEP
+            && peer->learner->home[b] == peer->table.owner[b]);
+}
+
+void
+zoo_peer_stop_learning(struct zoo_peer *peer)
+{
+    if (zoo_peer_is_learning(peer)) {
+        peer->learner->learning = false;
+        peer->learner->learned = peer->learner->spared = 0;
+        memset(peer->learner->arrived, 0, sizeof peer->learner->arrived);
+    }
+}
+
+/* Candidates. */
+
+/* Returns true if 'request' has the candidates of 'peer', in their order. */
+static bool
+same_candidates(const struct zoo_peer *peer, const struct zoo_probe *request)
+{
+    if (peer->table.n != request->n_entries) {
+        return false;
+    }
+    for (unsigned int i = 0; i < peer->table.n; i++) {
+        if (peer->table.sport[i] != request->entries[i].sport) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* Has the candidates of 'peer' be those of its own round 'request', which are
- * all that it has. */
+ * all that it has.  Those that 'peer' has already keep what is known of them,
+ * and their buckets. */
 static void
 adopt_candidates(struct zoo_peer *peer, const struct zoo_probe *request,
                  long long int now)
 {
+    struct zoo_candidate candidates[ZOO_MAX_CANDIDATES];
+    long long int arrived[ZOO_MAX_CANDIDATES];
+    struct zoo_learner *l = peer->learner;
     struct zoo_path_table *table = &peer->table;
-    bool same = table->n == request->n_entries;
+    struct zoo_path_table old = *table;
+    uint32_t forgiven = 0;
 
-    for (unsigned int i = 0; same && i < table->n; i++) {
-        same = table->sport[i] == request->entries[i].sport;
-    }
-    if (same) {
-        return;
-    }
-
-    zoo_peer_forget_rounds(peer);
     memset(table, 0, sizeof *table);
-    table->n = request->n_entries;
-    for (unsigned int i = 0; i < table->n; i++) {
-        table->sport[i] = request->entries[i].sport;
-        memset(&peer->candidates[i], 0, sizeof peer->candidates[i]);
-        zoo_health_init(&peer->candidates[i].health, now);
+    for (unsigned int k = 0; k < request->n_entries; k++) {
+        uint16_t sport = request->entries[k].sport;
+        unsigned int i = table->n;
+        int was = zoo_path_table_find(&old, sport);
+
+        if (zoo_path_table_find(table, sport) >= 0) {
+            continue;
+        }
+        table->sport[table->n++] = sport;
+        if (was >= 0) {
+            candidates[i] = peer->candidates[was];
+            arrived[i] = l->arrived[was];
+            forgiven |= peer->forgiven & bit(was) ? bit(i) : 0;
+        } else {
+            memset(&candidates[i], 0, sizeof candidates[i]);
+            zoo_health_init(&candidates[i].health, now);
+            arrived[i] = 0;
+        }
     }
     for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
-        table->owner[b] = zoo_path_table_home(table, b);
+        int owner = zoo_path_table_find(table, old.sport[old.owner[b]]);
+        int home = (l->learning
+                    ? zoo_path_table_find(table, old.sport[l->home[b]]) : -1);
+
+        if (home < 0) {
+            l->age[b] = NEVER;
+            home = zoo_path_table_home(table, b);
+        }
+        l->home[b] = home;
+        table->owner[b] = owner >= 0 ? owner : home;
     }
-    peer->forgiven = peer->probed = peer->learned = 0;
+    memcpy(peer->candidates, candidates, table->n * sizeof *candidates);
+    memcpy(l->arrived, arrived, table->n * sizeof *arrived);
+    /* They have bits by index. */
+    memset(peer->rounds, 0, sizeof peer->rounds);
+    peer->overdue = false;
+    peer->forgiven = forgiven;
+    peer->probed = l->learned = l->spared = l->own = 0;
+    peer->went_down = peer->came_up = peer->moved_from = peer->returned = 0;
+    peer->next_full = MIN(peer->next_full, now);
     peer->map_changed = true;
 }
 
-/* The peer says 'verdict' of candidate 'i'. */
+/* The candidates are those of 'request' from now on. */
 static void
-take_verdict(struct zoo_peer *peer, const struct zoo_params *params,
-             unsigned int i, uint16_t verdict, long long int now)
+learn_candidates(struct zoo_peer *peer, const struct zoo_probe *request,
+                 long long int now)
+{
+    struct zoo_learner *l = peer->learner;
+
+    if (!l->learning || !same_candidates(peer, request)) {
+        adopt_candidates(peer, request, now);
+        l->learning = true;
+    }
+}
+
+/* Health. */
+
+/* What was sent from candidate 'i' at 'sent' has arrived: as good as a probe
+ * that has been answered. */
+static void
+learn_arrival(struct zoo_peer *peer, const struct zoo_params *params,
+              unsigned int i, long long int sent, long long int now)
 {
     struct zoo_candidate *c = &peer->candidates[i];
-    struct zoo_health *h = &c->health;
-    enum zoo_health_state before = h->state;
+    bool was_down = c->health.state == ZOO_HEALTH_DOWN;
 
-    h->fails = 0;
-    if (verdict == ZOO_PROBE_VERDICT_BAD) {
-        h->state = ZOO_HEALTH_DOWN;
-        if (before != ZOO_HEALTH_DOWN) {
-            /* Whatever has come in the last full round will do. */
-            h->first_fail = now - 2 * params->full_interval;
-            h->failure_free = now;
-            peer->went_down |= bit(i);
-        }
-    } else if (verdict == ZOO_PROBE_VERDICT_GOOD
-               && c->validated && now - c->validated <= LEARN_TIME) {
-        h->state = ZOO_HEALTH_UP;
-        if (before != ZOO_HEALTH_UP) {
-            h->up_since = now;
-            peer->came_up |= before == ZOO_HEALTH_DOWN ? bit(i) : 0;
-        }
-    } else {
-        h->state = ZOO_HEALTH_UNKNOWN;
+    if (sent <= peer->learner->arrived[i]) {
+        return;
+    }
+    peer->learner->arrived[i] = sent;
+    c->validated = MAX(c->validated, sent);
+    /* Not if a probe was lost later. */
+    if ((!c->health.fails || sent > c->health.first_fail)
+        && zoo_health_success(&c->health, params, now) && was_down) {
+        peer->came_up |= bit(i);
     }
 }
 
-static void
-begin_to_learn(struct zoo_peer *peer)
-{
-    zoo_peer_forget_rounds(peer);
-    peer->learning = peer->answered = true;
-    peer->n_silent = peer->n_forgiven = 0;
-    peer->overdue = false;
-    peer->forgiven = 0;
-    peer->next_fast = peer->next_urgent = LLONG_MAX;
-}
-
-void
+bool
 zoo_peer_hear(struct zoo_peer *peer, const struct zoo_params *params,
               const struct zoo_probe *request, uint16_t sport,
-              long long int now)
+              uint64_t clock, long long int now)
 {
-    int here;
+    uint64_t echo = 0, age;
+    int i;
 
-    if (!(request->caps & ZOO_PROBE_CAP_VERDICTS)
+    if (!(request->caps & ZOO_PROBE_CAP_ECHO) || !params->learn
+        || peer->state == ZOO_PEER_IDLE
         || peer->state == ZOO_PEER_UNSUPPORTED) {
-        return;
+        return false;
     }
-    if (request->flags & ZOO_PROBE_F_ALL) {
-        adopt_candidates(peer, request, now);
-    } else if (!peer->learning) {
-        return;
-    }
-    here = zoo_path_table_find(&peer->table, sport);
-    if (here < 0) {
-        return;                 /* Rewritten, or not of these candidates. */
-    }
-    if (!peer->learning) {
-        begin_to_learn(peer);
-    }
-    peer->next_full = now + LEARN_TIME;
-    peer->candidates[here].validated = now;
     for (unsigned int k = 0; k < request->n_entries; k++) {
-        const struct zoo_probe_entry *e = &request->entries[k];
-        int i = zoo_path_table_find(&peer->table, e->sport);
-
-        if (i >= 0) {
-            take_verdict(peer, params, i, e->history, now);
+        if (request->entries[k].sport == sport) {
+            echo = zoo_probe_echo(&request->entries[k]);
         }
     }
-    if (peer->state != ZOO_PEER_IDLE) {
+    /* Of what is not this side's own time, nearly all is long ago, or to
+     * come. */
+    age = now - (echo - clock);
+    if (!echo || age > LIVE_TIME) {
+        return false;
+    }
+
+    get_learner(peer);
+    if (request->flags & ZOO_PROBE_F_ALL) {
+        learn_candidates(peer, request, now);
+    }
+    i = zoo_path_table_find(&peer->table, sport);
+    if (i >= 0 && zoo_peer_is_learning(peer)) {
+        learn_arrival(peer, params, i, now - age, now);
         zoo_peer_settle(peer, params, now);
     }
+    return zoo_peer_is_learning(peer);
+}
+
+/* Returns the candidates that need no probe to be known to work at 'now', when
+ * probes go out each 'interval'.  Stores into '*until' when that is over for
+ * the first of those in 'which'.
+ *
+ * What is sent when a request has come is known to have arrived when the next
+ * one comes, and something newer one interval later.  One probe at least has
+ * to tell how long the next ones may take. */
+static uint32_t
+known_to_work(const struct zoo_peer *peer, long long int interval,
+              uint32_t which, long long int now, long long int *until)
+{
+    long long int limit = interval * 9 / 4 + peer->srtt;
+    uint32_t set = 0;
+
+    *until = LLONG_MAX;
+    for (unsigned int i = 0; i < peer->table.n; i++) {
+        const struct zoo_candidate *c = &peer->candidates[i];
+        long long int end = peer->learner->arrived[i] + limit;
+
+        if (c->health.state == ZOO_HEALTH_UP && !c->health.fails
+            && c->rtt_us && now < end) {
+            set |= bit(i);
+            *until = which & bit(i) ? MIN(*until, end) : *until;
+        }
+    }
+    return set;
+}
+
+uint32_t
+zoo_peer_due(struct zoo_peer *peer, const struct zoo_params *params,
+             uint32_t set, long long int now)
+{
+    struct zoo_learner *l = peer->learner;
+    long long int fast, until, unused;
+    uint32_t in_use;
+
+    if (!zoo_peer_is_learning(peer)) {
+        return set;
+    }
+    in_use = zoo_peer_in_use(peer);
+    fast = zoo_peer_fast_interval(peer, params);
+    l->spared = (known_to_work(peer, fast, in_use, now, &until)
+                 | (known_to_work(peer, zoo_peer_full_interval(peer, params),
+                                  0, now, &unused) & ~in_use));
+    set &= ~l->spared;
+    if (now >= l->next_own || set & ~in_use) {
+        l->own = set;
+        l->next_own = now + fast;
+    } else {
+        /* Early, for those that are not known to work any more. */
+        set &= ~l->own;
+        l->own |= set;
+    }
+    peer->next_fast = MIN(l->next_own, until);
+    return set;
+}
+
+/* Sessions. */
+
+/* Returns true if candidate 'i' may get the buckets of its sessions now: it
+ * has not been down, or its hold-down time is over. */
+static bool
+may_take(const struct zoo_peer *peer, const struct zoo_params *params,
+         unsigned int i, long long int now)
+{
+    const struct zoo_health *h = &peer->candidates[i].health;
+
+    return (zoo_health_state(h) == ZOO_HEALTH_UP && !h->fails
+            && (!h->was_down || now >= zoo_health_return_time(h, params)));
 }
 
 void
-zoo_peer_stop_learning(struct zoo_peer *peer, long long int now)
+zoo_peer_session_ports(const struct zoo_peer *peer,
+                       uint16_t ports[ZOO_N_BUCKETS])
 {
-    peer->learning = false;
-    peer->learned = 0;
-    peer->active_since = now;
-    peer->next_fast = peer->next_full = now;
-    peer->next_urgent = LLONG_MAX;
+    for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
+        ports[b] = peer->table.sport[zoo_peer_home(peer, b)];
+    }
 }
 
 void
-zoo_peer_follow(struct zoo_peer *peer, struct zoo_sessions *sessions,
-                const uint16_t seen[ZOO_N_BUCKETS])
+zoo_peer_follow(struct zoo_peer *peer, const struct zoo_params *params,
+                const uint16_t seen[ZOO_N_BUCKETS], long long int now)
 {
-    struct zoo_path_table *table = &peer->table;
+    struct zoo_learner *l = peer->learner;
 
-    peer->learned = 0;
-    if (!peer->learning) {
-        zoo_sessions_init(sessions);
+    if (!zoo_peer_is_learning(peer)) {
         return;
     }
+    l->learned = 0;
     for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
-        int i = seen[b] ? zoo_path_table_find(table, seen[b]) : -1;
+        int i = seen[b] ? zoo_path_table_find(&peer->table, seen[b]) : -1;
 
-        if (sessions->age[b] < ZOO_SESSIONS_NEVER) {
-            sessions->age[b]++;
+        if (l->age[b] < NEVER) {
+            l->age[b]++;
         }
-        if (i >= 0
-            && (i == table->owner[b]
-                || (!zoo_sessions_decide(sessions, peer, b)
-                    && (zoo_health_state(&peer->candidates[i].health)
-                        != ZOO_HEALTH_DOWN)))) {
-            peer->map_changed |= i != table->owner[b];
-            table->owner[b] = sessions->candidate[b] = i;
-            sessions->age[b] = 0;
+        if (i >= 0 && (i == l->home[b] || l->age[b] > ZOO_SESSIONS_KEEP)
+            && may_take(peer, params, i, now)) {
+            l->home[b] = i;
+            l->age[b] = 0;
+            if (peer->table.owner[b] != i) {
+                peer->table.owner[b] = i;
+                peer->map_changed = true;
+            }
         }
-        if (zoo_sessions_decide(sessions, peer, b)) {
-            peer->learned |= bit(table->owner[b]);
+        if (zoo_peer_session_decides(peer, b)) {
+            l->learned |= bit(l->home[b]);
         }
     }
+}
+
+unsigned int
+zoo_peer_return_home(struct zoo_peer *peer, unsigned int i,
+                     const struct zoo_path_rank rank[],
+                     const bool busy[ZOO_N_BUCKETS])
+{
+    uint8_t *owner = peer->table.owner;
+    unsigned int moved = 0;
+
+    if (!zoo_peer_is_learning(peer)) {
+        return zoo_path_table_return_home(&peer->table, i, rank, busy);
+    }
+    for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
+        if (peer->learner->home[b] == i && owner[b] != i
+            && !(busy[b] && rank[owner[b]].group != rank[i].group)) {
+            owner[b] = i;
+            moved++;
+        }
+    }
+    return moved;
+}
+
+/* What to tell a middlebox that learns. */
+
+bool
+zoo_peer_take_echo(struct zoo_peer *peer, const struct zoo_probe *report,
+                   uint16_t sport)
+{
+    struct zoo_learner *l = get_learner(peer);
+    int i = zoo_path_table_find(&peer->table, sport);
+    bool again = l->newest == report->tx_time;
+
+    /* One that has been rewritten on its way proves nothing about its port. */
+    if (i >= 0) {
+        l->echo[i] = report->tx_time;
+    }
+    l->newest = report->tx_time;
+    return again;
 }

@@ -17,33 +17,40 @@
 #ifndef ZOO_PEER_LEARN_H
 #define ZOO_PEER_LEARN_H 1
 
-/* A stateful middlebox learns about its peers, instead of probing them
- * =====================================================================
+/* A stateful middlebox learns about its peers, and probes only what it does
+ * not learn about
+ * =========================================================================
  *
- * Whoever has sessions through a middlebox probes it while they last.  So the
- * middlebox, which may have far more peers than any of them has, does not
- * probe those that it hears.  It has their candidates, and what it sends back
- * to a session goes out from the outer source port that the session comes
- * with:
+ * Whoever has sessions through a middlebox probes it while they last.  What
+ * the middlebox sends back to a session goes out from the outer source port
+ * that the session comes with:
  *
- *     - The datapath notes that port (see zoo-learn.h); the bucket of what is
- *       sent back follows it.
+ *     - Its candidates are those that the peer lists in its own rounds.
+ *
+ *     - The datapath notes the ports (see zoo-learn.h); the home of a bucket
+ *       is the candidate that its sessions have come on.
  *
  *     - The middlebox sends its reports from every port that the round came
- *       with (ZOO_PROBE_F_REFLECTED).  The peer takes a candidate to have
- *       arrived only if the report has come from that port, so that it judges
- *       both directions together.
+ *       with (ZOO_PROBE_F_REFLECTED), and the peer repeats in its next
+ *       requests when the report was sent that has come on each
+ *       (zoo_probe_echo()).  So the middlebox knows that what it sends from
+ *       that port arrives, as if a probe of its own had been answered, and
+ *       does without one.
  *
- *     - The peer says in its requests which candidates it has found to be good
- *       (ZOO_PROBE_CAP_VERDICTS).  Buckets of those that are bad move, as if
- *       probes of the middlebox itself had said so: a session of which only
- *       the middlebox sends is not left behind.
+ * That only ever proves that a candidate works.  Where such a proof lacks, or
+ * is older than two intervals and a bit, for whatever reason - the peer
+ * sleeps, it learns itself, is of an older version, or a path does not work -
+ * the candidate is probed as any other, and nothing but the fate of these
+ * probes makes it fail.  The peer judges its candidates by what reports say,
+ * and not by how they have come.
  *
- * Of several middleboxes with one address, each has requests on some of the
- * peer's candidates, and counts those as good only.
+ * The times that are repeated are this side's own, to which it has added a
+ * random number when it started, in authenticated probes: what somebody has
+ * recorded earlier teaches nothing.  Of several middleboxes with one address,
+ * each knows its own times only.
  *
- * A peer that is not heard any more, or never says what it has found, is
- * probed as any other.
+ * One that learns does not repeat times itself, so that two of them probe each
+ * other and do not take over each other's candidates.
  *
  * Pure: times (monotonic, ns) are arguments.  Callers serialize access. */
 
@@ -52,40 +59,64 @@
 
 #include "zoo-peer.h"
 
-/* The sessions of one peer, as far as their packets have come lately. */
-struct zoo_sessions {
-    /* For each bucket the candidate that its sessions have come on, and how
-     * many times zoo_peer_follow() has been called since packets came from
-     * there, up to ZOO_SESSIONS_NEVER, which also means that none has come. */
-    uint8_t candidate[ZOO_N_BUCKETS];
-    uint8_t age[ZOO_N_BUCKETS];
-};
+struct zoo_learn;
 
-#define ZOO_SESSIONS_NEVER UINT8_MAX
+/* Of a peer that is learned about, or that learns about this side. */
+struct zoo_learner {
+    bool learning;              /* The candidates are the peer's own. */
+    uint8_t home[ZOO_N_BUCKETS]; /* Candidates. */
+    uint8_t age[ZOO_N_BUCKETS]; /* How many times zoo_peer_follow() has been
+                                 * called since packets came on that, or
+                                 * more than ZOO_SESSIONS_KEEP. */
+    uint32_t learned;           /* Candidates that the peer's sessions use. */
+    /* When the newest report from each candidate was sent that is known to
+     * have arrived, 0 if none. */
+    long long int arrived[ZOO_MAX_CANDIDATES];
+    uint32_t spared;            /* Not probed when it was last time to. */
+    uint32_t own;               /* Probed since one interval before
+                                 * 'next_own'. */
+    long long int next_own;     /* When these are due again. */
+    struct zoo_learn *datapath; /* The caller's. */
+
+    /* To be repeated for a peer that learns: transmit time of the newest
+     * report from each candidate, 0 if none, and of the newest of all. */
+    uint64_t echo[ZOO_MAX_CANDIDATES];
+    uint64_t newest;
+};
 
 /* So many times, a bucket keeps to its port though other sessions in it come
  * with other ports, and a port counts as one that sessions use. */
 #define ZOO_SESSIONS_KEEP 20
 
-/* No session has been seen. */
-void zoo_sessions_init(struct zoo_sessions *);
+static inline bool
+zoo_peer_is_learning(const struct zoo_peer *peer)
+{
+    return peer->learner && peer->learner->learning;
+}
+
+/* Returns the candidate that bucket 'b' belongs to when nothing is wrong. */
+unsigned int zoo_peer_home(const struct zoo_peer *, unsigned int b);
+
+/* Stores into 'ports' the ports of these. */
+void zoo_peer_session_ports(const struct zoo_peer *,
+                            uint16_t ports[ZOO_N_BUCKETS]);
 
 /* Returns true if bucket 'b' of 'peer' uses the port that its sessions have
  * come from lately. */
-bool zoo_sessions_decide(const struct zoo_sessions *, const struct zoo_peer *,
-                         unsigned int b);
+bool zoo_peer_session_decides(const struct zoo_peer *, unsigned int b);
 
-/* A request of the peer has come from outer source port 'sport'; it is surely
- * not an old one.  If it has verdicts, the peer is learned about from now
- * on. */
-void zoo_peer_hear(struct zoo_peer *, const struct zoo_params *,
+/* An authenticated request of the peer has come from outer source port 'sport'
+ * at 'now', the newest of its session.  'clock' is what is added to the
+ * transmit times of reports.  Returns true if the peer is learned about, and
+ * the request is surely not an old one. */
+bool zoo_peer_hear(struct zoo_peer *, const struct zoo_params *,
                    const struct zoo_probe *request, uint16_t sport,
-                   long long int now);
+                   uint64_t clock, long long int now);
 
 /* Packets of sessions have come, as zoo_learn_take() says, since the last
  * call: what is sent back follows them if the peer is learned about.  To be
  * called about ten times a second. */
-void zoo_peer_follow(struct zoo_peer *, struct zoo_sessions *,
-                     const uint16_t seen[ZOO_N_BUCKETS]);
+void zoo_peer_follow(struct zoo_peer *, const struct zoo_params *,
+                     const uint16_t seen[ZOO_N_BUCKETS], long long int now);
 
 #endif /* zoo-peer-learn.h */

@@ -99,8 +99,27 @@ void zoo_peer_set_state(struct zoo_peer *, enum zoo_peer_state state);
 void zoo_peer_settle(struct zoo_peer *, const struct zoo_params *,
                      long long int now);
 
-/* Has the peer probed as any other from 'now' on. */
-void zoo_peer_stop_learning(struct zoo_peer *, long long int now);
+/* The candidates of the peer are not those of its own rounds any more, and its
+ * sessions are forgotten. */
+void zoo_peer_stop_learning(struct zoo_peer *);
+
+/* Returns those of 'set', which are all candidates or those in use, that have
+ * to be probed at 'now': all that nothing is learned about.  Has 'next_fast'
+ * be early enough for the others. */
+uint32_t zoo_peer_due(struct zoo_peer *, const struct zoo_params *,
+                      uint32_t set, long long int now);
+
+/* Takes from 'report', which is reflected and has come from outer source port
+ * 'sport', what to tell the peer.  Returns true if another copy of it has come
+ * before. */
+bool zoo_peer_take_echo(struct zoo_peer *, const struct zoo_probe *report,
+                        uint16_t sport);
+
+/* Moves buckets whose home is candidate 'i' to it, as
+ * zoo_path_table_return_home() does. */
+unsigned int zoo_peer_return_home(struct zoo_peer *, unsigned int i,
+                                  const struct zoo_path_rank rank[],
+                                  const bool busy[ZOO_N_BUCKETS]);
 
 /* Draws the conclusions from rounds whose time is over at 'now'. */
 void zoo_peer_expire_rounds(struct zoo_peer *, const struct zoo_params *,

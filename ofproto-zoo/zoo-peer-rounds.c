@@ -282,13 +282,11 @@ may_be_unseen(const struct zoo_peer *peer, const struct zoo_params *params,
 }
 
 /* Learns from what 'report' says about candidate 'i'.  'continuous' is false
- * if the responder may have forgotten what arrived earlier, and 'returned' is
- * false if reports come back on every candidate and this one on another. */
+ * if the responder may have forgotten what arrived earlier. */
 static void
 learn_entry(struct zoo_peer *peer, const struct zoo_params *params,
             const struct zoo_probe *report, const struct zoo_probe_entry *e,
-            unsigned int i, uint8_t group, bool continuous, bool returned,
-            long long int now)
+            unsigned int i, uint8_t group, bool continuous, long long int now)
 {
     struct zoo_candidate *c = &peer->candidates[i];
     /* One of several instances behind one address knows only of what reached
@@ -300,7 +298,7 @@ learn_entry(struct zoo_peer *peer, const struct zoo_params *params,
     FOR_EACH_ROUND (r, peer) {
         if (!((r->open | r->failed) & bit(i)) || r->id > report->round) {
             continue;
-        } else if (returned && entry_has_round(e, r->id)) {
+        } else if (entry_has_round(e, r->id)) {
             if (r->failed & bit(i)) {
                 /* It was only slow. */
                 r->failed &= ~bit(i);
@@ -402,7 +400,6 @@ zoo_peer_report(struct zoo_peer *peer, const struct zoo_params *params,
     bool first = r->id == report->round && !r->answered;
     bool continuous;
     uint8_t group;
-    int via;
 
     if (report->session != peer->session || report->round > peer->round
         || peer->state == ZOO_PEER_IDLE) {
@@ -415,6 +412,11 @@ zoo_peer_report(struct zoo_peer *peer, const struct zoo_params *params,
         if (report->entries[k].last > peer->round) {
             return ZOO_PROBE_UNEXPECTED;
         }
+    }
+
+    if (report->flags & ZOO_PROBE_F_REFLECTED
+        && zoo_peer_take_echo(peer, report, sport)) {
+        return ZOO_PROBE_OK;
     }
 
     peer->answered = true;
@@ -450,16 +452,12 @@ zoo_peer_report(struct zoo_peer *peer, const struct zoo_params *params,
     if (report->round == peer->round) {
         learn_caps(peer, group, report->caps);
     }
-    /* One that has been rewritten on its way back proves nothing about it. */
-    via = (report->flags & ZOO_PROBE_F_REFLECTED
-           ? zoo_path_table_find(&peer->table, sport) : -1);
     for (unsigned int k = 0; k < report->n_entries; k++) {
         const struct zoo_probe_entry *e = &report->entries[k];
         int i = zoo_path_table_find(&peer->table, e->sport);
 
         if (i >= 0) {
-            learn_entry(peer, params, report, e, i, group, continuous,
-                        via < 0 || via == i, now);
+            learn_entry(peer, params, report, e, i, group, continuous, now);
         }
     }
     zoo_peer_settle(peer, params, now);

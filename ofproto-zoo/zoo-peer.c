@@ -22,6 +22,7 @@
 
 #include "bitmap.h"
 #include "util.h"
+#include "zoo-peer-learn.h"
 
 /* A peer of which nothing answers tries a new session after so many rounds. */
 #define SESSION_ROUNDS_EXHAUSTED 32
@@ -35,10 +36,6 @@
 #define MASS_LOSS_TIME SEC
 #define MASS_LOSS_CALM (600 * MSEC)
 #define MASS_LOSS_HOLD_DOWNS 10
-
-/* Whoever has sessions through this middlebox probes it, and is heard before
- * this is over. */
-#define HEARD_TIME (2 * SEC)
 
 /* A bucket counts as used for one to two of these. */
 #define USE_PERIOD SEC
@@ -77,12 +74,20 @@ zoo_peer_init(struct zoo_peer *peer, const struct zoo_params *params,
 }
 
 void
+zoo_peer_uninit(struct zoo_peer *peer)
+{
+    free(peer->learner);
+    peer->learner = NULL;
+}
+
+void
 zoo_peer_set_candidates(struct zoo_peer *peer,
                         const struct zoo_params *params, const void *key,
                         size_t key_len, uint32_t seed, long long int now)
 {
     unsigned int before = peer->table.n;
 
+    zoo_peer_stop_learning(peer);
     zoo_peer_forget_rounds(peer);
     zoo_path_table_init(&peer->table, params->candidates, params->port_min,
                         params->port_max, key, key_len, seed);
@@ -239,7 +244,7 @@ return_home(struct zoo_peer *peer, const struct zoo_params *params,
 
         if (((!h->fails && over) || h->forced)
             && now >= zoo_health_return_time(h, params)
-            && zoo_path_table_return_home(&peer->table, i, rank, used)) {
+            && zoo_peer_return_home(peer, i, rank, used)) {
             peer->map_changed = true;
             peer->returned |= bit(i);
         }
@@ -347,9 +352,7 @@ zoo_peer_settle(struct zoo_peer *peer, const struct zoo_params *params,
         if (peer->state == ZOO_PEER_ACTIVE) {
             zoo_peer_set_state(peer, (peer->answered ? ZOO_PEER_EXHAUSTED
                                       : ZOO_PEER_LEGACY));
-            if (!peer->learning) {
-                peer->next_full = now;
-            }
+            peer->next_full = now;
             peer->all_failed |= peer->answered;
         }
         return;
@@ -362,14 +365,10 @@ zoo_peer_settle(struct zoo_peer *peer, const struct zoo_params *params,
             forget_failures(peer);
         }
         zoo_peer_set_state(peer, ZOO_PEER_ACTIVE);
-        if (!peer->learning) {
-            peer->next_fast = peer->next_full = now;
-        }
+        peer->next_fast = peer->next_full = now;
     }
-    if (!peer->learning) {
-        forgive_mass_loss(peer, params, now);
-        return_home(peer, params, now);
-    }
+    forgive_mass_loss(peer, params, now);
+    return_home(peer, params, now);
     evacuate(peer, now);
 }
 
@@ -377,8 +376,7 @@ zoo_peer_settle(struct zoo_peer *peer, const struct zoo_params *params,
 
 /* Begins probing after a time without tenant traffic. */
 static void
-wake_up(struct zoo_peer *peer, const struct zoo_params *params,
-        long long int now)
+wake_up(struct zoo_peer *peer, long long int now)
 {
     zoo_peer_set_state(peer, (peer->n_rewritten >= REWRITTEN_REPORTS
                               ? ZOO_PEER_UNSUPPORTED
@@ -391,10 +389,7 @@ wake_up(struct zoo_peer *peer, const struct zoo_params *params,
         /* What failed before says nothing about a probe that fails now. */
         peer->candidates[i].health.fails = 0;
     }
-    if (!peer->learning) {
-        peer->next_full = peer->next_fast = (params->learn ? now + HEARD_TIME
-                                             : now);
-    }
+    peer->next_full = peer->next_fast = now;
     peer->next_urgent = LLONG_MAX;
 }
 
@@ -411,7 +406,7 @@ fall_asleep(struct zoo_peer *peer)
 {
     zoo_peer_forget_rounds(peer);
     memset(peer->used, 0, sizeof peer->used);
-    peer->learning = false;
+    zoo_peer_stop_learning(peer);
     zoo_peer_set_state(peer, ZOO_PEER_IDLE);
     peer->next_full = peer->next_fast = peer->next_urgent = LLONG_MAX;
 }
@@ -445,7 +440,7 @@ zoo_peer_use(struct zoo_peer *peer, const bool used[ZOO_N_BUCKETS],
     if (any) {
         peer->last_used = now;
         if (peer->state == ZOO_PEER_IDLE) {
-            wake_up(peer, params, now);
+            wake_up(peer, now);
         }
     } else if (peer->state != ZOO_PEER_IDLE
                && now - peer->last_used > params->peer_idle) {
@@ -497,13 +492,14 @@ run_active(struct zoo_peer *peer, const struct zoo_params *params,
         }
         peer->next_fast = now + fast;
         peer->next_full = now + zoo_peer_full_interval(peer, params);
-        return all_candidates(peer);
+        return (peer->urgent ? all_candidates(peer)
+                : zoo_peer_due(peer, params, all_candidates(peer), now));
     } else if (now >= peer->next_fast && !peer->n_silent) {
         peer->next_fast = now + fast;
         return (peer->overdue ? 0
                 : peer->forgiven && budget == ZOO_BUDGET_AMPLE
                 ? all_candidates(peer)
-                : zoo_peer_in_use(peer));
+                : zoo_peer_due(peer, params, zoo_peer_in_use(peer), now));
     }
     return 0;
 }
@@ -516,11 +512,6 @@ zoo_peer_run_within(struct zoo_peer *peer, const struct zoo_params *params,
 
     if (peer->state == ZOO_PEER_IDLE) {
         return 0;
-    } else if (peer->learning && now < peer->next_full) {
-        peer->next_urgent = LLONG_MAX;
-        return 0;
-    } else if (peer->learning) {
-        zoo_peer_stop_learning(peer, now);
     }
     zoo_peer_expire_rounds(peer, params, now);
     zoo_peer_settle(peer, params, now);
@@ -569,7 +560,7 @@ zoo_peer_hint(struct zoo_peer *peer, const struct zoo_params *params,
     long long int soon = MAX(now, peer->last_hint + params->probe_interval);
 
     if ((peer->state != ZOO_PEER_EXHAUSTED && peer->state != ZOO_PEER_LEGACY)
-        || peer->next_full <= soon || peer->learning) {
+        || peer->next_full <= soon) {
         return false;
     }
     peer->next_full = peer->last_hint = soon;
@@ -663,18 +654,6 @@ zoo_peer_next(const struct zoo_peer *peer, const struct zoo_params *params)
                zoo_peer_next_verdict(peer, params));
 }
 
-/* Returns what a request says of a candidate. */
-static uint16_t
-verdict(const struct zoo_health *health)
-{
-    switch (zoo_health_state(health)) {
-    case ZOO_HEALTH_UP: return ZOO_PROBE_VERDICT_GOOD;
-    case ZOO_HEALTH_DOWN: return ZOO_PROBE_VERDICT_BAD;
-    case ZOO_HEALTH_UNKNOWN:
-    default: return ZOO_PROBE_VERDICT_NONE;
-    }
-}
-
 void
 zoo_peer_request(const struct zoo_peer *peer, uint32_t set,
                  struct zoo_probe *probe)
@@ -683,15 +662,16 @@ zoo_peer_request(const struct zoo_peer *peer, uint32_t set,
     probe->type = ZOO_PROBE_REQUEST;
     probe->flags = ((peer->urgent ? ZOO_PROBE_F_URGENT : 0)
                     | (set == all_candidates(peer) ? ZOO_PROBE_F_ALL : 0));
-    probe->caps = ZOO_PROBE_CAP_VERDICTS;
     probe->round = peer->round;
     probe->session = peer->session;
     probe->challenge = peer->challenge;
     FOR_EACH_CANDIDATE (i, set) {
-        probe->entries[probe->n_entries++] = (struct zoo_probe_entry) {
-            .sport = peer->table.sport[i],
-            .history = verdict(&peer->candidates[i].health),
-        };
+        struct zoo_probe_entry *e = &probe->entries[probe->n_entries++];
+
+        e->sport = peer->table.sport[i];
+        if (peer->learner) {
+            zoo_probe_set_echo(e, peer->learner->echo[i]);
+        }
     }
 }
 

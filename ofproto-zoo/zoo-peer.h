@@ -40,8 +40,9 @@
  *       (exhausted), on some with backoff to one minute while the peer has
  *       never answered (legacy),
  *
- *     - not at all when there is no tenant traffic (idle), or while a stateful
- *       middlebox learns from what it receives (see zoo-peer-learn.h).
+ *     - not at all when there is no tenant traffic (idle), or on candidates
+ *       that a stateful middlebox knows about from what it receives (see
+ *       zoo-peer-learn.h).
  *
  * All intervals are doubled as often as the peer asks for with CTL, or as
  * 'stretch' says.  That is never a failure of anything: it only takes longer to
@@ -59,6 +60,7 @@
 #include "util.h"
 
 struct ds;
+struct zoo_learner;
 
 /* Rounds that may be open at once. */
 #define ZOO_PEER_MAX_ROUNDS 16
@@ -123,8 +125,6 @@ struct zoo_peer {
     uint16_t peer_caps;         /* ZOO_PROBE_CAP_*: of all in 'group_caps'. */
     uint16_t group_caps[ZOO_PEER_MAX_GROUPS + 1]; /* As of 'memory'. */
     uint8_t slowed;             /* Doublings of intervals, because of CTL. */
-    bool learning;              /* See zoo-peer-learn.h: not probed before
-                                 * 'next_full'. */
     uint32_t slowed_ms;         /* When that changed, modulo 2**32. */
     long long int last_report;  /* When it came. */
     struct zoo_open_round rounds[ZOO_PEER_MAX_ROUNDS]; /* By ID modulo. */
@@ -138,10 +138,11 @@ struct zoo_peer {
     bool overdue;               /* No report says what became of a candidate
                                  * that is not down, though others may. */
     uint32_t n_rewritten;       /* Consecutive reports of rewriting. */
+    struct zoo_learner *learner; /* See zoo-peer-learn.h; NULL if neither side
+                                  * learns. */
     bool split;                 /* Candidates have differed: one was down
                                  * while another one worked. */
     bool all_failed;            /* All candidates have been down at once. */
-    uint32_t learned;           /* Candidates that the peer's sessions use. */
 
     /* Schedule. */
     long long int next_fast, next_full, next_urgent;
@@ -176,6 +177,9 @@ struct zoo_peer {
 void zoo_peer_init(struct zoo_peer *peer, const struct zoo_params *,
                    const void *key, size_t key_len, uint32_t seed,
                    uint64_t session, long long int now);
+
+/* Frees what 'peer' has allocated. */
+void zoo_peer_uninit(struct zoo_peer *);
 
 /* Gives the peer the number of candidates in 'params': the first ones stay,
  * with what is known of them; buckets go home, but not to candidates that are

@@ -87,23 +87,19 @@ enum zoo_probe_type {
 #define ZOO_PROBE_F_REWRITTEN 0x0004
 /* Request: its entries are all candidates that the sender has. */
 #define ZOO_PROBE_F_ALL 0x0008
-/* Report: it is sent on every port that requests of its round have come from,
- * so where it does not arrive the way back does not work. */
+/* Report: it is sent on every port that requests of its round have come from.
+ * Requests tell on which of them it has arrived: see ZOO_PROBE_CAP_ECHO. */
 #define ZOO_PROBE_F_REFLECTED 0x0010
 
 /* The sender accepts VXLAN with the color of a traced packet as group policy
  * ID, and may send it, on all its tunnels to the receiver. */
 #define ZOO_PROBE_CAP_GBP 0x0001
-/* Entries of the sender's requests have ZOO_PROBE_VERDICT_*. */
-#define ZOO_PROBE_CAP_VERDICTS 0x0002
+/* 0x0002 is reserved: older versions use it, and would misunderstand
+ * ZOO_PROBE_F_REFLECTED. */
 /* The sender is a gateway, otherwise a host (see zoo-segment.h). */
 #define ZOO_PROBE_CAP_GATEWAY 0x0004
-
-/* What the sender of a request has found out about one of its candidates, both
- * directions together if reports are reflected. */
-#define ZOO_PROBE_VERDICT_NONE 0
-#define ZOO_PROBE_VERDICT_GOOD 1
-#define ZOO_PROBE_VERDICT_BAD 2
+/* Entries of the sender's requests have zoo_probe_echo(). */
+#define ZOO_PROBE_CAP_ECHO 0x0008
 
 /* CTL of a report, backpressure of one who gets more requests than it takes.
  * A sender that does not know CTL ignores it.
@@ -124,14 +120,29 @@ enum zoo_probe_type {
 struct zoo_probe_entry {
     uint16_t sport;             /* Outer UDP source port of the request. */
 
-    /* In a report bit i: round 'last' - 1 - i arrived too.  In a request
-     * ZOO_PROBE_VERDICT_*, which older receivers ignore. */
+    /* In a report bit i: round 'last' - 1 - i arrived too. */
     uint16_t history;
 
-    /* In a report only, otherwise 0. */
+    /* In a report; in a request both together are zoo_probe_echo(), which
+     * older receivers ignore. */
     uint32_t last;              /* Newest round that arrived, 0 if none. */
     uint32_t age_us;            /* From that arrival to this report, us. */
 };
+
+/* In a request, the transmit time, as it was in it, of the newest report with
+ * ZOO_PROBE_F_REFLECTED that has come from the port of 'entry', 0 if none. */
+static inline uint64_t
+zoo_probe_echo(const struct zoo_probe_entry *entry)
+{
+    return (uint64_t) entry->last << 32 | entry->age_us;
+}
+
+static inline void
+zoo_probe_set_echo(struct zoo_probe_entry *entry, uint64_t echo)
+{
+    entry->last = echo >> 32;
+    entry->age_us = echo;
+}
 
 struct zoo_probe {
     enum zoo_probe_type type;

@@ -181,9 +181,9 @@ candidate_to_json(const struct zoo_peer *peer, unsigned int i, bool in_use,
         json_object_put(object, "forced", json_boolean_create(true));
     }
     json_object_put(object, "in_use", json_boolean_create(in_use));
-    if (peer->learning) {
+    if (zoo_peer_is_learning(peer)) {
         json_object_put(object, "learned",
-                        json_boolean_create(peer->learned
+                        json_boolean_create(peer->learner->learned
                                             & (UINT32_C(1) << i)));
     }
     if (c->group) {
@@ -529,7 +529,7 @@ explain_bucket(const struct zooroute_peer *p, unsigned int b, struct ds *s)
     const struct zoo_peer *peer = &p->peer;
     const struct zoo_path_table *table = &peer->table;
     unsigned int owner = table->owner[b];
-    unsigned int home = zoo_path_table_home(table, b);
+    unsigned int home = zoo_peer_home(peer, b);
 
     ds_put_format(s, "bucket %u: ", b);
     if (peer->upstream) {
@@ -539,7 +539,7 @@ explain_bucket(const struct zooroute_peer *p, unsigned int b, struct ds *s)
         return;
     }
     ds_put_format(s, "outer source port %"PRIu16", ", table->sport[owner]);
-    if (zooroute_session_decides(p, b)) {
+    if (zoo_peer_session_decides(peer, b)) {
         ds_put_cstr(s, "learned: sessions in it come with that port\n");
     } else if (owner == home) {
         ds_put_format(s, "its home, which is %s\n",

@@ -20,48 +20,74 @@
 #include <config.h>
 #include "zooroute-private.h"
 
+#include "entropy.h"
 #include "ovs-ext/zoo-learn.h"
+#include "random.h"
 #include "util.h"
-#include "zoo-peer-learn.h"
 
-struct zooroute_learner {
-    struct zoo_learn *datapath;
-    struct zoo_sessions sessions;
-};
+uint64_t
+zooroute_report_clock(void)
+{
+    static struct ovsthread_once once = OVSTHREAD_ONCE_INITIALIZER;
+    static uint64_t clock;
+
+    if (ovsthread_once_start(&once)) {
+        if (get_entropy(&clock, sizeof clock)) {
+            clock = random_uint64();
+        }
+        ovsthread_once_done(&once);
+    }
+    return clock;
+}
+
+void
+zooroute_update_learning(void)
+{
+    /* Candidates that all peers share cannot be those of each. */
+    zooroute_params.learn = (zooroute_config.learn_ports && zooroute_auth
+                             && !zooroute_config.shared_candidates);
+}
+
+const char *
+zooroute_learning_warning(void)
+{
+    if (!zooroute_config.learn_ports || zooroute_params.learn) {
+        return NULL;
+    }
+    return (zooroute_auth
+            ? "other_config:learn-ports: \"true\" has no effect where all "
+              "peers share their candidates, remove it"
+            : "other_config:learn-ports: \"true\" has no effect without "
+              "authentication: set auth_key_file to a file with the same keys "
+              "as the peers have, or remove it");
+}
 
 void
 zooroute_follow_sessions(struct zooroute_peer *p)
 {
-    const struct zoo_path_table *table = &p->peer.table;
     uint16_t kept[ZOO_N_BUCKETS], seen[ZOO_N_BUCKETS];
+    struct zoo_learner *l = p->peer.learner;
 
-    if (!p->peer.learning) {
+    if (!zoo_peer_is_learning(&p->peer)) {
         zooroute_stop_learning(p);
         return;
-    } else if (!p->learner) {
-        p->learner = xmalloc(sizeof *p->learner);
-        p->learner->datapath = zoo_learn_create(&p->key.remote, &p->key.local,
-                                                p->key.dst_port);
-        zoo_sessions_init(&p->learner->sessions);
+    } else if (!l->datapath) {
+        l->datapath = zoo_learn_create(&p->key.remote, &p->key.local,
+                                       p->key.dst_port);
     }
-    zoo_path_table_ports(table, false, kept);
-    zoo_learn_take(p->learner->datapath, kept, seen);
-    zoo_peer_follow(&p->peer, &p->learner->sessions, seen);
+    zoo_peer_session_ports(&p->peer, kept);
+    zoo_learn_take(l->datapath, kept, seen);
+    zoo_peer_follow(&p->peer, zooroute_segment_params(p->segment), seen,
+                    zoo_now());
 }
 
 void
 zooroute_stop_learning(struct zooroute_peer *p)
 {
-    if (p->learner) {
-        zoo_learn_destroy(p->learner->datapath);
-        free(p->learner);
-        p->learner = NULL;
-    }
-}
+    struct zoo_learner *l = p->peer.learner;
 
-bool
-zooroute_session_decides(const struct zooroute_peer *p, unsigned int b)
-{
-    return (p->learner
-            && zoo_sessions_decide(&p->learner->sessions, &p->peer, b));
+    if (l) {
+        zoo_learn_destroy(l->datapath);
+        l->datapath = NULL;
+    }
 }

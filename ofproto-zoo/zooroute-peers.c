@@ -434,6 +434,7 @@ zooroute_retire(struct zooroute_peer *peer)
     zooroute_n_learned -= peer->learned;
     zooroute_update_room();
     zooroute_stop_learning(peer);
+    zoo_peer_uninit(&peer->peer);
     peer->retired = true;
     zoo_quarantine_add(free_slot, xmemdup(&peer->slot, sizeof peer->slot));
     ovsrcu_postpone(free, peer);

@@ -32,6 +32,7 @@
 #include "zoo-budget.h"
 #include "zoo-consent.h"
 #include "zoo-peer.h"
+#include "zoo-peer-learn.h"
 #include "zoo-responder.h"
 #include "zoo-schedule.h"
 #include "zooroute.h"
@@ -80,7 +81,6 @@ struct zooroute_peer {
     bool gateway_set : 1;           /* By the configuration, if 'role_set'. */
     bool role_set : 1;
     bool role_by_host : 1;          /* zooroute_set_role() says it. */
-    struct zooroute_learner *learner; /* If 'peer.learning', or NULL. */
     struct zoo_peer peer;
     int send_error;                 /* Of the last round, 0 if sent. */
     unsigned int key_attempts;      /* See zoo_auth_choose(). */
@@ -197,9 +197,16 @@ void zooroute_follow_sessions(struct zooroute_peer *)
 void zooroute_stop_learning(struct zooroute_peer *)
     OVS_REQUIRES(zooroute_mutex);
 
-/* Returns true if bucket 'b' of 'peer' uses a port that was learned so. */
-bool zooroute_session_decides(const struct zooroute_peer *, unsigned int b)
-    OVS_REQUIRES(zooroute_mutex);
+/* Returns what is added to the transmit times of reports: a random number. */
+uint64_t zooroute_report_clock(void);
+
+/* 'zooroute_config' or 'zooroute_auth' has changed: has peers be learned
+ * about, or not.  The caller calls zooroute_update_profiles(). */
+void zooroute_update_learning(void) OVS_REQUIRES(zooroute_mutex);
+
+/* Returns what to say of 'other_config:learn-ports' that has no effect, NULL
+ * if there is nothing to say. */
+const char *zooroute_learning_warning(void) OVS_REQUIRES(zooroute_mutex);
 
 /* Logs what has happened to the peer since the last call and tells those who
  * watch the status. */

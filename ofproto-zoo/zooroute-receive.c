@@ -22,7 +22,6 @@
 #include "hash.h"
 #include "ovs-ext/zoo-quarantine.h"
 #include "util.h"
-#include "zoo-peer-learn.h"
 
 /* Requests and reports of others. */
 
@@ -84,22 +83,19 @@ learn_capabilities(const struct zoo_sender_key *key,
     }
 }
 
-/* 'peer' has sent this request to this stateful middlebox: the newest of its
- * session.  Without a key anybody can begin a session in its name, and with one
- * whoever has recorded one, while this side remembers none. */
+/* 'peer' has sent this request, the newest of its session, to this stateful
+ * middlebox, where it has arrived at 'arrival'. */
 static void
 hear_peer(struct zooroute_peer *peer, const struct zoo_probe *probe,
-          uint16_t sport, long long int now) OVS_REQUIRES(zooroute_mutex)
+          uint16_t sport, long long int arrival, long long int now)
+    OVS_REQUIRES(zooroute_mutex)
 {
     enum zoo_peer_state before = peer->peer.state;
 
-    zoo_peer_hear(&peer->peer, zooroute_segment_params(peer->segment), probe,
-                  sport, now);
-    if (peer->peer.learning) {
+    if (zoo_peer_hear(&peer->peer, zooroute_segment_params(peer->segment),
+                      probe, sport, zooroute_report_clock(), arrival)) {
+        /* It is there, though there may be no answers of it. */
         zooroute_note_role(peer, probe->caps, now);
-    }
-    if (peer->peer.learning && zooroute_auth) {
-        /* There are no answers of it. */
         peer->peer.peer_caps = probe->caps;
         peer->peer.last_report = now;
         zooroute_update_consent(peer, now);
@@ -170,7 +166,7 @@ receive_request(const struct zoo_rx *rx, const struct zoo_probe *probe,
         if (newest && peer && zooroute_params.learn
             && eth_addr_is_zero(key.backend)
             && zooroute_is_sender(peer, &key)) {
-            hear_peer(peer, probe, ntohs(rx->tp_src), now);
+            hear_peer(peer, probe, ntohs(rx->tp_src), rx->when, now);
         }
         if (peer
             && zoo_peer_hint(&peer->peer,

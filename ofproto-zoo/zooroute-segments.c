@@ -89,7 +89,7 @@ update_segment(struct zooroute_peer *p, long long int now)
     other_number = (params[segment].candidates
                     != params[p->segment].candidates);
     p->segment = segment;
-    if (other_number && !p->peer.learning) {
+    if (other_number && !zoo_peer_is_learning(&p->peer)) {
         zoo_peer_set_candidates(&p->peer, &params[segment], &p->key,
                                 zooroute_peer_key_len(), zooroute_config.seed,
                                 now);

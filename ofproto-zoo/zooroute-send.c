@@ -49,14 +49,20 @@ static long long int report_credit, report_credit_updated;
 static uint32_t report_salt;
 
 /* A hundredth of a second's worth, as of requests. */
+static long long int
+max_report_credit(void) OVS_REQUIRES(zooroute_mutex)
+{
+    return (MAX(zooroute_config.max_probe_rate / 100, 2 * ZOO_MAX_CANDIDATES)
+            * SEC);
+}
+
 static void
 refill_reports(long long int now) OVS_REQUIRES(zooroute_mutex)
 {
     long long int rate = zooroute_config.max_probe_rate;
     long long int elapsed = MAX(0, MIN(now - report_credit_updated, SEC));
-    long long int max = MAX(rate / 100, 2 * ZOO_MAX_CANDIDATES) * SEC;
 
-    report_credit = MIN(report_credit + elapsed * rate, max);
+    report_credit = MIN(report_credit + elapsed * rate, max_report_credit());
     report_credit_updated = now;
 }
 
@@ -94,6 +100,8 @@ fill_request(struct zooroute_tx *tx, struct zooroute_peer *peer, uint32_t set)
     tx->dst_port = peer->key.dst_port;
     zoo_peer_request(&peer->peer, set, &tx->probe);
     tx->probe.caps |= zooroute_config.gateway ? ZOO_PROBE_CAP_GATEWAY : 0;
+    /* One that learns does not teach: see zoo-peer-learn.h. */
+    tx->probe.caps |= zooroute_params.learn ? 0 : ZOO_PROBE_CAP_ECHO;
     tx->key_id = zoo_auth_choose(zooroute_auth,
                                  answers ? peer->peer.peer_key : 0,
                                  answers ? 0 : peer->key_attempts++);
@@ -213,16 +221,21 @@ set_report_sports(struct zooroute_tx *tx, const struct zoo_report *report,
 }
 
 /* Has report 'tx' go out from every port that the requests which it answers
- * came from, which their sender takes for the way back.  Returns false if it
- * does not know of that, or this is no middlebox that learns. */
+ * came from, if that teaches this middlebox about 'peer'.  Returns false if
+ * not, or if what may be sent is needed for others. */
 static bool
-reflect(struct zooroute_tx *tx, const struct zoo_report *report)
+reflect(struct zooroute_tx *tx, const struct zoo_report *report,
+        const struct zooroute_peer *peer)
     OVS_REQUIRES(zooroute_mutex)
 {
     /* What is sent to another shared address might go astray. */
     if (!zooroute_params.learn || !report->arrived
+        || !peer || peer->peer.state == ZOO_PEER_IDLE
+        || !zooroute_is_sender(peer, &report->key)
         || !eth_addr_is_zero(report->key.backend)
-        || !(report->peer_caps & ZOO_PROBE_CAP_VERDICTS)) {
+        || !(report->peer_caps & ZOO_PROBE_CAP_ECHO)
+        || (report_credit - count_1bits(report->arrived) * SEC
+            < max_report_credit() / 2)) {
         return false;
     }
     tx->probe.flags |= ZOO_PROBE_F_REFLECTED;
@@ -260,7 +273,7 @@ zooroute_run_reports(struct zooroute_tx *txs, unsigned int max, long long int no
         tx->probe.caps |= (zooroute_config.gateway ? ZOO_PROBE_CAP_GATEWAY
                            : 0);
         tx->key_id = zoo_auth_choose(zooroute_auth, report.peer_newest_key, 0);
-        if (!reflect(tx, &report)) {
+        if (!reflect(tx, &report, peer)) {
             set_report_sports(tx, &report, peer);
         }
         report_credit -= tx->n_sports * SEC;
@@ -291,7 +304,8 @@ zooroute_transmit(struct zooroute_tx *tx, const struct zoo_auth *auth,
     eth->eth_type = htons(ZOO_PROBE_ETH_TYPE);
 
     tx->when = zoo_now();
-    tx->probe.tx_time = tx->when;
+    tx->probe.tx_time = (tx->when
+                         + (tx->peer ? 0 : zooroute_report_clock()));
     tx->probe.key_id = tx->key_id;
     tx->probe.newest_key = newest_key;
     tx->probe.caps |= (zoo_vtrace_is_enabled()

@@ -288,6 +288,9 @@ zooroute_get_status(struct zooroute_peer_status **peersp, size_t *np,
         smap_add_format(status, "slowed_by_cpu", "%u",
                         1u << zooroute_params.stretch);
     }
+    if (zooroute_learning_warning()) {
+        smap_add(status, "learn-ports", zooroute_learning_warning());
+    }
     ovs_mutex_unlock(&zooroute_mutex);
     *peersp = peers;
     *np = n;

@@ -178,9 +178,8 @@ set_params(const struct zooroute_config *c) OVS_REQUIRES(zooroute_mutex)
         .hold_down = c->hold_down_s * 1000 * msec,
         .peer_idle = c->peer_idle_s * 1000 * msec,
         .stretch = zooroute_params.stretch,
-        /* Candidates that all peers share cannot be those of each. */
-        .learn = c->learn_ports && !c->shared_candidates,
     };
+    zooroute_update_learning();
 }
 
 /* Returns true if each segment has as many candidates in 'a' as in 'b'. */
@@ -235,6 +234,8 @@ load_keys(const char *file_name)
     }
     struct zoo_auth *old = zooroute_auth;
     zooroute_auth = auth;
+    zooroute_update_learning();
+    zooroute_update_profiles();
     ovs_mutex_unlock(&zooroute_mutex);
     zoo_auth_unref(old);
     return NULL;
@@ -253,6 +254,9 @@ zooroute_set_config(const struct zooroute_config *config)
     zooroute_config.peer_roles
         = zooroute_copy_roles(config->peer_roles, config->n_peer_roles);
     set_params(config);
+    if (zooroute_learning_warning()) {
+        VLOG_WARN("%s", zooroute_learning_warning());
+    }
     zooroute_update_room();
     zoo_rx_limit_configure(zooroute_rx_limit, config->rx_rate,
                            zooroute_rx_rate_per_source(config));
@@ -511,11 +515,11 @@ zooroute_format_output(const struct zooroute_output *out, uint32_t hash,
     } else {
         const struct zoo_path_table *table = &peer->peer.table;
         unsigned int b = zoo_bucket(hash);
-        unsigned int home = zoo_path_table_home(table, b);
+        unsigned int home = zoo_peer_home(&peer->peer, b);
 
         ds_put_format(s, ", bucket %u, outer source port %"PRIu16, b,
                       table->sport[table->owner[b]]);
-        if (zooroute_session_decides(peer, b)) {
+        if (zoo_peer_session_decides(&peer->peer, b)) {
             ds_put_cstr(s, " (which its sessions come with)");
         } else if (table->owner[b] != home) {
             ds_put_format(s, " (home is %"PRIu16")", table->sport[home]);

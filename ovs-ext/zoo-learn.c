@@ -34,9 +34,7 @@ struct zoo_learn {
     struct cmap_node cmap_node; /* In 'learners'. */
     struct key key;
 
-    /* Datapath threads count it down without care for each other: some packets
-     * more or less do not matter. */
-    atomic_uint credit;
+    /* Datapath threads write without care for each other. */
     ATOMIC(uint16_t) kept[ZOO_N_BUCKETS];
     ATOMIC(uint16_t) seen[ZOO_N_BUCKETS];   /* 0 if none. */
 };
@@ -76,7 +74,6 @@ zoo_learn_create(const struct in6_addr *remote, const struct in6_addr *local,
     l->key.remote = *remote;
     l->key.local = *local;
     l->key.dst_port = dst_port;
-    atomic_init(&l->credit, ZOO_LEARN_MAX_PACKETS);
     for (size_t b = 0; b < ZOO_N_BUCKETS; b++) {
         atomic_init(&l->kept[b], 0);
         atomic_init(&l->seen[b], 0);
@@ -107,7 +104,56 @@ zoo_learn_take(struct zoo_learn *l, const uint16_t kept[ZOO_N_BUCKETS],
         }
         atomic_store_relaxed(&l->kept[b], kept[b]);
     }
-    atomic_store_relaxed(&l->credit, ZOO_LEARN_MAX_PACKETS);
+}
+
+/* Sets in 'flow' what flow_hash_5tuple() reads, from 'frame', if it is a plain
+ * one, as nearly all are, without the time that flow_extract() takes for the
+ * rest.  Returns false if it is not. */
+static bool
+extract_plain(const struct dp_packet *frame, struct flow *flow)
+{
+    const uint8_t *data = dp_packet_data(frame);
+    size_t size = dp_packet_size(frame);
+    size_t ofs = ETH_HEADER_LEN;
+
+    if (size < ETH_HEADER_LEN) {
+        return false;
+    }
+    memcpy(&flow->dl_type, data + ETH_HEADER_LEN - sizeof flow->dl_type,
+           sizeof flow->dl_type);
+    if (flow->dl_type == htons(ETH_TYPE_IP)) {
+        const struct ip_header *ip = (const void *) (data + ofs);
+
+        if (size < ofs + IP_HEADER_LEN || ip->ip_ihl_ver != IP_IHL_VER(5, 4)
+            || IP_IS_FRAGMENT(ip->ip_frag_off)) {
+            return false;
+        }
+        flow->nw_proto = ip->ip_proto;
+        flow->nw_src = get_16aligned_be32(&ip->ip_src);
+        flow->nw_dst = get_16aligned_be32(&ip->ip_dst);
+        ofs += IP_HEADER_LEN;
+    } else if (flow->dl_type == htons(ETH_TYPE_IPV6)) {
+        const struct ovs_16aligned_ip6_hdr *ip = (const void *) (data + ofs);
+
+        if (size < ofs + IPV6_HEADER_LEN) {
+            return false;
+        }
+        flow->nw_proto = ip->ip6_ctlun.ip6_un1.ip6_un1_nxt;
+        memcpy(&flow->ipv6_src, &ip->ip6_src, sizeof flow->ipv6_src);
+        memcpy(&flow->ipv6_dst, &ip->ip6_dst, sizeof flow->ipv6_dst);
+        ofs += IPV6_HEADER_LEN;
+    } else {
+        return false;
+    }
+    if ((flow->nw_proto != IPPROTO_TCP && flow->nw_proto != IPPROTO_UDP
+         && flow->nw_proto != IPPROTO_SCTP)
+        || size < ofs + sizeof flow->tp_src + sizeof flow->tp_dst) {
+        return false;
+    }
+    memcpy(&flow->tp_src, data + ofs, sizeof flow->tp_src);
+    memcpy(&flow->tp_dst, data + ofs + sizeof flow->tp_src,
+           sizeof flow->tp_dst);
+    return true;
 }
 
 /* Exchanges source and destination of 'flow'.  Returns false if it is not of a
@@ -143,13 +189,17 @@ reverse(struct flow *flow)
 static void
 learn_frame(struct zoo_learn *l, const struct dp_packet *frame, uint16_t sport)
 {
-    struct dp_packet copy;
     struct flow flow;
     uint16_t seen, kept;
     unsigned int b;
 
-    dp_packet_use_const(&copy, dp_packet_data(frame), dp_packet_size(frame));
-    flow_extract(&copy, &flow);
+    if (!extract_plain(frame, &flow)) {
+        struct dp_packet copy;
+
+        dp_packet_use_const(&copy, dp_packet_data(frame),
+                            dp_packet_size(frame));
+        flow_extract(&copy, &flow);
+    }
     if (!reverse(&flow)) {
         return;
     }
@@ -171,15 +221,9 @@ learn_packet(const struct dp_packet *packet)
         .local = flow_tnl_dst(tnl),
         .dst_port = tnl->tp_dst,
     };
-    unsigned int credit;
 
     l = find(&key);
-    if (!l) {
-        return;
-    }
-    atomic_read_relaxed(&l->credit, &credit);
-    if (credit) {
-        atomic_store_relaxed(&l->credit, credit - 1);
+    if (l) {
         learn_frame(l, packet, ntohs(tnl->tp_src));
     }
 }

@@ -27,10 +27,10 @@
  * and destination exchanged.  So memory does not depend on the number of
  * sessions.
  *
- * A packet costs nothing else while nobody learns, and a look for its peer
- * while somebody does.  Of each peer so many packets are looked into between
- * two calls of zoo_learn_take(), which are enough to find out about every
- * session of some rate before long.
+ * A packet costs nothing else while nobody learns.  While somebody does, its
+ * peer and its bucket are looked for, of every packet alike, so that sessions
+ * with few packets are noticed as soon as those with many.  Nothing is written
+ * that is known already.
  *
  * Thread-safety: zoo_learn_batch() may be called by any thread that is not
  * quiescent (see ovs-rcu.h), the others by one thread at a time. */
@@ -46,10 +46,6 @@
 
 struct dp_packet_batch;
 struct zoo_learn;
-
-/* Packets of a peer that are looked into between two calls of
- * zoo_learn_take(). */
-#define ZOO_LEARN_MAX_PACKETS 256
 
 /* Has packets that come out of tunnels from 'remote' to 'local' and UDP port
  * 'dst_port' learned from, until zoo_learn_destroy(). */

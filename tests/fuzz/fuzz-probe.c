@@ -40,6 +40,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 #define MSEC (1000 * 1000LL)
 
+/* What zooroute_report_clock() returns. */
+#define CLOCK UINT64_C(0xfedcba9876543210)
+
 /* Operations. */
 enum op {
     OP_RECEIVE,                 /* Bytes as they are. */
@@ -67,7 +70,6 @@ struct state {
     struct zoo_responder *responder;
     struct zoo_rx_limit *limit;
     struct zoo_peer peer;
-    struct zoo_sessions sessions;
     unsigned int n_requests, n_copies;
 };
 
@@ -96,7 +98,14 @@ check_peer(struct state *s)
     }
     zoo_path_table_ports(&peer->table, peer->upstream, ports);
     ovs_assert(!(zoo_peer_healthy(peer) & ~all));
-    ovs_assert(!(peer->learned & ~all));
+    if (peer->learner) {
+        const struct zoo_learner *l = peer->learner;
+
+        ovs_assert(!((l->learned | l->spared | l->own) & ~all));
+        for (int b = 0; b < ZOO_N_BUCKETS; b++) {
+            ovs_assert(zoo_peer_home(peer, b) < peer->table.n);
+        }
+    }
     ovs_assert(!(zoo_peer_in_use(peer) & ~all));
     ovs_assert(zoo_peer_timeout(peer, &s->params) <= 1000 * MSEC);
     ovs_assert(zoo_peer_timeout(peer, &s->params) > 0);
@@ -131,7 +140,7 @@ receive_request(struct state *s, const struct zoo_probe *probe,
     ovs_assert(!error == (tunnel != NULL));
     ovs_assert(!newest || !error);
     if (newest && s->params.learn) {
-        zoo_peer_hear(&s->peer, &s->params, probe, sport, s->now);
+        zoo_peer_hear(&s->peer, &s->params, probe, sport, CLOCK, s->now);
     }
     s->n_requests += !error;
     return error;
@@ -216,6 +225,15 @@ receive_bytes(struct state *s, enum op op)
         }
         if (!probe.round) {
             probe.round = 1;
+        }
+    }
+    if (op == OP_RECEIVE_SIGNED && probe.type == ZOO_PROBE_REQUEST) {
+        /* Some of our reports have come. */
+        for (unsigned int i = 0; i < probe.n_entries; i++) {
+            struct zoo_probe_entry *e = &probe.entries[i];
+
+            zoo_probe_set_echo(e, (s->now + CLOCK
+                                   - (e->last & 1023) * 10 * MSEC));
         }
     }
     receive_probe(s, &probe, 0, 0, from);
@@ -310,7 +328,7 @@ follow(struct state *s)
         seen[b] = (b % 7 ? s->peer.table.sport[(b + salt) % s->peer.table.n]
                    : b * salt);
     }
-    zoo_peer_follow(&s->peer, &s->sessions, seen);
+    zoo_peer_follow(&s->peer, &s->params, seen, s->now);
 }
 
 static void
@@ -380,7 +398,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .stretch = options >> 5 & 3,
         .learn = options >> 7,
     };
-    zoo_sessions_init(&s.sessions);
     if (options & 16) {
         s.auth = zoo_auth_parse("1 000102030405060708090a0b0c0d0e0f", "keys",
                                 &error);
@@ -392,6 +409,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (s.p < s.end) {
         run_op(&s);
     }
+    zoo_peer_uninit(&s.peer);
     zoo_responder_destroy(s.responder);
     zoo_rx_limit_destroy(s.limit);
     zoo_auth_unref(s.auth);

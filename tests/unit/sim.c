@@ -31,6 +31,9 @@
 #define USE_INTERVAL (100 * MSEC)
 #define URGENT_COPIES 3
 
+/* What zooroute_report_clock() returns. */
+#define CLOCK UINT64_C(0xfedcba9876543210)
+
 const struct zoo_params sim_defaults = {
     .candidates = 32,
     .port_min = 32768,
@@ -64,9 +67,9 @@ init_peer(struct sim *sim, int i)
     zoo_peer_init(&s->peer, &s->params, &i, sizeof i, 1, random_uint64(),
                   sim->now);
     memcpy(s->owner, s->peer.table.owner, sizeof s->owner);
+    memcpy(s->sport, s->peer.table.sport, sizeof s->sport);
     zoo_path_table_ports(&s->peer.table, s->peer.upstream, s->map);
     s->peer.map_changed = false;
-    zoo_sessions_init(&s->sessions);
 }
 
 void
@@ -108,6 +111,7 @@ sim_destroy(struct sim *sim)
     }
     heap_destroy(&sim->in_flight);
     for (int i = 0; i < 2; i++) {
+        zoo_peer_uninit(&sim->side[i].peer);
         for (int k = 0; k < SIM_MAX_INSTANCES; k++) {
             zoo_responder_destroy(sim->side[i].responder[k]);
         }
@@ -177,7 +181,7 @@ check_move(const struct sim_side *s, unsigned int b, unsigned int from,
     const struct zoo_candidate *c = s->peer.candidates;
     const struct zoo_health *loss = &c[from].health;
 
-    if (to == zoo_path_table_home(&s->peer.table, b)) {
+    if (to == zoo_peer_home(&s->peer, b)) {
         unit_assert(zoo_health_state(&c[to].health) == ZOO_HEALTH_UP,
                     "bucket %u went home to %u, which is down", b, to);
         return;
@@ -199,6 +203,7 @@ publish(struct sim *sim, int i)
 {
     struct sim_side *s = &sim->side[i];
     struct zoo_peer *peer = &s->peer;
+    bool same_ports;
 
     for (unsigned int c = 0; c < peer->table.n; c++) {
         s->n_down[c] += peer->went_down >> c & 1;
@@ -210,9 +215,11 @@ publish(struct sim *sim, int i)
         return;
     }
     peer->map_changed = false;
+    same_ports = !memcmp(s->sport, peer->table.sport, sizeof s->sport);
+    memcpy(s->sport, peer->table.sport, sizeof s->sport);
     for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
         if (s->owner[b] != peer->table.owner[b]) {
-            if (!peer->learning) {
+            if (same_ports) {
                 check_move(s, b, s->owner[b], peer->table.owner[b]);
             }
             s->moves[b]++;
@@ -240,7 +247,8 @@ send_probe(struct sim *sim, int from, uint16_t sport, struct zoo_probe *probe)
     const struct sim_path *path = &sim->path[from][MAX(c, 0) % sim->n_paths];
     struct sim_packet *p = xzalloc(sizeof *p);
 
-    probe->tx_time = sim->now;
+    probe->tx_time = (sim->now
+                      + (probe->type == ZOO_PROBE_REPORT ? CLOCK : 0));
     probe->caps |= sim->side[from].caps;
     p->sent = sim->now;
     p->from = from;
@@ -305,7 +313,8 @@ receive_request(struct sim *sim, int i, const struct sim_packet *p,
                                   p->sport, probe, p->arrival, sim->now,
                                   random_uint64(), grant, &tunnel, &newest);
     if (newest && s->params.learn) {
-        zoo_peer_hear(&s->peer, &s->params, probe, p->sport, sim->now);
+        s->n_heard += zoo_peer_hear(&s->peer, &s->params, probe, p->sport,
+                                    CLOCK, p->arrival);
     }
     return error;
 }
@@ -326,7 +335,7 @@ follow(struct sim *sim, int i)
             seen[sim_way_back(b)] = other->map[b];
         }
     }
-    zoo_peer_follow(&sim->side[i].peer, &sim->side[i].sessions, seen);
+    zoo_peer_follow(&sim->side[i].peer, &sim->side[i].params, seen, sim->now);
 }
 
 static void
@@ -366,8 +375,8 @@ run_reports(struct sim *sim, int i)
                                           report.max_copies) : 1;
             uint16_t sports[ZOO_MAX_CANDIDATES];
 
-            if (s->params.learn
-                && report.peer_caps & ZOO_PROBE_CAP_VERDICTS) {
+            if (s->params.learn && s->peer.state != ZOO_PEER_IDLE
+                && report.peer_caps & ZOO_PROBE_CAP_ECHO) {
                 report.probe.flags |= ZOO_PROBE_F_REFLECTED;
                 n = 0;
                 for (unsigned int j = 0; j < report.probe.n_entries; j++) {
@@ -409,6 +418,7 @@ run_peer(struct sim *sim, int i)
         return;
     }
     zoo_peer_request(&s->peer, set, &probe);
+    probe.caps |= s->params.learn ? 0 : ZOO_PROBE_CAP_ECHO;
     if (sim->now / (100 * MSEC) != s->burst_slot) {
         s->burst_slot = sim->now / (100 * MSEC);
         s->burst = 0;
@@ -487,7 +497,8 @@ deliver(struct sim *sim, struct sim_packet *p)
 
     if (p->candidate >= 0
         && !zoo_probe_decode(p->body, p->len, &probe, &len)
-        && probe.type == ZOO_PROBE_REQUEST) {
+        && (probe.type == ZOO_PROBE_REQUEST
+            || probe.flags & ZOO_PROBE_F_REFLECTED)) {
         from->last_arrived[p->candidate]
             = MAX(from->last_arrived[p->candidate], p->sent);
     }
@@ -596,6 +607,7 @@ sim_stall(struct sim *sim, int side, long long int duration)
 void
 sim_restart_peer(struct sim *sim, int side)
 {
+    zoo_peer_uninit(&sim->side[side].peer);
     init_peer(sim, side);
     update_silence(sim, side);
 }

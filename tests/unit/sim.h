@@ -77,7 +77,6 @@ struct sim_side {
     unsigned int shift;             /* Which one gets what. */
     struct zoo_responder *responder[SIM_MAX_INSTANCES];
     struct zoo_rx_limit *limit;     /* None if NULL. */
-    struct zoo_sessions sessions;   /* If params.learn. */
     struct ovs_list inbox;
     long long int next_use;
     uint32_t report_salt;
@@ -87,12 +86,14 @@ struct sim_side {
 
     /* What the simulator has seen. */
     uint64_t n_rounds, n_requests, n_reports;   /* Sent. */
+    uint64_t n_heard;                           /* By zoo_peer_hear(). */
     uint64_t errors[ZOO_PROBE_N_ERRORS];        /* Received. */
     unsigned int n_down[ZOO_MAX_CANDIDATES];    /* Times. */
     unsigned int n_up[ZOO_MAX_CANDIDATES];
     unsigned int moves[ZOO_N_BUCKETS];
     unsigned int n_publications;
     uint8_t owner[ZOO_N_BUCKETS];
+    uint16_t sport[ZOO_MAX_CANDIDATES];
     uint16_t map[ZOO_N_BUCKETS];                /* As published. */
     long long int last_arrived[ZOO_MAX_CANDIDATES]; /* When sent. */
 

@@ -173,20 +173,33 @@ START_TEST(preference)
 }
 END_TEST
 
-/* However many packets there are, few are looked into. */
-START_TEST(credit)
+/* However many packets there are of one session, a single one of another is
+ * noticed. */
+START_TEST(light_beside_heavy)
 {
-    for (unsigned int i = 0; i < ZOO_LEARN_MAX_PACKETS; i++) {
+    for (unsigned int i = 0; i < 100000; i++) {
         receive(session(3, false, IPPROTO_TCP, false), SIZE_MAX, &there,
                 40001);
     }
-    receive(session(4, false, IPPROTO_TCP, false), SIZE_MAX, &there, 40001);
+    receive(session(4, false, IPPROTO_TCP, false), SIZE_MAX, &there, 40002);
     ck_assert_uint_ne(bucket_back(4, false, IPPROTO_TCP),
                       bucket_back(3, false, IPPROTO_TCP));
+    ck_assert_uint_eq(n_seen(), 2);
+    ck_assert_uint_eq(seen[bucket_back(3, false, IPPROTO_TCP)], 40001);
+    ck_assert_uint_eq(seen[bucket_back(4, false, IPPROTO_TCP)], 40002);
+}
+END_TEST
+
+/* What is not plain takes the other way to the same bucket. */
+START_TEST(with_vlan)
+{
+    struct flow flow = session(5, false, IPPROTO_UDP, false);
+
+    flow.vlans[0].tpid = htons(ETH_TYPE_VLAN);
+    flow.vlans[0].tci = htons(VLAN_CFI | 7);
+    receive(flow, SIZE_MAX, &there, 40003);
     ck_assert_uint_eq(n_seen(), 1);
-    receive(session(4, false, IPPROTO_TCP, false), SIZE_MAX, &there, 40001);
-    ck_assert_uint_eq(n_seen(), 1);
-    ck_assert_uint_eq(seen[bucket_back(4, false, IPPROTO_TCP)], 40001);
+    ck_assert_uint_eq(seen[bucket_back(5, false, IPPROTO_UDP)], 40003);
 }
 END_TEST
 
@@ -215,7 +228,8 @@ main(void)
     tcase_add_test(tc, sessions);
     tcase_add_test(tc, others);
     tcase_add_test(tc, preference);
-    tcase_add_test(tc, credit);
+    tcase_add_test(tc, light_beside_heavy);
+    tcase_add_test(tc, with_vlan);
     tcase_add_test(tc, off);
     return unit_run(s);
 }
