@@ -101,6 +101,7 @@ candidate_failed(struct zoo_peer *peer, const struct zoo_params *params,
     }
     r->failed |= bit(i);
     c->lost++;
+    peer->n_clean = 0;
     if (c->validated > r->sent && params->fail_threshold > 1) {
         /* A later one has arrived, so this failure is not one of several in a
          * row, and the path is good again. */
