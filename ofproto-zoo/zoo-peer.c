@@ -486,8 +486,9 @@ run_active(struct zoo_peer *peer, const struct zoo_params *params,
 {
     long long int fast = zoo_peer_fast_interval(peer, params);
 
-    if (peer->next_urgent <= now
-        || zoo_peer_healthy(peer) != all_candidates(peer)) {
+    /* A report that is only late, for which others are asked at once, is no
+     * loss. */
+    if (zoo_peer_healthy(peer) != all_candidates(peer)) {
         peer->n_clean = 0;
     }
     if (budget == ZOO_BUDGET_SCARCE && now >= peer->next_full) {
