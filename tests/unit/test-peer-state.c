@@ -164,7 +164,8 @@ START_TEST(calm_ends_with_a_loss)
         ck_assert_double_le(request_rate(), 16 + 12);
 
         sim_set_loss_both(&sim, 3, 1);
-        long long int took = sim_run_until(&sim, side0_path3_is_down, 10 * SEC);
+        long long int took = sim_run_until(&sim, side0_path3_is_down,
+                                           10 * SEC);
         unit_assert(took <= 2 * SEC + 200 * MSEC, "seed %u: %lld ms", seed,
                     took / MSEC);
         ck_assert_double_ge(request_rate(), 32 + 8);
