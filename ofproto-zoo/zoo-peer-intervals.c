@@ -39,7 +39,7 @@
 
 /* A peer that has not asked for longer intervals for this long is asked more
  * often again. */
-#define RELAX_TIME_MS 1100
+#define RELAX_TIME_MS 1000
 
 /* How seldom, and how little, peers without a choice of paths are asked. */
 #define LEGACY_MAX_BACKOFF (60 * SEC)
@@ -108,7 +108,13 @@ long long int
 zoo_peer_full_interval(const struct zoo_peer *peer,
                        const struct zoo_params *params)
 {
-    return MAX(stretched(peer, params, params->full_interval),
+    /* What is not in use, and has answered for long, is worth fewer probes than
+     * what is: they would be most of all.  Unless all are to be probed
+     * alike. */
+    int calm = (peer->n_clean >= ZOO_PEER_CALM_ROUNDS
+                && params->full_interval > params->probe_interval);
+
+    return MAX(stretched(peer, params, params->full_interval << calm),
                zoo_peer_fast_interval(peer, params));
 }
 

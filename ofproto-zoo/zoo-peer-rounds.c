@@ -101,6 +101,7 @@ candidate_failed(struct zoo_peer *peer, const struct zoo_params *params,
     }
     r->failed |= bit(i);
     c->lost++;
+    peer->n_clean = 0;
     if (c->validated > r->sent && params->fail_threshold > 1) {
         /* A later one has arrived, so this failure is not one of several in a
          * row, and the path is good again. */
@@ -128,6 +129,7 @@ absent_for_good(struct zoo_peer *peer, const struct zoo_params *params,
 {
     if (r->excused & bit(i)) {
         r->open &= ~bit(i);
+        peer->n_clean = 0;
     } else {
         candidate_failed(peer, params, r, i, now);
     }
@@ -275,7 +277,7 @@ may_be_unseen(const struct zoo_peer *peer, const struct zoo_params *params,
                            ? MAX_UNSEEN_TIME
                            : report->ctl & ZOO_PROBE_CTL_BUSY
                            ? (MAX_BUSY_ROUNDS
-                              * zoo_peer_full_interval(peer, params))
+                              * stretched(peer, params, params->full_interval))
                            : 0);
 
     return now - c->validated < limit;

@@ -384,7 +384,7 @@ wake_up(struct zoo_peer *peer, long long int now)
                               : peer->answered ? ZOO_PEER_EXHAUSTED
                               : ZOO_PEER_LEGACY));
     peer->active_since = now;
-    peer->n_silent = peer->n_forgiven = 0;
+    peer->n_silent = peer->n_forgiven = peer->n_clean = 0;
     for (unsigned int i = 0; i < peer->table.n; i++) {
         /* What failed before says nothing about a probe that fails now. */
         peer->candidates[i].health.fails = 0;
@@ -481,6 +481,11 @@ run_active(struct zoo_peer *peer, const struct zoo_params *params,
 {
     long long int fast = zoo_peer_fast_interval(peer, params);
 
+    /* A report that is only late, for which others are asked at once, is no
+     * loss. */
+    if (zoo_peer_healthy(peer) != all_candidates(peer)) {
+        peer->n_clean = 0;
+    }
     if (budget == ZOO_BUDGET_SCARCE && now >= peer->next_full) {
         peer->next_full = now + fast;
     }
@@ -489,6 +494,8 @@ run_active(struct zoo_peer *peer, const struct zoo_params *params,
         if (peer->urgent) {
             peer->last_urgent = now;
             peer->next_urgent = LLONG_MAX;
+        } else if (peer->n_clean < ZOO_PEER_CALM_ROUNDS) {
+            peer->n_clean++;
         }
         peer->next_fast = now + fast;
         peer->next_full = now + zoo_peer_full_interval(peer, params);

@@ -31,8 +31,10 @@
  *
  *     - every 'probe_interval' on candidates that tenant traffic uses,
  *
- *     - every 'full_interval' on all, or every 'probe_interval' for about two
- *       seconds after nearly all have lost probes together,
+ *     - every 'full_interval' on all, half as often while the peer is calm: as
+ *       long as all of them answer, after ZOO_PEER_CALM_ROUNDS such rounds in
+ *       a row; or every 'probe_interval' for about two seconds after nearly
+ *       all have lost probes together,
  *
  *     - at once on all when a probe has failed or a round met silence,
  *
@@ -70,6 +72,10 @@ struct zoo_learner;
 
 /* Most doublings of intervals, be it because of CTL or of cpu_limit. */
 #define ZOO_PEER_MAX_DOUBLINGS 4
+
+/* A peer is calm when all candidates have answered so many rounds of all in a
+ * row, and none has lost a probe meanwhile. */
+#define ZOO_PEER_CALM_ROUNDS 4
 
 /* Most BackendID groups of one peer that are told apart. */
 #define ZOO_PEER_MAX_GROUPS 8
@@ -129,6 +135,8 @@ struct zoo_peer {
     long long int last_report;  /* When it came. */
     struct zoo_open_round rounds[ZOO_PEER_MAX_ROUNDS]; /* By ID modulo. */
     bool urgent;                /* The last round is urgent. */
+    uint8_t n_clean;            /* Rounds of all since the last loss, up to
+                                 * ZOO_PEER_CALM_ROUNDS. */
     uint32_t probed;            /* Candidates of the last round. */
 
     /* Round trip of rounds: request to report (RFC 6298). */

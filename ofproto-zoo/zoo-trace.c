@@ -44,6 +44,9 @@
 /* So many hops in a row without any answer end a trace. */
 #define MAX_SILENT_HOPS 2
 
+/* Where one port in so many, or more, takes different paths, all may. */
+#define SPRAYED_SHARE 16
+
 /* A probe's number: what differs, which one it is, and its time to live. */
 #define NUMBER(FIELD, INDEX, TTL) ((FIELD) << 10 | (INDEX) << 4 | (TTL))
 BUILD_ASSERT_DECL(ZOO_TRACE_MAX_PORTS <= 1 << 6);
@@ -79,6 +82,13 @@ zoo_trace_init(struct zoo_trace *trace, uint64_t token, enum zoo_encap encap,
 }
 
 /* Probes. */
+
+/* Returns true if each of the ports is asked for with a probe of 'field'. */
+static bool
+is_of_ports(enum zoo_trace_field field)
+{
+    return field == ZOO_TRACE_SPORT || field == ZOO_TRACE_AGAIN;
+}
 
 static size_t
 put(uint8_t *body, size_t len, const void *data, size_t n)
@@ -154,7 +164,7 @@ make_probe(const struct zoo_trace *trace, enum zoo_trace_field field,
     };
 
     memset(probe, 0, sizeof *probe);
-    probe->port = field == ZOO_TRACE_SPORT ? index : 0;
+    probe->port = is_of_ports(field) ? index : 0;
     probe->sport = trace->sports[probe->port];
     probe->dport = trace->dport;
     probe->ttl = ttl;
@@ -176,7 +186,39 @@ make_probe(const struct zoo_trace *trace, enum zoo_trace_field field,
 static unsigned int
 n_probes(const struct zoo_trace *trace, enum zoo_trace_field field)
 {
-    return field == ZOO_TRACE_SPORT ? trace->n_sports : ZOO_TRACE_VARIANTS;
+    return is_of_ports(field) ? trace->n_sports : ZOO_TRACE_VARIANTS;
+}
+
+/* Returns how many routers answered at hop 'ttl' to probes that differ in
+ * 'field'. */
+static unsigned int
+n_routers_at(const struct zoo_trace *trace, enum zoo_trace_field field,
+             unsigned int ttl)
+{
+    bool seen[ZOO_TRACE_MAX_ROUTERS + 1] = { false };
+    unsigned int n = 0;
+
+    for (unsigned int i = 0; i < n_probes(trace, field); i++) {
+        unsigned int router = trace->answers[field][ttl - 1][i];
+
+        if (router && !seen[router]) {
+            seen[router] = true;
+            n++;
+        }
+    }
+    return n;
+}
+
+/* Returns the first hop from 'ttl' on that tells paths of ports apart, or one
+ * more than the last hop. */
+static unsigned int
+next_fork(const struct zoo_trace *trace, unsigned int ttl)
+{
+    while (ttl <= trace->n_hops
+           && n_routers_at(trace, ZOO_TRACE_SPORT, ttl) <= 1) {
+        ttl++;
+    }
+    return ttl;
 }
 
 static unsigned int
@@ -196,10 +238,18 @@ static void
 next_field(struct zoo_trace *trace)
 {
     trace->ttl = 1;
-    do {
-        trace->field++;
-    } while (trace->field == ZOO_TRACE_LABEL && !trace->ipv6);
-    if (trace->sports_only || !trace->n_hops) {
+    if (trace->sports_only && trace->field == ZOO_TRACE_SPORT) {
+        trace->field = ZOO_TRACE_AGAIN;
+        trace->ttl = next_fork(trace, 1);
+    } else {
+        do {
+            trace->field++;
+        } while (trace->field == ZOO_TRACE_LABEL && !trace->ipv6);
+        if (trace->field == ZOO_TRACE_AGAIN) {
+            trace->field = ZOO_TRACE_N_FIELDS;
+        }
+    }
+    if (trace->ttl > trace->n_hops) {
         trace->field = ZOO_TRACE_N_FIELDS;
     }
 }
@@ -213,7 +263,11 @@ next_hop(struct zoo_trace *trace)
                                ZOO_TRACE_MAX_HOPS));
 
     trace->attempt = 0;
-    if (++trace->ttl > last) {
+    trace->ttl++;
+    if (trace->field == ZOO_TRACE_AGAIN) {
+        trace->ttl = next_fork(trace, trace->ttl);
+    }
+    if (trace->ttl > last) {
         next_field(trace);
     }
 }
@@ -354,26 +408,6 @@ zoo_trace_answer(struct zoo_trace *trace, const struct in6_addr *router,
 
 /* What that means. */
 
-/* Returns how many routers answered at hop 'ttl' to probes that differ in
- * 'field'. */
-static unsigned int
-n_routers_at(const struct zoo_trace *trace, enum zoo_trace_field field,
-             unsigned int ttl)
-{
-    bool seen[ZOO_TRACE_MAX_ROUTERS + 1] = { false };
-    unsigned int n = 0;
-
-    for (unsigned int i = 0; i < n_probes(trace, field); i++) {
-        unsigned int router = trace->answers[field][ttl - 1][i];
-
-        if (router && !seen[router]) {
-            seen[router] = true;
-            n++;
-        }
-    }
-    return n;
-}
-
 unsigned int
 zoo_trace_spread(const struct zoo_trace *trace, enum zoo_trace_field field)
 {
@@ -400,17 +434,44 @@ same_path(const struct zoo_trace *trace, unsigned int i, unsigned int j)
     return true;
 }
 
-/* Returns true if all hops that tell paths apart have answered port 'i'. */
+/* Returns true if all hops that tell paths apart have answered port 'i', the
+ * same ones each time if it was traced twice. */
 static bool
 is_complete(const struct zoo_trace *trace, unsigned int i)
 {
-    for (unsigned int ttl = 1; ttl <= trace->n_hops; ttl++) {
-        if (!trace->answers[ZOO_TRACE_SPORT][ttl - 1][i]
-            && n_routers_at(trace, ZOO_TRACE_SPORT, ttl) > 1) {
+    for (unsigned int ttl = next_fork(trace, 1); ttl <= trace->n_hops;
+         ttl = next_fork(trace, ttl + 1)) {
+        uint8_t router = trace->answers[ZOO_TRACE_SPORT][ttl - 1][i];
+
+        if (!router
+            || (trace->sports_only
+                && router != trace->answers[ZOO_TRACE_AGAIN][ttl - 1][i])) {
             return false;
         }
     }
     return true;
+}
+
+/* Returns true if so many ports that were traced twice have reached different
+ * hops that the underlay seems to deal out packets: then those that reached the
+ * same ones did so by chance. */
+static bool
+is_sprayed(const struct zoo_trace *trace)
+{
+    unsigned int n = 0;
+
+    for (unsigned int i = 0; i < trace->n_sports; i++) {
+        for (unsigned int ttl = 1; ttl <= trace->n_hops; ttl++) {
+            uint8_t a = trace->answers[ZOO_TRACE_SPORT][ttl - 1][i];
+            uint8_t b = trace->answers[ZOO_TRACE_AGAIN][ttl - 1][i];
+
+            if (a && b && a != b) {
+                n++;
+                break;
+            }
+        }
+    }
+    return n && n >= trace->n_sports / SPRAYED_SHARE;
 }
 
 unsigned int
@@ -481,7 +542,7 @@ zoo_trace_diversify(const struct zoo_trace *trace, unsigned int n_candidates,
     uint64_t taken = 0;
 
     if (zoo_trace_paths(trace, paths) < 2
-        || zoo_trace_spread(trace, ZOO_TRACE_NOTHING) > 1) {
+        || is_sprayed(trace)) {
         return 0;
     }
     for (unsigned int i = 0; i < n_candidates; i++) {
@@ -517,6 +578,7 @@ field_name(enum zoo_trace_field field)
     case ZOO_TRACE_DPORT: return "outer destination port";
     case ZOO_TRACE_LABEL: return "flow label";
     case ZOO_TRACE_INNER: return "inner headers";
+    case ZOO_TRACE_AGAIN:
     case ZOO_TRACE_N_FIELDS:
     default: OVS_NOT_REACHED();
     }

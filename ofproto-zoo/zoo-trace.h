@@ -67,6 +67,7 @@ enum zoo_trace_field {
     ZOO_TRACE_DPORT,            /* Outer UDP destination port. */
     ZOO_TRACE_LABEL,            /* Flow label of IPv6. */
     ZOO_TRACE_INNER,            /* Addresses and ports inside. */
+    ZOO_TRACE_AGAIN,            /* As ZOO_TRACE_SPORT, a second time. */
     ZOO_TRACE_N_FIELDS
 };
 
@@ -86,7 +87,8 @@ struct zoo_trace {
     bool ipv6;
     uint32_t vni;
     uint16_t dport;
-    bool sports_only;           /* Only ZOO_TRACE_SPORT. */
+    bool sports_only;           /* Only ZOO_TRACE_SPORT, and, at hops that
+                                 * tell paths apart, ZOO_TRACE_AGAIN. */
     unsigned int n_sports;
     uint16_t sports[ZOO_TRACE_MAX_PORTS];
 
@@ -143,8 +145,9 @@ bool zoo_trace_answer(struct zoo_trace *, const struct in6_addr *router,
 unsigned int zoo_trace_spread(const struct zoo_trace *, enum zoo_trace_field);
 
 /* Stores into 'paths' for each port the number of its path, from 0 on, or -1
- * if not all routers that tell paths apart have answered.  Returns the number
- * of paths. */
+ * if not all routers that tell paths apart have answered, or not the same ones
+ * to the second trace of the port, if there is one.  Returns the number of
+ * paths. */
 unsigned int zoo_trace_paths(const struct zoo_trace *,
                              int paths[ZOO_TRACE_MAX_PORTS]);
 
@@ -160,7 +163,8 @@ struct zoo_trace_exchange {
 
 /* Chooses, of the first 'n_candidates' ports, those in 'movable' whose paths
  * many of them share, to be exchanged for others of the ports whose paths
- * fewer have. Returns how many are stored into 'exchanges', which has room for
+ * fewer have: none where the underlay does not keep to one path for a port.
+ * Returns how many are stored into 'exchanges', which has room for
  * 'n_candidates'. */
 unsigned int zoo_trace_diversify(const struct zoo_trace *,
                                  unsigned int n_candidates, uint32_t movable,

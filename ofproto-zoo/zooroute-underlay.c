@@ -39,7 +39,6 @@
 #include "coverage.h"
 #include "entropy.h"
 #include "openvswitch/dynamic-string.h"
-#include "openvswitch/hmap.h"
 #include "openvswitch/list.h"
 #include "openvswitch/poll-loop.h"
 #include "openvswitch/vlog.h"
@@ -48,6 +47,7 @@
 #include "unixctl.h"
 #include "util.h"
 #include "zoo-trace.h"
+#include "zoo-turns.h"
 
 /* "zooroute/check-underlay", and other_config:diversify.
  *
@@ -66,16 +66,18 @@ COVERAGE_DEFINE(zooroute_trace_unsent);
 #define MSEC (1000 * 1000LL)
 #define SEC (1000 * MSEC)
 
-/* Traces under way at once. */
+/* Traces for operators under way at once. */
 #define MAX_TRACES 4
 
 /* Probes are sent, and answers read, this often. */
 #define STEP (50 * MSEC)
 
-/* How long after its last trace a peer's candidates are looked at again, and
- * how often a peer is looked for whose are to be. */
+/* How long after its last trace a peer's candidates are looked at again, how
+ * often a peer is looked for whose are to be, and how long that may take: what
+ * has not answered by then is not known. */
 #define DIVERSIFY_INTERVAL (600 * SEC)
 #define DIVERSIFY_STEP SEC
+#define MAX_DIVERSIFY_TIME (20 * SEC)
 
 struct underlay {
     struct ovs_list list_node;      /* In 'underlays'. */
@@ -86,20 +88,15 @@ struct underlay {
     struct zoo_trace trace;
     int fds[ZOO_TRACE_MAX_PORTS];
     long long int next;             /* Step. */
+    long long int deadline;         /* It ends then, done or not. */
 };
 
 /* Main thread only. */
 static struct ovs_list underlays = OVS_LIST_INITIALIZER(&underlays);
-static unsigned int n_underlays;
+static unsigned int n_checks;       /* Of these, those with 'conn'. */
 
-/* A peer whose candidates' paths have been traced, so that this is not done
- * again too soon. */
-struct diversified {
-    struct hmap_node hmap_node;     /* In 'diversified'. */
-    struct zooroute_key key;
-    long long int when;
-};
-static struct hmap diversified = HMAP_INITIALIZER(&diversified);
+/* Whose candidates are traced next. */
+static struct zoo_turns diversify_turns;
 static long long int next_diversify = LLONG_MIN;
 
 /* What probes show, without hops. */
@@ -364,7 +361,7 @@ underlay_destroy(struct underlay *u)
         }
     }
     ovs_list_remove(&u->list_node);
-    n_underlays--;
+    n_checks -= u->conn != NULL;
     ds_destroy(&u->probes);
     free(u);
 }
@@ -390,13 +387,13 @@ underlay_create(const struct zooroute_peer *peer, const uint16_t sports[],
     u->key = peer->key;
     u->n_candidates = n_candidates;
     u->next = zoo_now();
+    u->deadline = LLONG_MAX;
     ds_init(&u->probes);
     zoo_trace_init(&u->trace, token, peer->encap,
                    !IN6_IS_ADDR_V4MAPPED(&peer->key.remote),
                    ntohll(peer->dst.tun_id) & 0xffffff, sports, n,
                    ntohs(peer->key.dst_port), sports_only, zoo_now());
     ovs_list_push_back(&underlays, &u->list_node);
-    n_underlays++;
     for (unsigned int i = 0; i < n; i++) {
         int error = open_socket(&u->key, sports[i], &u->fds[i]);
 
@@ -441,7 +438,7 @@ zooroute_check_underlay(struct unixctl_conn *conn, struct zooroute_peer *peer)
     struct underlay *u;
     int error;
 
-    if (n_underlays >= MAX_TRACES) {
+    if (n_checks >= MAX_TRACES) {
         char *s = xasprintf("%d underlays are being checked: wait for one of "
                             "them to be done", MAX_TRACES);
 
@@ -463,6 +460,7 @@ zooroute_check_underlay(struct unixctl_conn *conn, struct zooroute_peer *peer)
         return;
     }
     u->conn = conn;
+    n_checks++;
     format_probed(&peer->peer, &u->probes);
 }
 
@@ -474,47 +472,6 @@ may_diversify(void) OVS_REQUIRES(zooroute_mutex)
 {
     return (zooroute_config.enabled && zooroute_config.diversify
             && !zooroute_config.shared_candidates);
-}
-
-static struct diversified *
-find_diversified(const struct zooroute_key *key)
-{
-    struct diversified *d;
-
-    HMAP_FOR_EACH_WITH_HASH (d, hmap_node, zooroute_key_hash(key),
-                             &diversified) {
-        if (!memcmp(&d->key, key, sizeof *key)) {
-            return d;
-        }
-    }
-    return NULL;
-}
-
-static void
-note_diversified(const struct zooroute_key *key, long long int now)
-{
-    struct diversified *d = find_diversified(key);
-
-    if (!d) {
-        d = xzalloc(sizeof *d);
-        d->key = *key;
-        hmap_insert(&diversified, &d->hmap_node, zooroute_key_hash(key));
-    }
-    d->when = now;
-}
-
-/* Forgets those that are to be traced again, or are gone. */
-static void
-expire_diversified(long long int now)
-{
-    struct diversified *d, *next;
-
-    HMAP_FOR_EACH_SAFE (d, next, hmap_node, &diversified) {
-        if (now - d->when >= DIVERSIFY_INTERVAL) {
-            hmap_remove(&diversified, &d->hmap_node);
-            free(d);
-        }
-    }
 }
 
 /* Exchanges candidates of the peer of 'u' as its trace suggests. */
@@ -575,19 +532,61 @@ draw_ports(const struct zooroute_peer *peer,
     }
 }
 
-/* Returns a peer whose candidates' paths are to be traced, or NULL. */
-static struct zooroute_peer *
-choose_peer(void) OVS_REQUIRES(zooroute_mutex)
+/* Returns true if some ports are left to exchange candidates for. */
+static bool
+can_diversify(void) OVS_EXCLUDED(zooroute_mutex)
 {
-    struct zooroute_peer *peer;
+    bool can;
 
-    CMAP_FOR_EACH (peer, cmap_node, &zooroute_peers) {
-        if (zoo_peer_exchangeable(&peer->peer)
-            && !find_diversified(&peer->key)) {
-            return peer;
+    ovs_mutex_lock(&zooroute_mutex);
+    can = (may_diversify()
+           && (zooroute_params.port_max - zooroute_params.port_min
+               >= 2 * ZOO_TRACE_MAX_PORTS));
+    ovs_mutex_unlock(&zooroute_mutex);
+    return can;
+}
+
+/* Returns true if a peer is traced, but for an operator. */
+static bool
+is_diversifying(void)
+{
+    struct underlay *u;
+
+    LIST_FOR_EACH (u, list_node, &underlays) {
+        if (!u->conn) {
+            return true;
         }
     }
-    return NULL;
+    return false;
+}
+
+/* Stores into '*key' the peer whose turn it is to be traced.  Returns false if
+ * it is nobody's. */
+static bool
+choose_peer(long long int now, struct zooroute_key *key)
+    OVS_EXCLUDED(zooroute_mutex)
+{
+    size_t n;
+    struct zooroute_peer **peers = zooroute_list_peers(&n);
+
+    zoo_turns_begin(&diversify_turns);
+    for (size_t i = 0; i < n; ) {
+        size_t end = MIN(n, i + ZOOROUTE_PEERS_AT_ONCE);
+
+        ovs_mutex_lock(&zooroute_mutex);
+        for (; i < end; i++) {
+            const struct zooroute_peer *peer = peers[i];
+
+            if (!peer->retired) {
+                zoo_turns_offer(&diversify_turns, &peer->key,
+                                zooroute_key_hash(&peer->key),
+                                zoo_peer_exchangeable(&peer->peer), now);
+            }
+        }
+        ovs_mutex_unlock(&zooroute_mutex);
+    }
+    free(peers);
+    return zoo_turns_take(&diversify_turns, now, key);
 }
 
 static void
@@ -595,18 +594,23 @@ start_diversify(long long int now)
 {
     uint16_t sports[ZOO_TRACE_MAX_PORTS];
     struct zooroute_peer *peer;
+    struct zooroute_key key;
     struct underlay *u;
 
-    expire_diversified(now);
+    if (!can_diversify()) {
+        zoo_turns_clear(&diversify_turns);
+        return;
+    } else if (is_diversifying() || !choose_peer(now, &key)) {
+        return;
+    }
     ovs_mutex_lock(&zooroute_mutex);
-    peer = (n_underlays || !may_diversify()
-            || (zooroute_params.port_max - zooroute_params.port_min
-                < 2 * ZOO_TRACE_MAX_PORTS) ? NULL : choose_peer());
+    peer = zooroute_find(&key);
     if (peer) {
         draw_ports(peer, sports);
-        note_diversified(&peer->key, now);
-        underlay_create(peer, sports, ZOO_TRACE_MAX_PORTS,
-                        peer->peer.table.n, true, &u);
+        if (!underlay_create(peer, sports, ZOO_TRACE_MAX_PORTS,
+                             peer->peer.table.n, true, &u)) {
+            u->deadline = now + MAX_DIVERSIFY_TIME;
+        }
     }
     ovs_mutex_unlock(&zooroute_mutex);
 }
@@ -636,7 +640,7 @@ zooroute_underlay_run(void)
             continue;
         }
         underlay_step(u, now);
-        if (zoo_trace_is_done(&u->trace)) {
+        if (zoo_trace_is_done(&u->trace) || now >= u->deadline) {
             if (u->conn) {
                 reply(u);
             } else {
@@ -644,6 +648,10 @@ zooroute_underlay_run(void)
             }
             underlay_destroy(u);
         }
+    }
+    if (!diversify_turns.key_len) {
+        zoo_turns_init(&diversify_turns, sizeof(struct zooroute_key),
+                       DIVERSIFY_INTERVAL);
     }
     if (now >= next_diversify) {
         next_diversify = now + DIVERSIFY_STEP;

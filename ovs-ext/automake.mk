@@ -75,6 +75,8 @@ ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zoo-segment.h \
 	ofproto-zoo/zoo-trace.c \
 	ofproto-zoo/zoo-trace.h \
+	ofproto-zoo/zoo-turns.c \
+	ofproto-zoo/zoo-turns.h \
 	ofproto-zoo/zooroute-appctl.c \
 	ofproto-zoo/zooroute-cpu.c \
 	ofproto-zoo/zooroute-learn.c \

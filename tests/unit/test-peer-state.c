@@ -89,12 +89,19 @@ START_TEST(probes_follow_use)
     ck_assert_uint_eq(s->n_requests, 32);
 
     /* One candidate in use every 100 ms, all of them every second. */
-    sim_run(&sim, SEC);
     uint64_t before = s->n_requests;
-    sim_run(&sim, 100 * SEC);
-    double rate = (s->n_requests - before) / 100.;
+    sim_run(&sim, (ZOO_PEER_CALM_ROUNDS - 1) * SEC);
+    double rate = ((s->n_requests - before)
+                   / (ZOO_PEER_CALM_ROUNDS - 1.));
     ck_assert_double_ge(rate, 32 + 8);
     ck_assert_double_le(rate, 32 + 10);
+
+    /* All of them every other second when all have answered for a while. */
+    before = s->n_requests;
+    sim_run(&sim, 100 * SEC);
+    rate = (s->n_requests - before) / 100.;
+    ck_assert_double_ge(rate, 16 + 8.5);
+    ck_assert_double_le(rate, 16 + 10);
 
     /* Candidates of 16 buckets. */
     sim_use(&sim, 0, 16);
@@ -102,8 +109,8 @@ START_TEST(probes_follow_use)
     before = s->n_requests;
     sim_run(&sim, 100 * SEC);
     rate = (s->n_requests - before) / 100.;
-    ck_assert_double_ge(rate, 32 + 8 * 16);
-    ck_assert_double_le(rate, 32 + 10 * 16);
+    ck_assert_double_ge(rate, 16 + 8.5 * 16);
+    ck_assert_double_le(rate, 16 + 10 * 16);
 
     /* A minute after the last packet it ends. */
     sim_use(&sim, 0, 0);
@@ -126,6 +133,54 @@ START_TEST(probes_follow_use)
     sim_check_undisturbed(&sim, 0, 0);
     ck_assert_uint_eq(sim_lost(&sim, 0), 0);
     sim_destroy(&sim);
+}
+END_TEST
+
+static bool
+side0_path3_is_down(struct sim *s)
+{
+    return sim_count(s, 0, 3, ZOO_HEALTH_DOWN) == 8;
+}
+
+/* Requests of side 0 in 20 s. */
+static double
+request_rate(void)
+{
+    uint64_t before = sim.side[0].n_requests;
+
+    sim_run(&sim, 20 * SEC);
+    return (sim.side[0].n_requests - before) / 20.;
+}
+
+/* Calm ends with the first loss, also of a candidate that is not in use, and
+ * what is in use is found to fail as soon as ever. */
+START_TEST(calm_ends_with_a_loss)
+{
+    for (uint32_t seed = 0; seed < 20; seed++) {
+        setup_traffic(seed);
+        sim_use(&sim, 0, 1);
+        sim_use(&sim, 1, 1);
+        sim_run(&sim, 10 * SEC + random_range(2 * SEC));
+        ck_assert_double_le(request_rate(), 16 + 12);
+
+        sim_set_loss_both(&sim, 3, 1);
+        long long int took = sim_run_until(&sim, side0_path3_is_down,
+                                           10 * SEC);
+        unit_assert(took <= 2 * SEC + 200 * MSEC, "seed %u: %lld ms", seed,
+                    took / MSEC);
+        ck_assert_double_ge(request_rate(), 32 + 8);
+
+        sim_set_loss_both(&sim, 3, 0);
+        sim_run(&sim, (ZOO_PEER_CALM_ROUNDS + 4) * SEC);
+        ck_assert_double_le(request_rate(), 16 + 12);
+        sim_forget_silence(&sim);
+        sim_set_loss_both(&sim, 0, 1);
+        sim_run(&sim, SEC);
+        unit_assert(sim_longest_silence(&sim, 0) <= 200 * MSEC,
+                    "seed %u: %lld ms", seed,
+                    sim_longest_silence(&sim, 0) / MSEC);
+        sim_destroy(&sim);
+    }
 }
 END_TEST
 
@@ -382,6 +437,7 @@ main(void)
 
     tc = unit_case(s, "schedule", 300);
     tcase_add_test(tc, probes_follow_use);
+    tcase_add_test(tc, calm_ends_with_a_loss);
     tcase_add_test(tc, wakes_up_to_a_failure);
     tcase_add_test(tc, steady_state_costs_what_it_must);
 

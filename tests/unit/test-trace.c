@@ -47,6 +47,7 @@ struct net {
     double loss;                /* Of answers. */
     bool answers;               /* The peer itself, too. */
     uint32_t basis;
+    uint16_t odd_sport;         /* Takes its paths by chance, 0 if none. */
     unsigned int n_sent;
     struct zoo_trace_probe last;
 };
@@ -69,7 +70,8 @@ choose_path(const struct net *net, const struct zoo_trace_probe *probe)
         hash = hash_bytes(probe->body + FRAME_OFS,
                           probe->len - FRAME_OFS - TRAILER, hash);
     }
-    if (net->fields & 1 << ZOO_TRACE_NOTHING) {
+    if (net->fields & 1 << ZOO_TRACE_NOTHING
+        || (net->odd_sport && probe->sport == net->odd_sport)) {
         hash = random_uint32();
     }
     return hash % net->n_paths;
@@ -373,6 +375,63 @@ START_TEST(exchanges_even_out)
 }
 END_TEST
 
+/* Where the underlay deals packets out to paths, whatever they hold, one trace
+ * looks as if ports chose them. */
+START_TEST(nothing_is_exchanged_if_sprayed)
+{
+    for (uint32_t seed = 0; seed < 500; seed++) {
+        struct net net = { .fields = 1 << ZOO_TRACE_NOTHING,
+                           .loss = seed % 3 ? 0 : .2 };
+        struct zoo_trace_exchange exchanges[ZOO_MAX_CANDIDATES];
+        struct zoo_trace trace;
+
+        unit_seed(seed);
+        net.n_paths = unit_range(2, 8);
+        init(&trace, ZOO_TRACE_MAX_PORTS, seed % 2, true);
+        run(&trace, &net);
+        ck_assert_uint_gt(zoo_trace_spread(&trace, ZOO_TRACE_SPORT), 1);
+        ck_assert_uint_eq(zoo_trace_diversify(&trace, ZOO_MAX_CANDIDATES,
+                                              UINT32_MAX, exchanges), 0);
+    }
+}
+END_TEST
+
+/* One port that does not keep to its path is left alone, and not taken. */
+START_TEST(unsteady_ports_are_unknown)
+{
+    unsigned int n_unknown = 0, n_exchanges = 0;
+
+    for (uint32_t seed = 0; seed < 500; seed++) {
+        struct net net = { .fields = 1 << ZOO_TRACE_SPORT, .n_paths = 4,
+                           .basis = seed };
+        struct zoo_trace_exchange exchanges[ZOO_MAX_CANDIDATES];
+        unsigned int odd = seed % ZOO_TRACE_MAX_PORTS, n;
+        int paths[ZOO_TRACE_MAX_PORTS];
+        struct zoo_trace trace;
+
+        unit_seed(seed);
+        init(&trace, ZOO_TRACE_MAX_PORTS, false, true);
+        net.odd_sport = trace.sports[odd];
+        run(&trace, &net);
+        zoo_trace_paths(&trace, paths);
+        n = zoo_trace_diversify(&trace, ZOO_MAX_CANDIDATES, UINT32_MAX,
+                                exchanges);
+        n_exchanges += n;
+        if (paths[odd] < 0) {
+            n_unknown++;
+            for (unsigned int k = 0; k < n; k++) {
+                ck_assert_uint_ne(exchanges[k].candidate, odd);
+                ck_assert_uint_ne(exchanges[k].port, odd);
+            }
+        }
+    }
+    /* At both of the hops behind the fork it takes the same way by chance once
+     * in 16 times. */
+    ck_assert_uint_ge(n_unknown, 500 * 7 / 8);
+    ck_assert_uint_gt(n_exchanges, 500);
+}
+END_TEST
+
 /* A peer. */
 
 static struct sim sim;
@@ -476,6 +535,8 @@ main(void)
     tcase_add_test(tc, forged_answers);
     tcase_add_test(tc, too_many_routers);
     tcase_add_test(tc, exchanges_even_out);
+    tcase_add_test(tc, nothing_is_exchanged_if_sprayed);
+    tcase_add_test(tc, unsteady_ports_are_unknown);
     tcase_add_test(tc, exchange_of_a_candidate);
     tcase_add_test(tc, exchange_for_a_dead_port);
     tcase_add_test(tc, what_may_be_exchanged);
