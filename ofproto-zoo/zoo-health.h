@@ -48,6 +48,8 @@ struct zoo_params {
     unsigned int stretch;       /* Doublings of intervals, because of
                                  * cpu_limit. */
     bool learn;                 /* Middlebox: see zoo-peer-learn.h. */
+    bool flooded;               /* More comes than this side takes: reports may
+                                 * be lost among it. */
 };
 
 enum zoo_health_state {

@@ -135,6 +135,18 @@ absent_for_good(struct zoo_peer *peer, const struct zoo_params *params,
     }
 }
 
+/* Returns true if that no report comes says nothing, because this side is
+ * flooded.  That is no excuse for ever. */
+static bool
+lost_in_flood(const struct zoo_peer *peer, const struct zoo_params *params,
+              long long int now)
+{
+    return (params->flooded
+            && (now - peer->last_report
+                < MAX_BUSY_ROUNDS * stretched(peer, params,
+                                              params->full_interval)));
+}
+
 /* Returns those of the open candidates of 'r' that are not down: their fate
  * matters. */
 static uint32_t
@@ -184,7 +196,12 @@ expire_round(struct zoo_peer *peer, const struct zoo_params *params,
         }
     } else if (now >= r->sent + zoo_peer_silence_timeout(peer, params)) {
         FOR_EACH_CANDIDATE (i, r->open) {
-            candidate_failed(peer, params, r, i, now);
+            if (lost_in_flood(peer, params, now)) {
+                r->open &= ~bit(i);
+                peer->n_clean = 0;
+            } else {
+                candidate_failed(peer, params, r, i, now);
+            }
         }
     }
     if (open_and_not_down(peer, r)) {

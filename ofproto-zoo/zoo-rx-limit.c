@@ -215,7 +215,13 @@ zoo_rx_limit_take(struct zoo_rx_limit *l, const struct in6_addr *source,
         s->n_taken++;
     }
     grant.ctl = (MAX(s->doublings, grant.refused)
-                 | (now < l->busy ? ZOO_PROBE_CTL_BUSY : 0)
+                 | (zoo_rx_limit_is_busy(l, now) ? ZOO_PROBE_CTL_BUSY : 0)
                  | (now < s->unseen ? ZOO_PROBE_CTL_UNSEEN : 0));
     return grant;
+}
+
+bool
+zoo_rx_limit_is_busy(const struct zoo_rx_limit *l, long long int now)
+{
+    return now < l->busy;
 }

@@ -79,6 +79,10 @@ struct zoo_rx_grant zoo_rx_limit_take(struct zoo_rx_limit *,
                                       const struct in6_addr *source,
                                       long long int now);
 
+/* Returns true if at 'now', or not long ago, more requests than are looked at
+ * have come: then lower layers may lose some, and reports, too. */
+bool zoo_rx_limit_is_busy(const struct zoo_rx_limit *, long long int now);
+
 /* Divides the limit of what is authenticated by 2**'n', because it takes more
  * of the processor than it may. */
 void zoo_rx_limit_throttle(struct zoo_rx_limit *, unsigned int n);

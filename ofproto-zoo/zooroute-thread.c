@@ -235,9 +235,22 @@ watch_budget(void) OVS_EXCLUDED(zooroute_mutex)
     ovs_mutex_unlock(&zooroute_mutex);
 }
 
+/* Has peers know whether this switch is flooded. */
+static void
+watch_flood(long long int now) OVS_REQUIRES(zooroute_mutex)
+{
+    bool flooded = zoo_rx_limit_is_busy(zooroute_rx_limit, now);
+
+    if (flooded != zooroute_params.flooded) {
+        zooroute_params.flooded = flooded;
+        zooroute_update_profiles();
+    }
+}
+
 static void
 housekeep(long long int now) OVS_REQUIRES(zooroute_mutex)
 {
+    watch_flood(now);
     if (now >= next_use) {
         next_use = now + USE_INTERVAL;
         zooroute_poll_use(now);

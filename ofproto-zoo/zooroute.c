@@ -178,6 +178,7 @@ set_params(const struct zooroute_config *c) OVS_REQUIRES(zooroute_mutex)
         .hold_down = c->hold_down_s * 1000 * msec,
         .peer_idle = c->peer_idle_s * 1000 * msec,
         .stretch = zooroute_params.stretch,
+        .flooded = zooroute_params.flooded,
     };
     zooroute_update_learning();
 }

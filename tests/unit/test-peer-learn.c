@@ -116,7 +116,7 @@ START_TEST(learns_without_probing)
                       SESSIONS);
     zoo_peer_format_mode(&sim.side[1].peer, &sim.side[1].params, &mode);
     ck_assert_str_eq(ds_cstr(&mode),
-                     "in use: 8 candidates each 100 ms, all each 1000 ms, "
+                     "in use: 8 candidates each 100 ms, all each 2000 ms, "
                      "8 of them and 32 in all learned about instead");
     ds_destroy(&mode);
     sim_check_all_good(&sim, 0, 1);

@@ -410,6 +410,45 @@ path_0_is_down(struct sim *s)
     return sim_count(s, 0, 0, ZOO_HEALTH_DOWN) == 32 / N_PATHS;
 }
 
+static bool
+all_are_down(struct sim *s)
+{
+    return !zoo_peer_healthy(&s->side[0].peer);
+}
+
+/* Side 0 is flooded itself: reports are lost, for up to two seconds, which says
+ * nothing about candidates.  Those that fail are found all the same: at once
+ * if reports come, and some seconds later if none do. */
+START_TEST(flooded_itself)
+{
+    for (uint32_t seed = 0; seed < 20; seed++) {
+        long long int took;
+
+        unit_seed(seed);
+        sim_init(&sim, N_PATHS, &sim_defaults);
+        sim_use(&sim, 0, 4);
+        sim_run(&sim, 3 * SEC);
+        sim.side[0].params.flooded = true;
+        for (int i = 0; i < 10; i++) {
+            sim.drop_reports = true;
+            sim_run(&sim, random_range(2 * SEC));
+            sim.drop_reports = false;
+            sim_run(&sim, random_range(SEC));
+        }
+        sim_run(&sim, SEC);
+        sim_check_undisturbed(&sim, 0, seed);
+
+        sim_set_loss_both(&sim, 0, 1);
+        took = sim_run_until(&sim, path_0_is_down, 10 * SEC);
+        unit_assert(took <= 3 * SEC, "seed %u: %lld ms", seed, took / MSEC);
+        sim_set_loss_both(&sim, SIM_ALL_PATHS, 1);
+        took = sim_run_until(&sim, all_are_down, 10 * SEC);
+        unit_assert(took <= 6 * SEC, "seed %u: %lld ms", seed, took / MSEC);
+        sim_destroy(&sim);
+    }
+}
+END_TEST
+
 /* Who is slowed down finds a failure all the same, later. */
 START_TEST(still_detects)
 {
@@ -525,6 +564,7 @@ main(void)
     tcase_add_test(tc, dropped_is_not_lost);
     tcase_add_test(tc, busy_with_others);
     tcase_add_test(tc, busy_and_slow);
+    tcase_add_test(tc, flooded_itself);
     tcase_add_test(tc, still_detects);
     tcase_add_test(tc, older_sender);
     tcase_add_test(tc, forged_reports);
