@@ -33,6 +33,7 @@
 #include "openvswitch/ofpbuf.h"
 #include "openvswitch/vlog.h"
 #include "util.h"
+#include "vtrace/fault.h"
 
 VLOG_DEFINE_THIS_MODULE(vtrace_deployer_check);
 
@@ -119,6 +120,7 @@ delete_left(const struct ofputil_flow_stats *fs, void *left_)
         && !is_held(left->d, cookie) && left->n++ < MAX_LEFT) {
         struct ofputil_flow_mod fm;
 
+        vtrace_fault("flow-mod:left");
         vtrace_flow_mod_init_delete(cookie, UINT64_MAX, &fm);
         vtrace_deployer_send(left->b, ofputil_encode_flow_mod(
                                           &fm, left->b->protocol));
