@@ -322,6 +322,25 @@ compare_peers(const void *a_, const void *b_)
     return memcmp(&(*a)->key, &(*b)->key, sizeof (*a)->key);
 }
 
+/* Returns a copy of 'peer' with all that it shows, to be freed with
+ * free_copy(). */
+static struct zooroute_peer *
+copy_peer(const struct zooroute_peer *peer) OVS_REQUIRES(zooroute_mutex)
+{
+    struct zooroute_peer *copy = xmemdup(peer, sizeof *peer);
+    const struct zoo_learner *l = peer->peer.learner;
+
+    copy->peer.learner = l ? xmemdup(l, sizeof *l) : NULL;
+    return copy;
+}
+
+static void
+free_copy(struct zooroute_peer *copy)
+{
+    zoo_peer_uninit(&copy->peer);
+    free(copy);
+}
+
 /* Returns copies of the '*n' peers that match 'f', sorted, to be freed one by
  * one and as an array by the caller: formatting takes too long to be done with
  * the mutex, for which packets may wait, and so does copying all at once. */
@@ -339,7 +358,7 @@ get_peers(const struct peer_filter *f, size_t *n)
         ovs_mutex_lock(&zooroute_mutex);
         for (; i < end; i++) {
             if (!peers[i]->retired && filter_matches(f, &peers[i]->key)) {
-                peers[(*n)++] = xmemdup(peers[i], sizeof *peers[i]);
+                peers[(*n)++] = copy_peer(peers[i]);
             }
         }
         ovs_mutex_unlock(&zooroute_mutex);
@@ -422,7 +441,7 @@ zooroute_show(struct unixctl_conn *conn, int argc, const char *argv[],
         free(reply);
     }
     for (size_t i = 0; i < n; i++) {
-        free(peers[i]);
+        free_copy(peers[i]);
     }
     free(peers);
 }
