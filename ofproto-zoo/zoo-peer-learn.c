@@ -63,6 +63,14 @@ zoo_peer_stop_learning(struct zoo_peer *peer)
     }
 }
 
+void
+zoo_peer_forget_echoes(struct zoo_peer *peer)
+{
+    if (peer->learner) {
+        memset(peer->learner->echo, 0, sizeof peer->learner->echo);
+    }
+}
+
 /* Candidates. */
 
 /* Returns true if 'request' has the candidates of 'peer', in their order. */
@@ -128,6 +136,7 @@ adopt_candidates(struct zoo_peer *peer, const struct zoo_probe *request,
     }
     memcpy(peer->candidates, candidates, table->n * sizeof *candidates);
     memcpy(l->arrived, arrived, table->n * sizeof *arrived);
+    zoo_peer_forget_echoes(peer);
     /* They have bits by index. */
     memset(peer->rounds, 0, sizeof peer->rounds);
     peer->overdue = false;

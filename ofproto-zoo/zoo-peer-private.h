@@ -103,6 +103,9 @@ void zoo_peer_settle(struct zoo_peer *, const struct zoo_params *,
  * sessions are forgotten. */
 void zoo_peer_stop_learning(struct zoo_peer *);
 
+/* The candidates are others: forgets which reports have come on them. */
+void zoo_peer_forget_echoes(struct zoo_peer *);
+
 /* Returns those of 'set', which are all candidates or those in use, that have
  * to be probed at 'now': all that nothing is learned about.  Has 'next_fast'
  * be early enough for the others. */

@@ -135,16 +135,23 @@ absent_for_good(struct zoo_peer *peer, const struct zoo_params *params,
     }
 }
 
-/* Returns true if that no report comes says nothing, because this side is
- * flooded.  That is no excuse for ever. */
+/* Returns true if that no report at all of 'r' has come says nothing, because
+ * this side is flooded.  That is no excuse for ever. */
 static bool
 lost_in_flood(const struct zoo_peer *peer, const struct zoo_params *params,
-              long long int now)
+              const struct zoo_open_round *r, long long int now)
 {
-    return (params->flooded
-            && (now - peer->last_report
-                < MAX_BUSY_ROUNDS * stretched(peer, params,
-                                              params->full_interval)));
+    long long int limit = MAX_BUSY_ROUNDS * stretched(peer, params,
+                                                      params->full_interval);
+    long long int arrived = LLONG_MIN / 2;
+
+    if (!params->flooded || r->answered) {
+        return false;
+    }
+    for (unsigned int i = 0; i < peer->table.n; i++) {
+        arrived = MAX(arrived, peer->candidates[i].validated);
+    }
+    return now - arrived < limit;
 }
 
 /* Returns those of the open candidates of 'r' that are not down: their fate
@@ -195,13 +202,12 @@ expire_round(struct zoo_peer *peer, const struct zoo_params *params,
             peer->n_silent++;
         }
     } else if (now >= r->sent + zoo_peer_silence_timeout(peer, params)) {
+        if (lost_in_flood(peer, params, r, now)) {
+            r->open = 0;
+            peer->n_clean = 0;
+        }
         FOR_EACH_CANDIDATE (i, r->open) {
-            if (lost_in_flood(peer, params, now)) {
-                r->open &= ~bit(i);
-                peer->n_clean = 0;
-            } else {
-                candidate_failed(peer, params, r, i, now);
-            }
+            candidate_failed(peer, params, r, i, now);
         }
     }
     if (open_and_not_down(peer, r)) {

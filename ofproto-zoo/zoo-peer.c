@@ -88,6 +88,7 @@ zoo_peer_set_candidates(struct zoo_peer *peer,
     unsigned int before = peer->table.n;
 
     zoo_peer_stop_learning(peer);
+    zoo_peer_forget_echoes(peer);
     zoo_peer_forget_rounds(peer);
     zoo_path_table_init(&peer->table, params->candidates, params->port_min,
                         params->port_max, key, key_len, seed);

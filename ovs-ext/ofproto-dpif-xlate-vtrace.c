@@ -20,7 +20,6 @@
  *
  * VTrace in flow translation: which packets have a color. */
 
-#include "dpif-netdev.h"
 #include "ofproto-zoo/zooroute.h"
 #include "ovs-ext/vtrace-reasons.h"
 #include "ovs-ext/zoo-fate.h"
@@ -191,14 +190,15 @@ zoo_xlate_arrive(struct xlate_ctx *ctx, uint16_t color)
 /* Has the datapath flow match whether the packet of 'ctx', which came out of a
  * tunnel, is traced, and returns true, unless that is known already: the flows
  * of the userspace datapath match it by themselves, see zoo_gbp_match_color(),
- * and that a packet is not traced need not be said twice. */
+ * and that a packet is not traced need not be said twice.  Hardware would not
+ * see the bit that they match. */
 static bool
 zoo_xlate_match_traced(struct xlate_ctx *ctx)
 {
     bool traced = (ctx->xin->upcall_flow->tunnel.gbp_id
                    & htons(ZOO_COLOR_TRACED)) != 0;
 
-    if (traced || !dpif_is_netdev(ctx->xbridge->dpif)) {
+    if (traced || zoo_ofproto_unsupported(&ctx->xbridge->ofproto->up, NULL)) {
         ctx->wc->masks.tunnel.gbp_id |= htons(ZOO_COLOR_TRACED);
         return true;
     }
@@ -253,6 +253,8 @@ zoo_xlate_input(struct xlate_ctx *ctx, const struct xport *in_port)
     bool geneve, injected;
     uint16_t color, arriving;
 
+    /* The datapath's own.  What is frozen is the same with and without it. */
+    tnl->flags &= ~ZOO_TNL_F_COLORED;
     ctx->fate.port = in_port;
     if (ctx->xin->frozen_state) {
         ctx->fate.color = zoo_flow_color(tnl);

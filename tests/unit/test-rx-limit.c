@@ -449,6 +449,44 @@ START_TEST(flooded_itself)
 }
 END_TEST
 
+/* Requests on odd candidates get to an instance that has died. */
+static void
+kill_instance(struct sim *s OVS_UNUSED, struct sim_packet *p)
+{
+    if (p->from == 0 && p->candidate % 2 == 1) {
+        p->body[0] = ~p->body[0];
+    }
+}
+
+static bool
+odd_are_down(struct sim *s)
+{
+    return !(zoo_peer_healthy(&s->side[0].peer) & 0xaaaaaaaa);
+}
+
+/* One of two instances behind an address dies while this side is flooded: that
+ * the other one answers tells that no reports are lost. */
+START_TEST(flooded_and_one_dies)
+{
+    for (uint32_t seed = 0; seed < 20; seed++) {
+        long long int took;
+
+        unit_seed(seed);
+        sim_init(&sim, N_PATHS, &sim_defaults);
+        sim.side[1].n_instances = 2;
+        sim_use(&sim, 0, ZOO_N_BUCKETS);
+        sim_run(&sim, 10 * SEC);
+        sim.side[0].params.flooded = true;
+        sim.tap = kill_instance;
+        took = sim_run_until(&sim, odd_are_down, 20 * SEC);
+        unit_assert(took <= 3 * SEC, "seed %u: %lld ms", seed, took / MSEC);
+        unit_assert(zoo_peer_healthy(&sim.side[0].peer) == 0x55555555,
+                    "seed %u", seed);
+        sim_destroy(&sim);
+    }
+}
+END_TEST
+
 /* Who is slowed down finds a failure all the same, later. */
 START_TEST(still_detects)
 {
@@ -565,6 +603,7 @@ main(void)
     tcase_add_test(tc, busy_with_others);
     tcase_add_test(tc, busy_and_slow);
     tcase_add_test(tc, flooded_itself);
+    tcase_add_test(tc, flooded_and_one_dies);
     tcase_add_test(tc, still_detects);
     tcase_add_test(tc, older_sender);
     tcase_add_test(tc, forged_reports);
