@@ -413,6 +413,8 @@ suite_ovs() {
     run_at ovs "$one-asan" $core_at
 }
 
+# What libFuzzer finds is not to be taken for a test that is skipped, as its own
+# exit code would be.
 suite_fuzz() {
     local test name dir
     need_build fuzz "$one" || return 0
@@ -424,7 +426,8 @@ suite_fuzz() {
         mkdir -p "$dir"
         start_test fuzz "$name" 120 "$(version_dir "$one")/tests/fuzz/$name" \
             -max_total_time=20 -timeout=10 -rss_limit_mb=1024 \
-            -print_final_stats=1 -artifact_prefix="$zoo_logs/$name-" \
+            -print_final_stats=1 -error_exitcode=1 \
+            -artifact_prefix="$zoo_logs/$name-" \
             "$dir" "$zoo_repo/tests/fuzz/corpus/${name#fuzz-}"
     done
     finish_tests

@@ -591,7 +591,7 @@ format_fields(const struct zoo_trace *trace, bool hashed, struct ds *s)
 {
     unsigned int n = 0;
 
-    for (enum zoo_trace_field f = 0; f < ZOO_TRACE_N_FIELDS; f++) {
+    for (enum zoo_trace_field f = 0; f < ZOO_TRACE_AGAIN; f++) {
         unsigned int spread = zoo_trace_spread(trace, f);
 
         if (f != ZOO_TRACE_NOTHING && spread && (spread > 1) == hashed) {

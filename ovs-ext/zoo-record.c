@@ -323,7 +323,10 @@ find_ip(const struct zoo_record_point *point, const struct view *view,
             return true;
         }
     }
-    return type == ETH_TYPE_IP || type == ETH_TYPE_IPV6;
+    /* If the header has another version, others may read it differently. */
+    return (ip->n
+            && ((type == ETH_TYPE_IP && ip->data[0] >> 4 == 4)
+                || (type == ETH_TYPE_IPV6 && ip->data[0] >> 4 == 6)));
 }
 
 static bool
