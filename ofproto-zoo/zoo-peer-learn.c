@@ -169,7 +169,6 @@ learn_arrival(struct zoo_peer *peer, const struct zoo_params *params,
               unsigned int i, long long int sent, long long int now)
 {
     struct zoo_candidate *c = &peer->candidates[i];
-    bool was_down = c->health.state == ZOO_HEALTH_DOWN;
 
     if (sent <= peer->learner->arrived[i]) {
         return;
@@ -177,9 +176,8 @@ learn_arrival(struct zoo_peer *peer, const struct zoo_params *params,
     peer->learner->arrived[i] = sent;
     c->validated = MAX(c->validated, sent);
     /* Not if a probe was lost later. */
-    if ((!c->health.fails || sent > c->health.first_fail)
-        && zoo_health_success(&c->health, params, now) && was_down) {
-        peer->came_up |= bit(i);
+    if (!c->health.fails || sent > c->health.first_fail) {
+        zoo_peer_succeeded(peer, params, i, now);
     }
 }
 

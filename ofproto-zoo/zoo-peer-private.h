@@ -124,6 +124,10 @@ unsigned int zoo_peer_return_home(struct zoo_peer *, unsigned int i,
                                   const struct zoo_path_rank rank[],
                                   const bool busy[ZOO_N_BUCKETS]);
 
+/* What was sent from candidate 'i' has arrived, as is known at 'now'. */
+void zoo_peer_succeeded(struct zoo_peer *, const struct zoo_params *,
+                        unsigned int i, long long int now);
+
 /* Draws the conclusions from rounds whose time is over at 'now'. */
 void zoo_peer_expire_rounds(struct zoo_peer *, const struct zoo_params *,
                             long long int now);

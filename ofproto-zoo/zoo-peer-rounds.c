@@ -74,18 +74,27 @@ request_urgent(struct zoo_peer *peer, const struct zoo_params *params,
                             MAX(now, peer->last_urgent + gap));
 }
 
+void
+zoo_peer_succeeded(struct zoo_peer *peer, const struct zoo_params *params,
+                   unsigned int i, long long int now)
+{
+    struct zoo_health *h = &peer->candidates[i].health;
+    bool was_down = h->state == ZOO_HEALTH_DOWN;
+
+    if (zoo_health_success(h, params, now) && was_down) {
+        peer->came_up |= bit(i);
+    }
+}
+
 static void
 candidate_arrived(struct zoo_peer *peer, const struct zoo_params *params,
                   struct zoo_open_round *r, unsigned int i, long long int now)
 {
     struct zoo_candidate *c = &peer->candidates[i];
-    bool was_down = c->health.state == ZOO_HEALTH_DOWN;
 
     r->open &= ~bit(i);
     c->validated = MAX(c->validated, r->sent);
-    if (zoo_health_success(&c->health, params, now) && was_down) {
-        peer->came_up |= bit(i);
-    }
+    zoo_peer_succeeded(peer, params, i, now);
 }
 
 static void

@@ -107,9 +107,9 @@ class Switch:
                  "--db=unix:" + self.path("db.sock"), "set", "bridge", "br0",
                  "external_ids:restarted=true")
 
-    def flows(self):
+    def flows(self, bridge="br0"):
         return self.run(self.tool("utilities/ovs-ofctl"), "dump-flows",
-                        self.path("br0.mgmt"), "cookie=0x5654" + "0" * 12
+                        self.path(bridge + ".mgmt"), "cookie=0x5654" + "0" * 12
                         + "/0xffff" + "0" * 12).splitlines()[1:]
 
     def stop(self):
