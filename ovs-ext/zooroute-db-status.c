@@ -30,10 +30,12 @@
 #include "timeval.h"
 #include "util.h"
 
-/* Status is written at most this often.  A peer's row that appears or goes
- * away makes ovs-vswitchd look at all of its configuration again, which is not
- * cheap on a large system. */
+/* Status is written at most this often, and takes at most this share of the
+ * time, however many peers there are.  A peer's row that appears or goes away
+ * makes ovs-vswitchd look at all of its configuration again, which is not cheap
+ * on a large system. */
 #define STATUS_MIN_INTERVAL_MS 100
+#define STATUS_MAX_SHARE 20
 #define STATUS_RETRY_INTERVAL_MS 1000
 #define ROWS_MIN_INTERVAL_MS 1000
 
@@ -81,10 +83,33 @@ int_map_destroy(struct int_map *map)
 }
 
 static void
+write_peer_statistics(const struct ovsrec_zooroute_peer *row,
+                      const struct zooroute_peer_status *peer)
+{
+    struct int_map statistics;
+
+    int_map_init(&statistics, &peer->statistics);
+    ovsrec_zooroute_peer_set_statistics(row, statistics.keys,
+                                        statistics.values, statistics.n);
+    int_map_destroy(&statistics);
+}
+
+/* Returns true if 'row' says something else of 'peer', apart from counters. */
+static bool
+peer_differs(const struct ovsrec_zooroute_peer *row,
+             const struct zooroute_peer_status *peer)
+{
+    return (strcmp(row->state, peer->state)
+            || row->candidates != peer->candidates
+            || row->healthy != peer->healthy
+            || row->failovers != peer->failovers
+            || !smap_equal(&row->status, &peer->status));
+}
+
+static void
 write_peer(const struct ovsrec_zooroute_peer *row,
            const struct zooroute_peer_status *peer)
 {
-    struct int_map statistics;
     int64_t last_failover = peer->last_failover_wall_ms;
 
     ovsrec_zooroute_peer_set_state(row, peer->state);
@@ -94,11 +119,7 @@ write_peer(const struct ovsrec_zooroute_peer *row,
     ovsrec_zooroute_peer_set_last_failover(row, &last_failover,
                                            last_failover != 0);
     ovsrec_zooroute_peer_set_status(row, &peer->status);
-
-    int_map_init(&statistics, &peer->statistics);
-    ovsrec_zooroute_peer_set_statistics(row, statistics.keys,
-                                        statistics.values, statistics.n);
-    int_map_destroy(&statistics);
+    write_peer_statistics(row, peer);
 }
 
 static void
@@ -121,12 +142,13 @@ peer_key(const char *local_ip, const char *remote_ip, int64_t dst_port)
 }
 
 /* Makes our rows of ZooRoute_Peer those of the 'n' 'peers'.  Rows are inserted
- * and deleted only if 'may_change_rows'.  Returns true if some should be but
- * were not. */
+ * and deleted only if 'may_change_rows', and of peers that are as they were,
+ * counters are written only if 'counters'.  Returns true if there should be
+ * others but were not. */
 static bool
 write_peers(struct ovsdb_idl *idl, struct ovsdb_idl_txn *txn,
             const struct zooroute_peer_status *peers, size_t n,
-            bool may_change_rows)
+            bool may_change_rows, bool counters)
 {
     const struct ovsrec_zooroute_peer *row, *next;
     struct shash without_row = SHASH_INITIALIZER(&without_row);
@@ -150,7 +172,9 @@ write_peers(struct ovsdb_idl *idl, struct ovsdb_idl_txn *txn,
         free(key);
 
         if (peer) {
-            write_peer(row, peer);
+            if (counters || peer_differs(row, peer)) {
+                write_peer(row, peer);
+            }
         } else if (may_change_rows) {
             ovsrec_zooroute_peer_delete(row);
         } else {
@@ -170,8 +194,9 @@ write_peers(struct ovsdb_idl *idl, struct ovsdb_idl_txn *txn,
     return pending;
 }
 
+/* Writes our rows, with all counters if 'counters'. */
 static void
-write_status(struct ovsdb_idl *idl, struct ovsdb_idl_txn *txn)
+write_status(struct ovsdb_idl *idl, struct ovsdb_idl_txn *txn, bool counters)
 {
     const struct ovsrec_zooroute *row = ovsrec_zooroute_first(idl);
     struct smap status = SMAP_INITIALIZER(&status);
@@ -198,7 +223,7 @@ write_status(struct ovsdb_idl *idl, struct ovsdb_idl_txn *txn)
     }
 
     bool may_change_rows = now >= next_rows;
-    rows_pending = write_peers(idl, txn, peers, n, may_change_rows);
+    rows_pending = write_peers(idl, txn, peers, n, may_change_rows, counters);
     if (may_change_rows) {
         next_rows = now + ROWS_MIN_INTERVAL_MS;
     }
@@ -259,13 +284,20 @@ zooroute_db_status_run(struct ovsdb_idl *idl)
     long long int now = time_msec();
 
     if (!status_txn && now >= status_due()) {
+        bool counters = status_dirty || now >= next_stats;
+        long long int took;
+
         status_dirty = false;
         status_seq = zooroute_status_seq();
-        next_status = now + STATUS_MIN_INTERVAL_MS;
-        next_stats = now + stats_interval(idl);
+        if (counters) {
+            next_stats = now + stats_interval(idl);
+        }
 
         status_txn = ovsdb_idl_txn_create(idl);
-        write_status(idl, status_txn);
+        write_status(idl, status_txn, counters);
+        took = time_msec() - now;
+        next_status = now + MAX(STATUS_MIN_INTERVAL_MS,
+                                took * STATUS_MAX_SHARE);
     }
 
     if (status_txn) {
