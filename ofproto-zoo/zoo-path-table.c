@@ -188,12 +188,14 @@ choose(const struct zoo_path_table *table, uint32_t set,
 
 unsigned int
 zoo_path_table_evacuate(struct zoo_path_table *table, unsigned int from,
-                        uint32_t eligible, const struct zoo_path_rank rank[])
+                        uint32_t eligible, uint32_t hopeful,
+                        const struct zoo_path_rank rank[])
 {
     unsigned int n_buckets[ZOO_MAX_CANDIDATES];
     unsigned int moved = 0;
 
     eligible &= ~(UINT32_C(1) << from);
+    hopeful &= ~(UINT32_C(1) << from);
     if (!eligible) {
         return 0;
     }
@@ -201,12 +203,14 @@ zoo_path_table_evacuate(struct zoo_path_table *table, unsigned int from,
     count_buckets(table, n_buckets);
     for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
         if (table->owner[b] == from) {
-            unsigned int home = zoo_path_table_home(table, b);
-            uint32_t same = same_group(table, eligible, rank[home].group,
-                                       rank);
-            unsigned int to = choose(table, same ? same : eligible,
-                                     n_buckets, rank);
+            uint8_t group = rank[zoo_path_table_home(table, b)].group;
+            uint32_t same = same_group(table, eligible, group, rank);
+            unsigned int to;
 
+            if (!same && same_group(table, hopeful, group, rank)) {
+                continue;
+            }
+            to = choose(table, same ? same : eligible, n_buckets, rank);
             table->owner[b] = to;
             n_buckets[to]++;
             moved++;

@@ -77,10 +77,13 @@ uint32_t zoo_path_table_owners(const struct zoo_path_table *,
 /* Moves every bucket of candidate 'from' to candidates out of 'eligible',
  * evenly: to those in the group of the bucket's home if there are any,
  * otherwise to all, each bucket to the one with the fewest buckets, and among
- * equals to the one that has been free of failures for longest.  Returns the
- * number of buckets moved, which is 0 if 'eligible' is empty. */
+ * equals to the one that has been free of failures for longest.  Buckets for
+ * which there is none of their home's group in 'eligible', but one in
+ * 'hopeful', stay where they are.  Returns the number of buckets moved, which
+ * is 0 if 'eligible' is empty. */
 unsigned int zoo_path_table_evacuate(struct zoo_path_table *,
                                      unsigned int from, uint32_t eligible,
+                                     uint32_t hopeful,
                                      const struct zoo_path_rank rank[]);
 
 /* Moves the buckets whose home is 'home' back to it, except those that are

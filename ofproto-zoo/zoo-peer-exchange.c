@@ -59,7 +59,7 @@ zoo_peer_exchange(struct zoo_peer *peer, unsigned int i, uint16_t sport,
         rank[k].group = peer->candidates[k].group;
         rank[k].failure_free = peer->candidates[k].health.failure_free;
     }
-    zoo_path_table_evacuate(&peer->table, i, eligible, rank);
+    zoo_path_table_evacuate(&peer->table, i, eligible, 0, rank);
     peer->table.sport[i] = sport;
     peer->map_changed = true;
 

@@ -187,10 +187,23 @@ eligible_since(const struct zoo_peer *peer, long long int loss)
     return set;
 }
 
+/* Returns the candidates that are likely to be 'eligible' soon, though nothing
+ * has arrived from them yet since the loss for which 'h' is down.  It may be
+ * that nobody tells what has become of them: that is not waited for for long. */
+static uint32_t
+hopeful_since(const struct zoo_peer *peer, const struct zoo_params *params,
+              const struct zoo_health *h, uint32_t eligible,
+              long long int now)
+{
+    return (now - h->first_fail < 2 * zoo_peer_silence_timeout(peer, params)
+            ? zoo_peer_healthy(peer) & ~eligible : 0);
+}
+
 /* Moves the buckets of candidates that are down as far as there is a place for
  * them. */
 static void
-evacuate(struct zoo_peer *peer, long long int now)
+evacuate(struct zoo_peer *peer, const struct zoo_params *params,
+         long long int now)
 {
     uint32_t displaced = (zoo_path_table_owners(&peer->table, NULL)
                           & candidates_in_state(peer, ZOO_HEALTH_DOWN));
@@ -205,9 +218,11 @@ evacuate(struct zoo_peer *peer, long long int now)
     FOR_EACH_CANDIDATE (i, displaced) {
         const struct zoo_health *h = &peer->candidates[i].health;
         uint32_t eligible = eligible_since(peer, h->first_fail);
+        uint32_t hopeful = hopeful_since(peer, params, h, eligible, now);
 
         peer->split |= eligible && !h->forced && !h->collective;
-        if (zoo_path_table_evacuate(&peer->table, i, eligible, rank)) {
+        if (zoo_path_table_evacuate(&peer->table, i, eligible, hopeful,
+                                    rank)) {
             peer->map_changed = true;
             peer->moved_from |= bit(i);
             if (in_use & bit(i)) {
@@ -230,6 +245,24 @@ is_calm(const struct zoo_peer *peer, unsigned int i, long long int now)
             && now - h->failure_free >= MASS_LOSS_CALM);
 }
 
+static bool
+all_at_home(const struct zoo_peer *peer)
+{
+    const struct zoo_path_table *table = &peer->table;
+
+    if (zoo_peer_is_learning(peer)) {
+        return !memcmp(table->owner, peer->learner->home, sizeof table->owner);
+    }
+    for (unsigned int b = 0; b < table->n; b++) {
+        if (table->owner[b] != b) {
+            return false;
+        }
+    }
+    /* The others repeat these. */
+    return !memcmp(table->owner + table->n, table->owner,
+                   ZOO_N_BUCKETS - table->n);
+}
+
 static void
 return_home(struct zoo_peer *peer, const struct zoo_params *params,
             long long int now)
@@ -237,6 +270,9 @@ return_home(struct zoo_peer *peer, const struct zoo_params *params,
     struct zoo_path_rank rank[ZOO_MAX_CANDIDATES];
     bool used[ZOO_N_BUCKETS];
 
+    if (all_at_home(peer)) {
+        return;
+    }
     get_rank(peer, rank);
     used_lately(peer, used);
     FOR_EACH_CANDIDATE (i, zoo_peer_healthy(peer)) {
@@ -370,7 +406,7 @@ zoo_peer_settle(struct zoo_peer *peer, const struct zoo_params *params,
     }
     forgive_mass_loss(peer, params, now);
     return_home(peer, params, now);
-    evacuate(peer, now);
+    evacuate(peer, params, now);
 }
 
 /* Schedule. */
@@ -694,7 +730,7 @@ zoo_peer_force(struct zoo_peer *peer, const struct zoo_params *params,
     if (forced == ZOO_FORCED_DOWN) {
         /* There is no loss: whatever answered in the last full round will
          * do. */
-        h->first_fail = now - 2 * params->full_interval;
+        h->first_fail = now - 2 * zoo_peer_full_interval(peer, params);
     }
     zoo_peer_settle(peer, params, now);
 }
