@@ -48,11 +48,11 @@
 /* CTL is followed once per this time, which its effect takes to show. */
 #define SLOWER_TIME_MS 500
 
-/* For so long, or so many full intervals, reports may say that absence is no
- * loss, or a weak sign of it: a candidate from which nothing has arrived for
- * longer has failed. */
-#define MAX_UNSEEN_TIME (30 * SEC)
-#define MAX_BUSY_ROUNDS 4
+/* For so many full intervals, and as long as this at least if requests of this
+ * side's own were dropped, absence may be no loss: a candidate from which
+ * nothing has arrived for longer has failed. */
+#define MAX_EXCUSED_ROUNDS 4
+#define MIN_UNSEEN_TIME (30 * SEC)
 
 /* Rounds. */
 
@@ -130,6 +130,26 @@ candidate_failed(struct zoo_peer *peer, const struct zoo_params *params,
     }
 }
 
+/* Returns how long something that has not arrived may have an excuse, ns. */
+static long long int
+excused_time(const struct zoo_peer *peer, const struct zoo_params *params)
+{
+    return MAX_EXCUSED_ROUNDS * stretched(peer, params, params->full_interval);
+}
+
+/* The peer is not calm any more, if it was: the next round of all comes as soon
+ * as it would have come without that. */
+static void
+end_calm(struct zoo_peer *peer, const struct zoo_params *params,
+         long long int now)
+{
+    peer->n_clean = 0;
+    if (peer->state == ZOO_PEER_ACTIVE) {
+        peer->next_full = MIN(peer->next_full,
+                              now + zoo_peer_full_interval(peer, params));
+    }
+}
+
 /* The time of candidate 'i' of 'r' is over, and it has not arrived as far as
  * the peer knows. */
 static void
@@ -138,7 +158,7 @@ absent_for_good(struct zoo_peer *peer, const struct zoo_params *params,
 {
     if (r->excused & bit(i)) {
         r->open &= ~bit(i);
-        peer->n_clean = 0;
+        end_calm(peer, params, now);
     } else {
         candidate_failed(peer, params, r, i, now);
     }
@@ -150,8 +170,6 @@ static bool
 lost_in_flood(const struct zoo_peer *peer, const struct zoo_params *params,
               const struct zoo_open_round *r, long long int now)
 {
-    long long int limit = MAX_BUSY_ROUNDS * stretched(peer, params,
-                                                      params->full_interval);
     long long int arrived = LLONG_MIN / 2;
 
     if (!params->flooded || r->answered) {
@@ -160,7 +178,7 @@ lost_in_flood(const struct zoo_peer *peer, const struct zoo_params *params,
     for (unsigned int i = 0; i < peer->table.n; i++) {
         arrived = MAX(arrived, peer->candidates[i].validated);
     }
-    return now - arrived < limit;
+    return now - arrived < excused_time(peer, params);
 }
 
 /* Returns those of the open candidates of 'r' that are not down: their fate
@@ -213,7 +231,7 @@ expire_round(struct zoo_peer *peer, const struct zoo_params *params,
     } else if (now >= r->sent + zoo_peer_silence_timeout(peer, params)) {
         if (lost_in_flood(peer, params, r, now)) {
             r->open = 0;
-            peer->n_clean = 0;
+            end_calm(peer, params, now);
         }
         FOR_EACH_CANDIDATE (i, r->open) {
             candidate_failed(peer, params, r, i, now);
@@ -246,21 +264,46 @@ zoo_peer_expire_rounds(struct zoo_peer *peer, const struct zoo_params *params,
 
 /* Reports. */
 
+/* Returns the group of a BackendID that none has yet: one that is free, or else
+ * one that no candidate leads to any more, or 0. */
+static uint8_t
+new_group(struct zoo_peer *peer, struct eth_addr backend)
+{
+    unsigned long in_use[BITMAP_N_LONGS(ZOO_PEER_MAX_GROUPS + 1)] = { 0 };
+    unsigned int g;
+
+    for (unsigned int i = 0; i < peer->table.n; i++) {
+        bitmap_set1(in_use, peer->candidates[i].group);
+    }
+    for (g = 1; g <= ZOO_PEER_MAX_GROUPS; g++) {
+        if (eth_addr_is_zero(peer->backends[g - 1])) {
+            break;
+        }
+    }
+    if (g > ZOO_PEER_MAX_GROUPS) {
+        g = bitmap_scan(in_use, false, 1, ZOO_PEER_MAX_GROUPS + 1);
+    }
+    if (g > ZOO_PEER_MAX_GROUPS) {
+        return 0;
+    }
+    peer->backends[g - 1] = backend;
+    peer->memory[g] = 0;
+    peer->group_caps[g] = 0;
+    return g;
+}
+
 static uint8_t
 backend_group(struct zoo_peer *peer, struct eth_addr backend)
 {
     if (eth_addr_is_zero(backend)) {
         return 0;
     }
-    for (unsigned int g = 0; g < ZOO_PEER_MAX_GROUPS; g++) {
-        if (eth_addr_is_zero(peer->backends[g])) {
-            peer->backends[g] = backend;
-        }
-        if (eth_addr_equals(peer->backends[g], backend)) {
-            return g + 1;
+    for (unsigned int g = 1; g <= ZOO_PEER_MAX_GROUPS; g++) {
+        if (eth_addr_equals(peer->backends[g - 1], backend)) {
+            return g;
         }
     }
-    return 0;
+    return new_group(peer, backend);
 }
 
 static void
@@ -305,14 +348,12 @@ may_be_unseen(const struct zoo_peer *peer, const struct zoo_params *params,
               const struct zoo_candidate *c, const struct zoo_probe *report,
               long long int now)
 {
-    long long int limit = (report->ctl & ZOO_PROBE_CTL_UNSEEN
-                           ? MAX_UNSEEN_TIME
-                           : report->ctl & ZOO_PROBE_CTL_BUSY
-                           ? (MAX_BUSY_ROUNDS
-                              * stretched(peer, params, params->full_interval))
-                           : 0);
+    long long int limit = excused_time(peer, params);
 
-    return now - c->validated < limit;
+    return (report->ctl & ZOO_PROBE_CTL_UNSEEN
+            ? now - c->validated < MAX(limit, MIN_UNSEEN_TIME)
+            : report->ctl & ZOO_PROBE_CTL_BUSY
+            ? now - c->validated < limit : false);
 }
 
 /* Learns from what 'report' says about candidate 'i'.  'continuous' is false

@@ -392,7 +392,7 @@ run_reports(struct sim *sim, int i)
             if (s->n_instances > 1) {
                 report.probe.backend_id
                     = (struct eth_addr) ETH_ADDR_C(02,00,00,00,00,01);
-                report.probe.backend_id.ea[5] += k;
+                report.probe.backend_id.ea[5] += s->first_backend + k;
             }
             for (unsigned int j = 0; s->can_send && j < n; j++) {
                 s->n_reports++;

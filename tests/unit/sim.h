@@ -75,6 +75,7 @@ struct sim_side {
     long long int stalled_until;    /* The thread does not run. */
     unsigned int n_instances;       /* Behind this side's address. */
     unsigned int shift;             /* Which one gets what. */
+    uint8_t first_backend;          /* The first one's BackendID ends so. */
     struct zoo_responder *responder[SIM_MAX_INSTANCES];
     struct zoo_rx_limit *limit;     /* None if NULL. */
     struct ovs_list inbox;

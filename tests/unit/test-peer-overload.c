@@ -256,6 +256,49 @@ START_TEST(paths_that_die)
 }
 END_TEST
 
+/* Side 1 drops every other request on a candidate that side 0 does not use, and
+ * says so. */
+static void
+drop_every_other(struct sim *s, struct sim_packet *p)
+{
+    static unsigned int n[ZOO_MAX_CANDIDATES];
+
+    if (p->from == 0 && p->candidate >= 4 && ++n[p->candidate] % 2) {
+        p->body[0] = ~p->body[0];
+    } else if (p->from == 1 && p->body[1] == ZOO_PROBE_REPORT) {
+        p->body[8] |= ZOO_PROBE_CTL_UNSEEN;
+    }
+    ovs_assert(s == &sim);
+}
+
+/* Where rounds of all are seldom, a dropped request has an excuse for as long
+ * as it takes to send others, but not for ever. */
+START_TEST(dropped_where_rounds_are_seldom)
+{
+    struct zoo_params params = sim_defaults;
+
+    params.full_interval = 5 * SEC;
+    params.stretch = 2;
+    for (uint32_t seed = 0; seed < 10; seed++) {
+        unit_seed(seed);
+        sim_init(&sim, N_PATHS, &params);
+        sim_use(&sim, 0, 4);
+        sim_run(&sim, random_range(100) * SEC);
+        sim.tap = drop_every_other;
+        sim_run(&sim, 400 * SEC);
+        sim_check_undisturbed(&sim, 0, seed);
+        unit_assert(!sim_lost(&sim, 0), "seed %u: %u lost", seed,
+                    sim_lost(&sim, 0));
+
+        sim_set_loss_both(&sim, 1, 1);
+        sim_run(&sim, 110 * SEC);
+        unit_assert(sim_count(&sim, 0, 1, ZOO_HEALTH_DOWN) == 8, "seed %u",
+                    seed);
+        sim_destroy(&sim);
+    }
+}
+END_TEST
+
 int
 main(void)
 {
@@ -270,5 +313,6 @@ main(void)
     tcase_add_test(tc, seldom);
     tcase_add_test(tc, nearly_all_flap);
     tcase_add_test(tc, paths_that_die);
+    tcase_add_test(tc, dropped_where_rounds_are_seldom);
     return unit_run(s);
 }

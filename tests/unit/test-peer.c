@@ -434,6 +434,104 @@ START_TEST(backend_groups)
 }
 END_TEST
 
+/* Checks that the buckets in use of side 0 are at candidates that lead to the
+ * same instance as their homes. */
+static void
+check_groups(unsigned int n_used, uint32_t seed)
+{
+    unsigned int n = sim.side[1].n_instances;
+
+    for (unsigned int b = 0; b < n_used; b++) {
+        unsigned int owner = sim.side[0].owner[b];
+
+        unit_assert(owner % n == b % 32 % n,
+                    "seed %u: bucket %u of %u is at candidate %u of another "
+                    "one of %u instances", seed, b, n_used, owner, n);
+    }
+}
+
+static bool
+side0_path0_is_evacuated(struct sim *s)
+{
+    for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
+        if (s->side[0].in_use[b] && s->side[0].owner[b] % 4 == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A failover does not leave its group only because the candidates of others
+ * happened to answer first. */
+START_TEST(groups_are_kept_at_any_threshold)
+{
+    for (uint32_t seed = 0; seed < 120; seed++) {
+        struct zoo_params params = sim_defaults;
+        unsigned int n_used = seed % 4 ? 4 << seed % 4 : ZOO_N_BUCKETS;
+
+        params.fail_threshold = 1 + seed % 3;
+        setup_with(4, &params, seed);
+        sim.side[1].n_instances = 2 + seed / 3 % 2;
+        sim_use(&sim, 0, n_used);
+        sim_run(&sim, 7 * SEC + random_range(SEC));
+
+        sim_set_loss_both(&sim, 0, 1);
+        unit_assert(sim_run_until(&sim, side0_path0_is_evacuated, SEC)
+                    < 300 * MSEC, "seed %u", seed);
+        check_groups(n_used, seed);
+        sim_run(&sim, 5 * SEC);
+        check_groups(n_used, seed);
+        sim_destroy(&sim);
+    }
+}
+END_TEST
+
+/* A group whose candidates say nothing at all is not waited for for long. */
+START_TEST(an_instance_dies)
+{
+    for (uint32_t seed = 0; seed < 20; seed++) {
+        struct zoo_params params = sim_defaults;
+
+        params.fail_threshold = 1 + seed % 3;
+        setup_with(4, &params, seed);
+        sim.side[1].n_instances = 4;
+        sim_use(&sim, 0, ZOO_N_BUCKETS);
+        sim_run(&sim, 3 * SEC + random_range(SEC));
+
+        /* It is all that path 0 leads to. */
+        sim_set_loss(&sim, 0, 0, 1);
+        unit_assert(sim_run_until(&sim, side0_path0_is_evacuated, 5 * SEC)
+                    < 1500 * MSEC, "seed %u", seed);
+        sim_destroy(&sim);
+    }
+}
+END_TEST
+
+/* Instances are replaced by others, again and again. */
+START_TEST(many_instances_one_after_the_other)
+{
+    struct zoo_peer *peer = &sim.side[0].peer;
+
+    setup_with(4, &sim_defaults, 1);
+    sim.side[1].n_instances = 3;
+    sim_use(&sim, 0, 8);
+    for (unsigned int k = 0; k < 20; k++) {
+        sim.side[1].first_backend = 10 * k;
+        sim_restart_responder(&sim, 1);
+        sim_run(&sim, 5 * SEC);
+        for (unsigned int i = 0; i < 32; i++) {
+            const struct zoo_candidate *c = &peer->candidates[i];
+
+            unit_assert(c->group, "time %u, candidate %u has no group", k, i);
+            ck_assert_uint_eq(peer->backends[c->group - 1].ea[5],
+                              1 + 10 * k + i % 3);
+        }
+    }
+    ck_assert_uint_eq(sim_down(&sim, 0), 0);
+    sim_destroy(&sim);
+}
+END_TEST
+
 /* The underlay comes to send what each candidate carries to the other instance,
  * which is a change, and no failure of anything. */
 START_TEST(change_of_group)
@@ -548,6 +646,9 @@ main(void)
     tc = unit_case(s, "return", 300);
     tcase_add_test(tc, return_after_the_hold_down);
     tcase_add_test(tc, backend_groups);
+    tcase_add_test(tc, groups_are_kept_at_any_threshold);
+    tcase_add_test(tc, an_instance_dies);
+    tcase_add_test(tc, many_instances_one_after_the_other);
     tcase_add_test(tc, change_of_group);
 
     tc = unit_case(s, "middleboxes", 60);
