@@ -189,7 +189,8 @@ choose(const struct zoo_path_table *table, uint32_t set,
 unsigned int
 zoo_path_table_evacuate(struct zoo_path_table *table, unsigned int from,
                         uint32_t eligible, uint32_t hopeful,
-                        const struct zoo_path_rank rank[])
+                        const struct zoo_path_rank rank[],
+                        const bool busy[ZOO_N_BUCKETS])
 {
     unsigned int n_buckets[ZOO_MAX_CANDIDATES];
     unsigned int moved = 0;
@@ -203,7 +204,9 @@ zoo_path_table_evacuate(struct zoo_path_table *table, unsigned int from,
     count_buckets(table, n_buckets);
     for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
         if (table->owner[b] == from) {
-            uint8_t group = rank[zoo_path_table_home(table, b)].group;
+            unsigned int decides = (busy && busy[b] ? from
+                                    : zoo_path_table_home(table, b));
+            uint8_t group = rank[decides].group;
             uint32_t same = same_group(table, eligible, group, rank);
             unsigned int to;
 

@@ -75,16 +75,18 @@ uint32_t zoo_path_table_owners(const struct zoo_path_table *,
                                const bool buckets[ZOO_N_BUCKETS]);
 
 /* Moves every bucket of candidate 'from' to candidates out of 'eligible',
- * evenly: to those in the group of the bucket's home if there are any,
- * otherwise to all, each bucket to the one with the fewest buckets, and among
- * equals to the one that has been free of failures for longest.  Buckets for
- * which there is none of their home's group in 'eligible', but one in
- * 'hopeful', stay where they are.  Returns the number of buckets moved, which
- * is 0 if 'eligible' is empty. */
+ * evenly: to those in the bucket's group if there are any, otherwise to all,
+ * each bucket to the one with the fewest buckets, and among equals to the one
+ * that has been free of failures for longest.  A bucket's group is that of its
+ * home, or if it is marked in 'busy' (NULL means that none is), that of 'from',
+ * which knows its sessions.  Buckets for which there is none of their group in
+ * 'eligible', but one in 'hopeful', stay where they are.  Returns the number of
+ * buckets moved, which is 0 if 'eligible' is empty. */
 unsigned int zoo_path_table_evacuate(struct zoo_path_table *,
                                      unsigned int from, uint32_t eligible,
                                      uint32_t hopeful,
-                                     const struct zoo_path_rank rank[]);
+                                     const struct zoo_path_rank rank[],
+                                     const bool busy[ZOO_N_BUCKETS]);
 
 /* Moves the buckets whose home is 'home' back to it, except those that are
  * now in another group and marked in 'busy' (NULL means that none is).

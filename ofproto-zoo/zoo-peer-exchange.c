@@ -47,7 +47,7 @@ zoo_peer_exchangeable(const struct zoo_peer *peer)
     return set & ~zoo_peer_in_use(peer);
 }
 
-void
+bool
 zoo_peer_exchange(struct zoo_peer *peer, unsigned int i, uint16_t sport,
                   long long int now)
 {
@@ -55,11 +55,16 @@ zoo_peer_exchange(struct zoo_peer *peer, unsigned int i, uint16_t sport,
     struct zoo_path_rank rank[ZOO_MAX_CANDIDATES];
     uint32_t eligible = zoo_peer_healthy(peer) & ~bit(i);
 
-    for (unsigned int k = 0; k < peer->table.n; k++) {
-        rank[k].group = peer->candidates[k].group;
-        rank[k].failure_free = peer->candidates[k].health.failure_free;
+    FOR_EACH_CANDIDATE (k, eligible) {
+        if (peer->candidates[k].health.fails) {
+            eligible &= ~bit(k);
+        }
     }
-    zoo_path_table_evacuate(&peer->table, i, eligible, 0, rank);
+    zoo_peer_get_rank(peer, rank);
+    if (!zoo_path_table_evacuate(&peer->table, i, eligible, 0, rank, NULL)
+        && zoo_path_table_owners(&peer->table, NULL) & bit(i)) {
+        return false;
+    }
     peer->table.sport[i] = sport;
     peer->map_changed = true;
 
@@ -76,4 +81,5 @@ zoo_peer_exchange(struct zoo_peer *peer, unsigned int i, uint16_t sport,
         peer->learner->echo[i] = 0;
     }
     peer->next_full = MIN(peer->next_full, now);
+    return true;
 }

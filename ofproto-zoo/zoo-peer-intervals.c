@@ -137,8 +137,8 @@ void
 zoo_peer_reconfigured(struct zoo_peer *peer, const struct zoo_params *params,
                       long long int now)
 {
-    long long int fast = stretched(peer, params, params->probe_interval);
-    long long int full = stretched(peer, params, params->full_interval);
+    long long int fast = zoo_peer_fast_interval(peer, params);
+    long long int full = zoo_peer_full_interval(peer, params);
 
     if (!params->learn) {
         zoo_peer_stop_learning(peer);

@@ -17,15 +17,21 @@
 #ifndef ZOO_PEER_PRIVATE_H
 #define ZOO_PEER_PRIVATE_H 1
 
-/* What zoo-peer.c (states, buckets, schedule), zoo-peer-rounds.c (what reports,
- * and their absence, teach) and zoo-peer-intervals.c (how often, and how long)
- * share. */
+/* What zoo-peer.c (states, schedule), zoo-peer-buckets.c (failover and return),
+ * zoo-peer-rounds.c (what reports, and their absence, teach),
+ * zoo-peer-intervals.c (how often, and how long), zoo-peer-exchange.c (other
+ * ports) and zoo-peer-learn.c (sessions) share. */
 
 #include "util.h"
 #include "zoo-peer.h"
 
 #define MSEC (1000 * 1000LL)
 #define SEC (1000 * MSEC)
+
+/* How long ago tenants used a bucket is counted in these.  It counts as in use,
+ * so that its candidate is probed often, for as many, and up to one more. */
+#define ZOO_PEER_USE_PERIOD SEC
+#define ZOO_PEER_IN_USE 1
 
 /* Reports of rewritten ports in a row that are believed. */
 #define REWRITTEN_REPORTS 3
@@ -91,6 +97,17 @@ long long int zoo_peer_candidate_timeout(const struct zoo_peer *,
 /* Returns how long the silence about a round lasts that is failure, ns. */
 long long int zoo_peer_silence_timeout(const struct zoo_peer *,
                                        const struct zoo_params *);
+
+/* Returns the candidates that are in 'state'. */
+uint32_t zoo_peer_in_state(const struct zoo_peer *, enum zoo_health_state);
+
+/* Marks in 'used' the buckets that tenants have used in the last 'periods'. */
+void zoo_peer_used_within(const struct zoo_peer *, long long int periods,
+                          bool used[ZOO_N_BUCKETS]);
+
+/* Stores into 'rank' what says of each candidate which is preferred to
+ * another. */
+void zoo_peer_get_rank(const struct zoo_peer *, struct zoo_path_rank rank[]);
 
 /* Makes the peer's state 'state', with the map that belongs to it. */
 void zoo_peer_set_state(struct zoo_peer *, enum zoo_peer_state state);

@@ -137,8 +137,8 @@ excused_time(const struct zoo_peer *peer, const struct zoo_params *params)
     return MAX_EXCUSED_ROUNDS * stretched(peer, params, params->full_interval);
 }
 
-/* The peer is not calm any more, if it was: the next round of all comes as soon
- * as it would have come without that. */
+/* The peer is not calm any more, if it was: the next round of all comes as
+ * soon as it would have come without that. */
 static void
 end_calm(struct zoo_peer *peer, const struct zoo_params *params,
          long long int now)
@@ -264,8 +264,8 @@ zoo_peer_expire_rounds(struct zoo_peer *peer, const struct zoo_params *params,
 
 /* Reports. */
 
-/* Returns the group of a BackendID that none has yet: one that is free, or else
- * one that no candidate leads to any more, or 0. */
+/* Returns the group of a BackendID that has none yet: one that is free, or
+ * else one that no candidate leads to any more, or 0. */
 static uint8_t
 new_group(struct zoo_peer *peer, struct eth_addr backend)
 {
@@ -275,8 +275,11 @@ new_group(struct zoo_peer *peer, struct eth_addr backend)
     for (unsigned int i = 0; i < peer->table.n; i++) {
         bitmap_set1(in_use, peer->candidates[i].group);
     }
+    if (!peer->groups) {
+        peer->groups = xcalloc(ZOO_PEER_MAX_GROUPS, sizeof *peer->groups);
+    }
     for (g = 1; g <= ZOO_PEER_MAX_GROUPS; g++) {
-        if (eth_addr_is_zero(peer->backends[g - 1])) {
+        if (eth_addr_is_zero(zoo_peer_group(peer, g)->backend)) {
             break;
         }
     }
@@ -286,9 +289,7 @@ new_group(struct zoo_peer *peer, struct eth_addr backend)
     if (g > ZOO_PEER_MAX_GROUPS) {
         return 0;
     }
-    peer->backends[g - 1] = backend;
-    peer->memory[g] = 0;
-    peer->group_caps[g] = 0;
+    *zoo_peer_group(peer, g) = (struct zoo_group) { .backend = backend };
     return g;
 }
 
@@ -298,8 +299,8 @@ backend_group(struct zoo_peer *peer, struct eth_addr backend)
     if (eth_addr_is_zero(backend)) {
         return 0;
     }
-    for (unsigned int g = 1; g <= ZOO_PEER_MAX_GROUPS; g++) {
-        if (eth_addr_equals(peer->backends[g - 1], backend)) {
+    for (unsigned int g = 1; peer->groups && g <= ZOO_PEER_MAX_GROUPS; g++) {
+        if (eth_addr_equals(zoo_peer_group(peer, g)->backend, backend)) {
             return g;
         }
     }
@@ -424,15 +425,18 @@ learn_rewriting(struct zoo_peer *peer, const struct zoo_probe *report)
 }
 
 /* Notes what the members of 'group' are capable of: the peer is of what all of
- * its groups are, as any of them may get a packet. */
+ * its groups are that candidates lead to, as any of them may get a packet. */
 static void
-learn_caps(struct zoo_peer *peer, uint8_t group, uint16_t caps)
+learn_caps(struct zoo_peer *peer, struct zoo_group *group, uint16_t caps)
 {
-    peer->group_caps[group] = caps;
+    group->caps = caps;
     peer->peer_caps = caps;
-    for (unsigned int g = 0; g <= ZOO_PEER_MAX_GROUPS; g++) {
-        if (peer->memory[g]) {
-            peer->peer_caps &= peer->group_caps[g];
+    for (unsigned int i = 0; i < peer->table.n; i++) {
+        const struct zoo_group *g
+            = zoo_peer_group(peer, peer->candidates[i].group);
+
+        if (g->memory) {
+            peer->peer_caps &= g->caps;
         }
     }
 }
@@ -473,8 +477,9 @@ zoo_peer_report(struct zoo_peer *peer, const struct zoo_params *params,
     struct zoo_open_round *r
         = &peer->rounds[report->round % ZOO_PEER_MAX_ROUNDS];
     bool first = r->id == report->round && !r->answered;
+    struct zoo_group *group;
     bool continuous;
-    uint8_t group;
+    uint8_t g;
 
     if (report->session != peer->session || report->round > peer->round
         || peer->state == ZOO_PEER_IDLE) {
@@ -521,9 +526,10 @@ zoo_peer_report(struct zoo_peer *peer, const struct zoo_params *params,
         request_urgent(peer, params, now);
     }
 
-    group = backend_group(peer, report->backend_id);
-    continuous = report->challenge == peer->memory[group];
-    peer->memory[group] = report->challenge;
+    g = backend_group(peer, report->backend_id);
+    group = zoo_peer_group(peer, g);
+    continuous = report->challenge == group->memory;
+    group->memory = report->challenge;
     if (report->round == peer->round) {
         learn_caps(peer, group, report->caps);
     }
@@ -532,7 +538,7 @@ zoo_peer_report(struct zoo_peer *peer, const struct zoo_params *params,
         int i = zoo_path_table_find(&peer->table, e->sport);
 
         if (i >= 0) {
-            learn_entry(peer, params, report, e, i, group, continuous, now);
+            learn_entry(peer, params, report, e, i, g, continuous, now);
         }
     }
     zoo_peer_settle(peer, params, now);

@@ -30,16 +30,6 @@
 /* Rounds of one session. */
 #define MAX_ROUND (UINT32_MAX / 2)
 
-/* Candidates that lose probes within this time lose them together.  If that
- * is nearly all of them, it is forgiven, once in so many hold-down times, and
- * their buckets return when there was no failure for MASS_LOSS_CALM. */
-#define MASS_LOSS_TIME SEC
-#define MASS_LOSS_CALM (600 * MSEC)
-#define MASS_LOSS_HOLD_DOWNS 10
-
-/* A bucket counts as used for one to two of these. */
-#define USE_PERIOD SEC
-
 const char *
 zoo_peer_state_to_string(enum zoo_peer_state state)
 {
@@ -69,6 +59,8 @@ zoo_peer_init(struct zoo_peer *peer, const struct zoo_params *params,
     peer->used_rotated = now;
     peer->next_fast = peer->next_full = peer->next_urgent = LLONG_MAX;
     peer->last_urgent = peer->link_down = peer->mass_loss = LLONG_MIN / 2;
+    peer->restored = LLONG_MIN / 2;
+    memset(peer->unused, UINT8_MAX, sizeof peer->unused);
     peer->last_used = now;
     peer->map_changed = true;
 }
@@ -77,7 +69,22 @@ void
 zoo_peer_uninit(struct zoo_peer *peer)
 {
     free(peer->learner);
+    free(peer->groups);
     peer->learner = NULL;
+    peer->groups = NULL;
+}
+
+void
+zoo_peer_copy(struct zoo_peer *copy, const struct zoo_peer *peer)
+{
+    *copy = *peer;
+    if (peer->learner) {
+        copy->learner = xmemdup(peer->learner, sizeof *peer->learner);
+    }
+    if (peer->groups) {
+        copy->groups = xmemdup(peer->groups, (ZOO_PEER_MAX_GROUPS
+                                              * sizeof *peer->groups));
+    }
 }
 
 void
@@ -85,16 +92,25 @@ zoo_peer_set_candidates(struct zoo_peer *peer,
                         const struct zoo_params *params, const void *key,
                         size_t key_len, uint32_t seed, long long int now)
 {
-    unsigned int before = peer->table.n;
+    struct zoo_candidate candidates[ZOO_MAX_CANDIDATES];
+    struct zoo_path_table old = peer->table;
 
+    memcpy(candidates, peer->candidates, sizeof candidates);
     zoo_peer_stop_learning(peer);
     zoo_peer_forget_echoes(peer);
     zoo_peer_forget_rounds(peer);
     zoo_path_table_init(&peer->table, params->candidates, params->port_min,
                         params->port_max, key, key_len, seed);
-    for (unsigned int i = before; i < params->candidates; i++) {
-        memset(&peer->candidates[i], 0, sizeof peer->candidates[i]);
-        zoo_health_init(&peer->candidates[i].health, now);
+    for (unsigned int i = 0; i < params->candidates; i++) {
+        /* Ports may have been exchanged, or learned. */
+        int was = zoo_path_table_find(&old, peer->table.sport[i]);
+
+        if (was >= 0) {
+            peer->candidates[i] = candidates[was];
+        } else {
+            memset(&peer->candidates[i], 0, sizeof peer->candidates[i]);
+            zoo_health_init(&peer->candidates[i].health, now);
+        }
     }
     peer->probed = peer->forgiven = 0;
     peer->map_changed = true;
@@ -104,8 +120,8 @@ zoo_peer_set_candidates(struct zoo_peer *peer,
     }
 }
 
-static uint32_t
-candidates_in_state(const struct zoo_peer *peer, enum zoo_health_state state)
+uint32_t
+zoo_peer_in_state(const struct zoo_peer *peer, enum zoo_health_state state)
 {
     uint32_t set = 0;
 
@@ -120,15 +136,15 @@ candidates_in_state(const struct zoo_peer *peer, enum zoo_health_state state)
 uint32_t
 zoo_peer_healthy(const struct zoo_peer *peer)
 {
-    return candidates_in_state(peer, ZOO_HEALTH_UP);
+    return zoo_peer_in_state(peer, ZOO_HEALTH_UP);
 }
 
-static void
-used_lately(const struct zoo_peer *peer, bool used[ZOO_N_BUCKETS])
+void
+zoo_peer_used_within(const struct zoo_peer *peer, long long int periods,
+            bool used[ZOO_N_BUCKETS])
 {
     for (size_t b = 0; b < ZOO_N_BUCKETS; b++) {
-        used[b] = (bitmap_is_set(peer->used[0], b)
-                   || bitmap_is_set(peer->used[1], b));
+        used[b] = peer->unused[b] <= periods;
     }
 }
 
@@ -137,15 +153,35 @@ zoo_peer_in_use(const struct zoo_peer *peer)
 {
     bool used[ZOO_N_BUCKETS];
 
-    used_lately(peer, used);
+    zoo_peer_used_within(peer, ZOO_PEER_IN_USE, used);
     return zoo_path_table_owners(&peer->table, used);
+}
+
+/* Returns true if candidates are known to lead to several middleboxes. */
+static bool
+leads_to_several(const struct zoo_peer *peer)
+{
+    uint8_t group = 0;
+
+    for (unsigned int i = 0; i < peer->table.n; i++) {
+        uint8_t g = peer->candidates[i].group;
+
+        if (g && group && g != group) {
+            return true;
+        }
+        group = group ? group : g;
+    }
+    return false;
 }
 
 void
 zoo_peer_set_state(struct zoo_peer *peer, enum zoo_peer_state state)
 {
-    bool upstream = (state == ZOO_PEER_LEGACY || state == ZOO_PEER_EXHAUSTED
-                     || state == ZOO_PEER_UNSUPPORTED);
+    /* Upstream's port might lead to another one of several middleboxes, which
+     * would break what could go on when paths are back. */
+    bool upstream = (state == ZOO_PEER_LEGACY || state == ZOO_PEER_UNSUPPORTED
+                     || (state == ZOO_PEER_EXHAUSTED
+                         && !leads_to_several(peer)));
 
     if (peer->state != state) {
         peer->state = state;
@@ -156,257 +192,6 @@ zoo_peer_set_state(struct zoo_peer *peer, enum zoo_peer_state state)
         peer->upstream = upstream;
         peer->map_changed = true;
     }
-}
-
-/* Buckets. */
-
-static void
-get_rank(const struct zoo_peer *peer, struct zoo_path_rank rank[])
-{
-    for (unsigned int i = 0; i < peer->table.n; i++) {
-        rank[i].group = peer->candidates[i].group;
-        rank[i].failure_free = peer->candidates[i].health.failure_free;
-    }
-}
-
-/* Returns the candidates that may take buckets of one that failed a probe sent
- * at 'loss': only those that are known to work since. */
-static uint32_t
-eligible_since(const struct zoo_peer *peer, long long int loss)
-{
-    uint32_t set = 0;
-
-    FOR_EACH_CANDIDATE (i, zoo_peer_healthy(peer)) {
-        const struct zoo_candidate *c = &peer->candidates[i];
-
-        if (c->health.forced == ZOO_FORCED_UP
-            || (!c->health.fails && c->validated > loss)) {
-            set |= bit(i);
-        }
-    }
-    return set;
-}
-
-/* Returns the candidates that are likely to be 'eligible' soon, though nothing
- * has arrived from them yet since the loss for which 'h' is down.  It may be
- * that nobody tells what has become of them: that is not waited for for long. */
-static uint32_t
-hopeful_since(const struct zoo_peer *peer, const struct zoo_params *params,
-              const struct zoo_health *h, uint32_t eligible,
-              long long int now)
-{
-    return (now - h->first_fail < 2 * zoo_peer_silence_timeout(peer, params)
-            ? zoo_peer_healthy(peer) & ~eligible : 0);
-}
-
-/* Moves the buckets of candidates that are down as far as there is a place for
- * them. */
-static void
-evacuate(struct zoo_peer *peer, const struct zoo_params *params,
-         long long int now)
-{
-    uint32_t displaced = (zoo_path_table_owners(&peer->table, NULL)
-                          & candidates_in_state(peer, ZOO_HEALTH_DOWN));
-    struct zoo_path_rank rank[ZOO_MAX_CANDIDATES];
-    uint32_t in_use;
-
-    if (!displaced) {
-        return;
-    }
-    get_rank(peer, rank);
-    in_use = zoo_peer_in_use(peer);
-    FOR_EACH_CANDIDATE (i, displaced) {
-        const struct zoo_health *h = &peer->candidates[i].health;
-        uint32_t eligible = eligible_since(peer, h->first_fail);
-        uint32_t hopeful = hopeful_since(peer, params, h, eligible, now);
-
-        peer->split |= eligible && !h->forced && !h->collective;
-        if (zoo_path_table_evacuate(&peer->table, i, eligible, hopeful,
-                                    rank)) {
-            peer->map_changed = true;
-            peer->moved_from |= bit(i);
-            if (in_use & bit(i)) {
-                peer->failovers++;
-                peer->last_failover = now;
-                peer->outage = now - h->first_fail;
-            }
-        }
-    }
-}
-
-/* Returns true if candidate 'i', which was forgiven a mass loss, seems to have
- * left it behind: until then its buckets would only come and go. */
-static bool
-is_calm(const struct zoo_peer *peer, unsigned int i, long long int now)
-{
-    const struct zoo_health *h = &peer->candidates[i].health;
-
-    return (h->state == ZOO_HEALTH_UP
-            && now - h->failure_free >= MASS_LOSS_CALM);
-}
-
-static bool
-all_at_home(const struct zoo_peer *peer)
-{
-    const struct zoo_path_table *table = &peer->table;
-
-    if (zoo_peer_is_learning(peer)) {
-        return !memcmp(table->owner, peer->learner->home, sizeof table->owner);
-    }
-    for (unsigned int b = 0; b < table->n; b++) {
-        if (table->owner[b] != b) {
-            return false;
-        }
-    }
-    /* The others repeat these. */
-    return !memcmp(table->owner + table->n, table->owner,
-                   ZOO_N_BUCKETS - table->n);
-}
-
-static void
-return_home(struct zoo_peer *peer, const struct zoo_params *params,
-            long long int now)
-{
-    struct zoo_path_rank rank[ZOO_MAX_CANDIDATES];
-    bool used[ZOO_N_BUCKETS];
-
-    if (all_at_home(peer)) {
-        return;
-    }
-    get_rank(peer, rank);
-    used_lately(peer, used);
-    FOR_EACH_CANDIDATE (i, zoo_peer_healthy(peer)) {
-        const struct zoo_health *h = &peer->candidates[i].health;
-        bool over = !(peer->forgiven & bit(i)) || is_calm(peer, i, now);
-
-        if (((!h->fails && over) || h->forced)
-            && now >= zoo_health_return_time(h, params)
-            && zoo_peer_return_home(peer, i, rank, used)) {
-            peer->map_changed = true;
-            peer->returned |= bit(i);
-        }
-    }
-}
-
-/* While the peer answered nothing at all, nothing was learned about single
- * candidates. */
-static void
-forget_failures(struct zoo_peer *peer)
-{
-    for (unsigned int i = 0; i < peer->table.n; i++) {
-        struct zoo_health *h = &peer->candidates[i].health;
-
-        if (h->state == ZOO_HEALTH_DOWN) {
-            h->state = ZOO_HEALTH_UNKNOWN;
-            h->was_down = h->collective = false;
-            h->fails = 0;
-        }
-    }
-}
-
-/* Returns true if nearly all candidates that worked have lost a probe lately,
- * which no failure of paths explains: at most one in eight was spared.
- *
- * Those that lost one count, not those that are down: of 32 candidates that
- * each lose 9 probes in 10, two rounds leave 6 up, but spare none. */
-static bool
-nearly_all_lost(const struct zoo_peer *peer, long long int now)
-{
-    unsigned int n_lost = 0, n_spared = 0;
-
-    for (unsigned int i = 0; i < peer->table.n; i++) {
-        const struct zoo_health *h = &peer->candidates[i].health;
-
-        if (h->first_fail > now - MASS_LOSS_TIME) {
-            n_lost++;
-        } else {
-            n_spared += h->state != ZOO_HEALTH_DOWN;
-        }
-    }
-    return n_lost >= 7 * n_spared;
-}
-
-/* Ends the forgiveness of what is not well by now. */
-static void
-end_mass_loss(struct zoo_peer *peer, long long int now)
-{
-    FOR_EACH_CANDIDATE (i, peer->forgiven) {
-        if (!is_calm(peer, i, now)) {
-            zoo_health_set_collective(&peer->candidates[i].health, false);
-        }
-    }
-    peer->forgiven = 0;
-}
-
-/* A receiver that gets no CPU loses probes of all candidates alike.  Those
- * that went down because of it are forgiven: they come up at their first
- * success, which is looked for often, and their buckets need not wait for the
- * hold-down time.
- *
- * Seldom, so that what goes on for longer, or comes again and again, does not
- * move buckets back and forth. */
-static void
-forgive_mass_loss(struct zoo_peer *peer, const struct zoo_params *params,
-                  long long int now)
-{
-    uint32_t down = 0;
-
-    for (unsigned int i = 0; i < peer->table.n; i++) {
-        const struct zoo_health *h = &peer->candidates[i].health;
-
-        if (h->state == ZOO_HEALTH_DOWN
-            && h->first_fail > now - MASS_LOSS_TIME) {
-            down |= bit(i);
-        }
-    }
-    /* Before its first answer a peer may just not be there yet. */
-    if (down && peer->answered && params->hold_down
-        && nearly_all_lost(peer, now)
-        && (now - peer->mass_loss
-            >= MASS_LOSS_HOLD_DOWNS * params->hold_down)) {
-        end_mass_loss(peer, now);
-        peer->mass_loss = now;
-    }
-    if (now - peer->mass_loss < MASS_LOSS_TIME) {
-        FOR_EACH_CANDIDATE (i, down) {
-            zoo_health_set_collective(&peer->candidates[i].health, true);
-        }
-        peer->forgiven |= down;
-    } else if (now - peer->mass_loss >= 2 * MASS_LOSS_TIME) {
-        end_mass_loss(peer, now);
-    }
-}
-
-void
-zoo_peer_settle(struct zoo_peer *peer, const struct zoo_params *params,
-                long long int now)
-{
-    if (candidates_in_state(peer, ZOO_HEALTH_DOWN) == all_candidates(peer)) {
-        for (unsigned int i = 0; i < peer->table.n; i++) {
-            zoo_health_set_collective(&peer->candidates[i].health, true);
-        }
-        peer->forgiven = 0;
-        if (peer->state == ZOO_PEER_ACTIVE) {
-            zoo_peer_set_state(peer, (peer->answered ? ZOO_PEER_EXHAUSTED
-                                      : ZOO_PEER_LEGACY));
-            peer->next_full = now;
-            peer->all_failed |= peer->answered;
-        }
-        return;
-    }
-    if (peer->state == ZOO_PEER_EXHAUSTED || peer->state == ZOO_PEER_LEGACY) {
-        if (!zoo_peer_healthy(peer)) {
-            return;
-        }
-        if (peer->state == ZOO_PEER_LEGACY) {
-            forget_failures(peer);
-        }
-        zoo_peer_set_state(peer, ZOO_PEER_ACTIVE);
-        peer->next_fast = peer->next_full = now;
-    }
-    forgive_mass_loss(peer, params, now);
-    return_home(peer, params, now);
-    evacuate(peer, params, now);
 }
 
 /* Schedule. */
@@ -442,7 +227,7 @@ static void
 fall_asleep(struct zoo_peer *peer)
 {
     zoo_peer_forget_rounds(peer);
-    memset(peer->used, 0, sizeof peer->used);
+    memset(peer->unused, UINT8_MAX, sizeof peer->unused);
     zoo_peer_stop_learning(peer);
     zoo_peer_set_state(peer, ZOO_PEER_IDLE);
     peer->next_full = peer->next_fast = peer->next_urgent = LLONG_MAX;
@@ -452,24 +237,21 @@ void
 zoo_peer_use(struct zoo_peer *peer, const bool used[ZOO_N_BUCKETS],
              const struct zoo_params *params, long long int now)
 {
-    long long int periods = (now - peer->used_rotated) / USE_PERIOD;
+    long long int periods = (now - peer->used_rotated) / ZOO_PEER_USE_PERIOD;
     bool any = false;
 
     if (!used && peer->state == ZOO_PEER_IDLE) {
         return;
     }
     if (periods > 0) {
-        if (periods == 1) {
-            memcpy(peer->used[1], peer->used[0], sizeof peer->used[1]);
-        } else {
-            memset(peer->used[1], 0, sizeof peer->used[1]);
+        for (size_t b = 0; b < ZOO_N_BUCKETS; b++) {
+            peer->unused[b] = MIN(peer->unused[b] + periods, UINT8_MAX);
         }
-        memset(peer->used[0], 0, sizeof peer->used[0]);
         peer->used_rotated = now;
     }
     for (size_t b = 0; used && b < ZOO_N_BUCKETS; b++) {
         if (used[b]) {
-            bitmap_set1(peer->used[0], b);
+            peer->unused[b] = 0;
             any = true;
         }
     }
@@ -593,7 +375,10 @@ zoo_peer_begin_session(struct zoo_peer *peer, uint64_t session)
     peer->session_backoff = peer->backoff;
     peer->round = 0;
     peer->challenge = 0;
-    memset(peer->memory, 0, sizeof peer->memory);
+    for (unsigned int g = 0; g <= (peer->groups ? ZOO_PEER_MAX_GROUPS : 0);
+         g++) {
+        zoo_peer_group(peer, g)->memory = 0;
+    }
     memset(peer->rounds, 0, sizeof peer->rounds);
 }
 
@@ -754,7 +539,8 @@ zoo_peer_leads_to(const struct zoo_peer *peer, struct eth_addr backend)
     for (unsigned int i = 0; i < peer->table.n; i++) {
         uint8_t group = peer->candidates[i].group;
 
-        if (group && eth_addr_equals(peer->backends[group - 1], backend)) {
+        if (group && eth_addr_equals(zoo_peer_group(peer, group)->backend,
+                                     backend)) {
             set |= bit(i);
         }
     }

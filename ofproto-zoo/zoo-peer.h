@@ -77,8 +77,9 @@ struct zoo_learner;
  * row, and none has lost a probe meanwhile. */
 #define ZOO_PEER_CALM_ROUNDS 4
 
-/* Most BackendID groups of one peer that are told apart. */
-#define ZOO_PEER_MAX_GROUPS 8
+/* Most BackendID groups of one peer that are told apart: more than that many
+ * candidates cannot lead to. */
+#define ZOO_PEER_MAX_GROUPS ZOO_MAX_CANDIDATES
 
 enum zoo_peer_state {
     ZOO_PEER_ACTIVE,            /* Probed; buckets use candidates. */
@@ -95,7 +96,16 @@ struct zoo_candidate {
     uint32_t sent, lost;
     uint32_t rtt_us;            /* Smoothed, 0 if unknown. */
     uint32_t rttvar_us : 24;    /* The same. */
-    uint32_t group : 8;         /* Index of 'backends' plus one, or 0. */
+    uint32_t group : 8;         /* See zoo_peer_group(), 0 if unknown. */
+};
+
+/* One of several machines with the peer's address, or what there is without a
+ * BackendID. */
+struct zoo_group {
+    struct eth_addr backend;    /* Its BackendID, zero if unused. */
+    uint16_t caps;              /* ZOO_PROBE_CAP_*. */
+    uint64_t memory;            /* Its last challenge: a new one means that what
+                                 * it knew before is lost. */
 };
 
 struct zoo_open_round {
@@ -113,7 +123,9 @@ struct zoo_open_round {
 struct zoo_peer {
     struct zoo_path_table table;
     struct zoo_candidate candidates[ZOO_MAX_CANDIDATES];
-    struct eth_addr backends[ZOO_PEER_MAX_GROUPS];
+    struct zoo_group group0;    /* Of those without a BackendID. */
+    struct zoo_group *groups;   /* ZOO_PEER_MAX_GROUPS of them, NULL until there
+                                 * is a BackendID. */
     enum zoo_peer_state state;
     bool upstream;              /* The map is all upstream's. */
     bool answered;              /* Ever. */
@@ -123,13 +135,10 @@ struct zoo_peer {
     /* Wire. */
     uint64_t session;           /* Random, of this peer alone. */
     uint64_t challenge;         /* The last one that must be repeated. */
-    uint64_t memory[ZOO_PEER_MAX_GROUPS + 1]; /* Last challenge of each group:
-                                               * a new one means that what it
-                                               * knew before is lost. */
     uint32_t round;             /* Last round. */
     uint16_t peer_key;          /* The peer's newest key. */
-    uint16_t peer_caps;         /* ZOO_PROBE_CAP_*: of all in 'group_caps'. */
-    uint16_t group_caps[ZOO_PEER_MAX_GROUPS + 1]; /* As of 'memory'. */
+    uint16_t peer_caps;         /* ZOO_PROBE_CAP_*: of all groups that
+                                 * candidates lead to. */
     uint8_t slowed;             /* Doublings of intervals, because of CTL. */
     uint32_t slowed_ms;         /* When that changed, modulo 2**32. */
     long long int last_report;  /* When it came. */
@@ -167,9 +176,9 @@ struct zoo_peer {
     uint32_t session_backoff;   /* 'backoff' when the session began. */
     uint32_t n_unsent;          /* Rounds in a row that could not be sent. */
     uint32_t backoff;           /* Rounds since LEGACY or EXHAUSTED began. */
-    unsigned long used[2][BITMAP_N_LONGS(ZOO_N_BUCKETS)]; /* Bitmaps: buckets
-                                 * used by tenants this second, and in the
-                                 * last one. */
+    long long int restored;     /* When the last exhaustion ended. */
+    uint8_t unused[ZOO_N_BUCKETS]; /* Seconds since tenants used each bucket,
+                                    * up to UINT8_MAX. */
 
     /* For the caller, who clears them. */
     uint32_t went_down, came_up; /* Candidates. */
@@ -189,9 +198,20 @@ void zoo_peer_init(struct zoo_peer *peer, const struct zoo_params *,
 /* Frees what 'peer' has allocated. */
 void zoo_peer_uninit(struct zoo_peer *);
 
-/* Gives the peer the number of candidates in 'params': the first ones stay,
- * with what is known of them; buckets go home, but not to candidates that are
- * down. */
+/* Makes 'copy' the same as 'peer', with allocations of its own. */
+void zoo_peer_copy(struct zoo_peer *copy, const struct zoo_peer *peer);
+
+/* Returns group 'group' of the peer, which is 0 or some candidate's. */
+static inline struct zoo_group *
+zoo_peer_group(const struct zoo_peer *peer, unsigned int group)
+{
+    return (group ? &peer->groups[group - 1]
+            : &CONST_CAST(struct zoo_peer *, peer)->group0);
+}
+
+/* Gives the peer the number of candidates in 'params': ports that it has
+ * already keep what is known of them; buckets go home, but not to candidates
+ * that are down. */
 void zoo_peer_set_candidates(struct zoo_peer *, const struct zoo_params *,
                              const void *key, size_t key_len, uint32_t seed,
                              long long int now);
@@ -310,8 +330,9 @@ uint32_t zoo_peer_exchangeable(const struct zoo_peer *);
 
 /* Makes 'sport' candidate 'i' in the place of the port that it was.  Its
  * buckets, which are not in use, go to candidates that work, and home when the
- * new one has worked for the hold-down time. */
-void zoo_peer_exchange(struct zoo_peer *, unsigned int i, uint16_t sport,
+ * new one has worked for the hold-down time.  Returns false, and changes
+ * nothing, if no other candidate works that could take them. */
+bool zoo_peer_exchange(struct zoo_peer *, unsigned int i, uint16_t sport,
                        long long int now);
 
 /* Fills the request for round 'peer->round' on candidates 'set', all but

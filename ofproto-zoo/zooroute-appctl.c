@@ -167,6 +167,12 @@ address_to_json(struct json *object, const char *name,
     json_object_put_string(object, name, s);
 }
 
+static struct eth_addr
+backend_of(const struct zoo_peer *peer, uint8_t group)
+{
+    return zoo_peer_group(peer, group)->backend;
+}
+
 static struct json *
 candidate_to_json(const struct zoo_peer *peer, unsigned int i, bool in_use,
                   unsigned int n_buckets, long long int now)
@@ -188,7 +194,7 @@ candidate_to_json(const struct zoo_peer *peer, unsigned int i, bool in_use,
     }
     if (c->group) {
         char *s = xasprintf(ETH_ADDR_FMT,
-                            ETH_ADDR_ARGS(peer->backends[c->group - 1]));
+                            ETH_ADDR_ARGS(backend_of(peer, c->group)));
 
         json_object_put_string(object, "backend", s);
         free(s);
@@ -307,7 +313,7 @@ format_peer(const struct zooroute_peer *p, long long int now, struct ds *s)
                       (now - c->health.failure_free) / (1000 * MSEC));
         if (c->group) {
             ds_put_format(s, "  "ETH_ADDR_FMT,
-                          ETH_ADDR_ARGS(peer->backends[c->group - 1]));
+                          ETH_ADDR_ARGS(backend_of(peer, c->group)));
         }
         ds_put_char(s, '\n');
     }
@@ -328,9 +334,8 @@ static struct zooroute_peer *
 copy_peer(const struct zooroute_peer *peer) OVS_REQUIRES(zooroute_mutex)
 {
     struct zooroute_peer *copy = xmemdup(peer, sizeof *peer);
-    const struct zoo_learner *l = peer->peer.learner;
 
-    copy->peer.learner = l ? xmemdup(l, sizeof *l) : NULL;
+    zoo_peer_copy(&copy->peer, &peer->peer);
     return copy;
 }
 
@@ -532,11 +537,11 @@ explain_groups(const struct zoo_peer *peer, unsigned int from,
 
     if (old && old == new) {
         ds_put_format(s, "; both reach "ETH_ADDR_FMT,
-                      ETH_ADDR_ARGS(peer->backends[new - 1]));
+                      ETH_ADDR_ARGS(backend_of(peer, new)));
     } else if (old && new) {
         ds_put_format(s, "; that reached "ETH_ADDR_FMT", this reaches "
-                      ETH_ADDR_FMT, ETH_ADDR_ARGS(peer->backends[old - 1]),
-                      ETH_ADDR_ARGS(peer->backends[new - 1]));
+                      ETH_ADDR_FMT, ETH_ADDR_ARGS(backend_of(peer, old)),
+                      ETH_ADDR_ARGS(backend_of(peer, new)));
     }
 }
 

@@ -80,8 +80,9 @@ log_state(const char *name, const struct zoo_peer *peer,
         break;
     case ZOO_PEER_EXHAUSTED:
         VLOG_WARN_RL(&rl, "%s: exhausted: none of %u outer source ports "
-                     "works, so its traffic is sent as without ZooRoute",
-                     name, peer->table.n);
+                     "works, so its traffic %s", name, peer->table.n,
+                     (peer->upstream ? "is sent as without ZooRoute"
+                      : "stays at the middleboxes that know it"));
         break;
     case ZOO_PEER_UNSUPPORTED:
         VLOG_WARN_RL(&rl, "%s: unsupported: something on the way rewrites "

@@ -30,10 +30,10 @@
 #include "timeval.h"
 #include "util.h"
 
-/* Status is written at most this often, and takes at most this share of the
- * time, however many peers there are.  A peer's row that appears or goes away
- * makes ovs-vswitchd look at all of its configuration again, which is not cheap
- * on a large system. */
+/* Status is written at most this often, and for at most one in so many parts
+ * of the time, however many peers there are.  A peer's row that appears or goes
+ * away makes ovs-vswitchd look at all of its configuration again, which is not
+ * cheap on a large system. */
 #define STATUS_MIN_INTERVAL_MS 100
 #define STATUS_MAX_SHARE 20
 #define STATUS_RETRY_INTERVAL_MS 1000

@@ -74,7 +74,7 @@ random_table(struct random_table *rt, unsigned int n_groups)
     }
     for (unsigned int i = random_range(4); i > 0; i--) {
         zoo_path_table_evacuate(&rt->table, random_range(n),
-                                random_uint32() & all, 0, rt->rank);
+                                random_uint32() & all, 0, rt->rank, NULL);
     }
 }
 
@@ -205,7 +205,8 @@ END_TEST
 static void
 check_evacuation(const struct random_table *rt,
                  const struct zoo_path_table *after, unsigned int from,
-                 uint32_t eligible, uint32_t hopeful, unsigned int n_moved,
+                 uint32_t eligible, uint32_t hopeful,
+                 const bool busy[ZOO_N_BUCKETS], unsigned int n_moved,
                  uint32_t seed)
 {
     const struct zoo_path_table *before = &rt->table;
@@ -215,7 +216,7 @@ check_evacuation(const struct random_table *rt,
     hopeful &= ~bit(from);
     for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
         unsigned int to = after->owner[b];
-        uint8_t group = rt->rank[b % before->n].group;
+        uint8_t group = rt->rank[busy[b] ? from : b % before->n].group;
         bool same = false, waits = false;
 
         for (unsigned int i = 0; i < before->n; i++) {
@@ -246,6 +247,7 @@ START_TEST(only_the_buckets_of_the_failed_candidate_move)
         struct random_table rt;
         unsigned int from, n;
         uint32_t eligible, hopeful = 0;
+        bool busy[ZOO_N_BUCKETS];
 
         unit_seed(seed);
         random_table(&rt, 4);
@@ -262,8 +264,12 @@ START_TEST(only_the_buckets_of_the_failed_candidate_move)
         if (unit_chance(.5)) {
             hopeful = random_uint32() & random_uint32();
         }
-        n = zoo_path_table_evacuate(&after, from, eligible, hopeful, rt.rank);
-        check_evacuation(&rt, &after, from, eligible, hopeful, n, seed);
+        for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
+            busy[b] = unit_chance(.3);
+        }
+        n = zoo_path_table_evacuate(&after, from, eligible, hopeful, rt.rank,
+                                    busy);
+        check_evacuation(&rt, &after, from, eligible, hopeful, busy, n, seed);
     }
 }
 END_TEST
@@ -308,7 +314,8 @@ START_TEST(evacuation_is_balanced)
         if (after.n < 32) {
             eligible &= bit(after.n) - 1;
         }
-        if (zoo_path_table_evacuate(&after, from, eligible, 0, rt.rank)) {
+        if (zoo_path_table_evacuate(&after, from, eligible, 0, rt.rank,
+                                    NULL)) {
             check_balance(&rt.table, &after, eligible, seed);
         }
     }
@@ -337,7 +344,7 @@ START_TEST(a_spine_is_dealt_evenly)
         for (int i = 0; i < 32; i++) {
             if (failed & bit(i)) {
                 unsigned int n = zoo_path_table_evacuate(&t, i, ~failed, 0,
-                                                         rank);
+                                                         rank, NULL);
 
                 unit_assert(n == 4, "seed %u", seed);
             }
@@ -370,7 +377,7 @@ START_TEST(longest_failure_free_comes_first)
         }
         from = random_range(32);
         ck_assert_uint_eq(zoo_path_table_evacuate(&t, from, UINT32_MAX, 0,
-                                                  rank), 4);
+                                                  rank, NULL), 4);
 
         /* All had equally many buckets, so the four that have been good for
          * longest have one more now. */
@@ -392,8 +399,9 @@ START_TEST(nowhere_to_go)
 
     init_table(&t, 8);
     before = t;
-    ck_assert_uint_eq(zoo_path_table_evacuate(&t, 3, 0, 0, rank), 0);
-    ck_assert_uint_eq(zoo_path_table_evacuate(&t, 3, bit(3), 0, rank), 0);
+    ck_assert_uint_eq(zoo_path_table_evacuate(&t, 3, 0, 0, rank, NULL), 0);
+    ck_assert_uint_eq(zoo_path_table_evacuate(&t, 3, bit(3), 0, rank, NULL),
+                      0);
     ck_assert_mem_eq(&t, &before, sizeof t);
 }
 END_TEST
@@ -476,7 +484,7 @@ START_TEST(owners_of_some_buckets)
     buckets[5] = buckets[37] = buckets[126] = true;
     ck_assert_uint_eq(zoo_path_table_owners(&t, buckets), bit(5) | bit(30));
 
-    zoo_path_table_evacuate(&t, 30, bit(2), 0, rank);
+    zoo_path_table_evacuate(&t, 30, bit(2), 0, rank, NULL);
     ck_assert_uint_eq(zoo_path_table_owners(&t, buckets), bit(5) | bit(2));
     ck_assert_uint_eq(zoo_path_table_owners(&t, NULL), ~bit(30));
 }
@@ -489,7 +497,7 @@ START_TEST(ports_for_the_datapath)
     struct zoo_path_table t;
 
     init_table(&t, 5);
-    zoo_path_table_evacuate(&t, 1, bit(4), 0, rank);
+    zoo_path_table_evacuate(&t, 1, bit(4), 0, rank, NULL);
     zoo_path_table_ports(&t, false, ports);
     for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
         ck_assert_uint_eq(ports[b], t.sport[b % 5 == 1 ? 4 : b % 5]);

@@ -256,8 +256,8 @@ START_TEST(paths_that_die)
 }
 END_TEST
 
-/* Side 1 drops every other request on a candidate that side 0 does not use, and
- * says so. */
+/* Side 1 drops every other request on a candidate that side 0 does not use,
+ * and says so. */
 static void
 drop_every_other(struct sim *s, struct sim_packet *p)
 {

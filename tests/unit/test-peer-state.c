@@ -66,6 +66,61 @@ side0_is_legacy(struct sim *s)
     return s->side[0].peer.state == ZOO_PEER_LEGACY;
 }
 
+/* Candidates. */
+
+/* Of another number of candidates those are known that have the same ports, not
+ * those that have the same places. */
+START_TEST(another_number_of_candidates)
+{
+    struct zoo_peer *peer = &sim.side[0].peer;
+    struct zoo_params fewer = sim_defaults;
+    struct zoo_candidate known;
+    uint16_t sport;
+    int side = 0;
+
+    unit_seed(1);
+    sim_init(&sim, 4, &sim_defaults);
+    sim_use(&sim, 0, 1);
+    sim_run(&sim, 3 * SEC);
+    sport = peer->table.sport[5];
+    ck_assert(zoo_peer_exchange(peer, 5, 65000, sim.now));
+    sim_run(&sim, 20 * SEC);
+    ck_assert_uint_eq(sim_count(&sim, 0, SIM_ALL_PATHS, ZOO_HEALTH_UP), 32);
+    known = peer->candidates[6];
+
+    fewer.candidates = 8;
+    zoo_peer_set_candidates(peer, &fewer, &side, sizeof side, 1, sim.now);
+    ck_assert_uint_eq(peer->table.n, 8);
+    ck_assert_uint_eq(peer->table.sport[5], sport);
+    ck_assert_int_eq(peer->candidates[5].health.state, ZOO_HEALTH_UNKNOWN);
+    ck_assert_uint_eq(peer->candidates[5].sent, 0);
+    ck_assert_uint_gt(known.sent, 0);
+    ck_assert_uint_eq(peer->candidates[6].sent, known.sent);
+    ck_assert_int_eq(peer->candidates[6].health.state, ZOO_HEALTH_UP);
+
+    zoo_peer_set_candidates(peer, &sim_defaults, &side, sizeof side, 1,
+                            sim.now);
+    ck_assert_int_eq(peer->candidates[7].health.state, ZOO_HEALTH_UP);
+    ck_assert_int_eq(peer->candidates[8].health.state, ZOO_HEALTH_UNKNOWN);
+    sim_destroy(&sim);
+}
+END_TEST
+
+/* There is none to take the buckets of the last candidate that works. */
+START_TEST(the_last_one_is_not_exchanged)
+{
+    struct zoo_peer *peer = &sim.side[0].peer;
+
+    setup_traffic(1);
+    for (unsigned int i = 1; i < 32; i++) {
+        sim_force(&sim, 0, i, ZOO_FORCED_DOWN);
+    }
+    ck_assert(!zoo_peer_exchange(peer, 0, 65000, sim.now));
+    ck_assert_uint_ne(peer->table.sport[0], 65000);
+    sim_destroy(&sim);
+}
+END_TEST
+
 /* Schedule. */
 
 START_TEST(probes_follow_use)
@@ -434,6 +489,10 @@ main(void)
 {
     Suite *s = suite_create("peer states");
     TCase *tc;
+
+    tc = unit_case(s, "candidates", 60);
+    tcase_add_test(tc, another_number_of_candidates);
+    tcase_add_test(tc, the_last_one_is_not_exchanged);
 
     tc = unit_case(s, "schedule", 300);
     tcase_add_test(tc, probes_follow_use);

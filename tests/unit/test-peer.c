@@ -427,7 +427,9 @@ START_TEST(backend_groups)
         unit_assert(sim_count(&sim, 0, SIM_ALL_PATHS, ZOO_HEALTH_UP) == 32
                     && sim_moves(&sim, 0, NULL) == moves, "seed %u", seed);
         sim_use(&sim, 0, 64);
-        sim_run(&sim, 5 * SEC);
+        sim_run(&sim, 55 * SEC);
+        unit_assert(sim_moves(&sim, 0, NULL) == moves, "seed %u", seed);
+        sim_run(&sim, 10 * SEC);
         unit_assert(sim_moves(&sim, 0, NULL) == moves + 32, "seed %u", seed);
         sim_destroy(&sim);
     }
@@ -507,6 +509,56 @@ START_TEST(an_instance_dies)
 }
 END_TEST
 
+/* Sessions that began at another instance than their bucket's home stay there,
+ * too, when its paths fail one by one. */
+START_TEST(groups_of_sessions_are_kept)
+{
+    for (uint32_t seed = 0; seed < 20; seed++) {
+        setup_with(4, &sim_defaults, seed);
+        sim.side[1].n_instances = 2;
+        sim_use(&sim, 0, ZOO_N_BUCKETS);
+        sim_run(&sim, 3 * SEC + random_range(SEC));
+        for (int k = 0; k < 2; k++) {
+            sim_set_loss_both(&sim, 0, !k);
+            sim_set_loss_both(&sim, 2, !k);
+            sim_run(&sim, 50 * SEC);
+        }
+        sim_set_loss_both(&sim, 1, 1);
+        sim_run(&sim, 5 * SEC);
+        for (int b = 0; b < ZOO_N_BUCKETS; b++) {
+            unit_assert(sim.side[0].owner[b] % 4 == 3,
+                        "seed %u: bucket %d is at candidate %u", seed, b,
+                        sim.side[0].owner[b]);
+        }
+        sim_destroy(&sim);
+    }
+}
+END_TEST
+
+/* All paths fail, and when they are back, one instance answers ahead of the
+ * other: sessions stay where they were all the while. */
+START_TEST(groups_survive_exhaustion)
+{
+    for (uint32_t seed = 0; seed < 20; seed++) {
+        setup_with(4, &sim_defaults, seed);
+        sim.side[1].n_instances = 2;
+        sim.path[0][1].delay += 3 * MSEC;
+        sim.path[0][3].delay += 3 * MSEC;
+        sim_use(&sim, 0, ZOO_N_BUCKETS);
+        sim_run(&sim, 3 * SEC + random_range(SEC));
+        sim_set_loss_both(&sim, SIM_ALL_PATHS, 1);
+        sim_run(&sim, 5 * SEC + random_range(SEC));
+        ck_assert_int_eq(sim.side[0].peer.state, ZOO_PEER_EXHAUSTED);
+        ck_assert_uint_ne(sim.side[0].map[0], 0);
+        sim_set_loss_both(&sim, SIM_ALL_PATHS, 0);
+        sim_run(&sim, 20 * SEC);
+        unit_assert(!sim_moves(&sim, 0, NULL), "seed %u: %u moves", seed,
+                    sim_moves(&sim, 0, NULL));
+        sim_destroy(&sim);
+    }
+}
+END_TEST
+
 /* Instances are replaced by others, again and again. */
 START_TEST(many_instances_one_after_the_other)
 {
@@ -515,15 +567,19 @@ START_TEST(many_instances_one_after_the_other)
     setup_with(4, &sim_defaults, 1);
     sim.side[1].n_instances = 3;
     sim_use(&sim, 0, 8);
-    for (unsigned int k = 0; k < 20; k++) {
+    for (unsigned int k = 0; k < 25; k++) {
         sim.side[1].first_backend = 10 * k;
+        /* The first ones say that they are no gateways. */
+        sim.side[1].caps = k ? ZOO_PROBE_CAP_GATEWAY : 0;
         sim_restart_responder(&sim, 1);
         sim_run(&sim, 5 * SEC);
+        ck_assert_uint_eq(peer->peer_caps & ZOO_PROBE_CAP_GATEWAY,
+                          sim.side[1].caps);
         for (unsigned int i = 0; i < 32; i++) {
             const struct zoo_candidate *c = &peer->candidates[i];
 
             unit_assert(c->group, "time %u, candidate %u has no group", k, i);
-            ck_assert_uint_eq(peer->backends[c->group - 1].ea[5],
+            ck_assert_uint_eq(zoo_peer_group(peer, c->group)->backend.ea[5],
                               1 + 10 * k + i % 3);
         }
     }
@@ -648,6 +704,8 @@ main(void)
     tcase_add_test(tc, backend_groups);
     tcase_add_test(tc, groups_are_kept_at_any_threshold);
     tcase_add_test(tc, an_instance_dies);
+    tcase_add_test(tc, groups_of_sessions_are_kept);
+    tcase_add_test(tc, groups_survive_exhaustion);
     tcase_add_test(tc, many_instances_one_after_the_other);
     tcase_add_test(tc, change_of_group);
 
