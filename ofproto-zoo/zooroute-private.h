@@ -316,7 +316,7 @@ unsigned int zooroute_run_reports(struct zooroute_tx *txs, unsigned int max,
                                   long long int now)
     OVS_REQUIRES(zooroute_mutex);
 
-/* Returns true if reports that are due have to wait for max_probe_rate. */
+/* Returns true if reports that are due have to wait: see report_rate(). */
 bool zooroute_reports_lack_credit(void) OVS_REQUIRES(zooroute_mutex);
 
 /* Runs the peers that are due at 'now'.  Stores up to 'max' rounds into 'txs'

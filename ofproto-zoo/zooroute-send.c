@@ -48,21 +48,29 @@ static long long int report_credit, report_credit_updated;
 
 static uint32_t report_salt;
 
+/* Returns how many reports may be sent per second: one for each request that is
+ * processed, at least.  Those who ask take a late report for a loss, so only
+ * 'rx_rate' is a means against too many. */
+static long long int
+report_rate(void) OVS_REQUIRES(zooroute_mutex)
+{
+    return MAX(zooroute_config.max_probe_rate, zooroute_config.rx_rate);
+}
+
 /* A hundredth of a second's worth, as of requests. */
 static long long int
 max_report_credit(void) OVS_REQUIRES(zooroute_mutex)
 {
-    return (MAX(zooroute_config.max_probe_rate / 100, 2 * ZOO_MAX_CANDIDATES)
-            * SEC);
+    return MAX(report_rate() / 100, 2 * ZOO_MAX_CANDIDATES) * SEC;
 }
 
 static void
 refill_reports(long long int now) OVS_REQUIRES(zooroute_mutex)
 {
-    long long int rate = zooroute_config.max_probe_rate;
     long long int elapsed = MAX(0, MIN(now - report_credit_updated, SEC));
 
-    report_credit = MIN(report_credit + elapsed * rate, max_report_credit());
+    report_credit = MIN(report_credit + elapsed * report_rate(),
+                        max_report_credit());
     report_credit_updated = now;
 }
 
