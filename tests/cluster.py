@@ -117,6 +117,15 @@ class Cluster(fabric.Fabric):
     def wait_reachable(self, seconds=60):
         """The first session does that."""
 
+    def refused(self):
+        """Packets that instances have refused, of sessions that they do not
+        know."""
+        return sum(int(line.split("n_packets=")[1].split(",")[0])
+                   for i in self.instances
+                   for line in self.switches[i].ofctl(
+                       "dump-flows", "br-int", "table=1").splitlines()
+                   if "priority=0" in line)
+
     def sessions_at(self, i):
         """The tenant's TCP ports whose sessions instance i's server has."""
         text = self.run("t%da" % i, "ss", "-Htn", "state", "established",
