@@ -20,6 +20,7 @@
 #include <config.h>
 #include "unit.h"
 
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -152,31 +153,73 @@ START_TEST(defaults)
 }
 END_TEST
 
-/* 50 sources at ten times their rate neither take what others need nor more of
- * the processor than they may. */
+/* 50 sources at ten times their rate neither take what one needs that sends no
+ * more than its fair share, though it always comes last, nor more of the
+ * processor than they may. */
 START_TEST(flood)
 {
-    unsigned int admitted = 0;
-    struct count c[51], good = { .taken = 0 };
+    struct count c[51], all = { .taken = 0 }, good = { .taken = 0 };
+    const int seconds = 20;
 
     start(1000, 100);
-    offer_for(c, 50, 1000, 2 * SEC);    /* Bursts. */
-    for (int i = 0; i < 100; i++) {
-        offer_for(c, 50, 1000, 100 * MSEC);
+    offer_for(c, 50, 1000, 3 * SEC);    /* Bursts. */
+    for (int i = 0; i < 2 * seconds; i++) {
+        now -= 10 * MSEC;               /* At the time of the last ones. */
         offer(&good, 99, 9, true);
+        now += 10 * MSEC;
+        offer_for(c, 50, 1000, 500 * MSEC);
         for (int s = 1; s <= 50; s++) {
-            admitted += c[s].taken + c[s].refused;
+            all.taken += c[s].taken;
+            all.refused += c[s].refused;
         }
     }
-    printf("of 500000 requests in 10 s %u were authenticated; of 900 of one "
-           "within its rate %u dropped, %u refused\n", admitted, good.dropped,
-           good.refused);
-    ck_assert_uint_le(admitted, 10 * 2000);
+    printf("of %d requests in %d s %u were authenticated and %u taken; of %d "
+           "of one within its share %u dropped, %u refused\n",
+           50 * 1000 * seconds, seconds, all.taken + all.refused, all.taken,
+           18 * seconds, good.dropped, good.refused);
+    ck_assert_uint_le(all.taken + all.refused, seconds * 2000);
+    ck_assert_uint_le(all.taken + good.taken, seconds * 1000);
+    ck_assert_uint_ge(all.taken, seconds * 900);
     ck_assert_uint_eq(good.dropped, 0);
+    ck_assert_uint_eq(good.refused, 0);
     ck_assert_uint_eq(good.ctl, ZOO_PROBE_CTL_BUSY);
     now += ZOO_RX_UNSEEN_TIME;
     offer(&good, 99, 9, true);
     ck_assert_uint_eq(good.ctl, 0);
+    zoo_rx_limit_destroy(limit);
+}
+END_TEST
+
+/* Each of 20 sources keeps to what one may send, but together they send twice
+ * as much as there is: who sends less than a 20th of that is not asked for
+ * less, the others are, and no more is taken than there is. */
+START_TEST(fair_shares)
+{
+    unsigned int taken = 0, refused = 0;
+    struct count c[21];
+
+    start(1000, 100);
+    offer_for(c, 20, 100, 5 * SEC);
+    for (int second = 0; second < 10; second++) {
+        for (int step = 0; step < 10; step++) {
+            offer_for(c, 20, 100, 90 * MSEC);
+            for (uint32_t i = 1; i <= 20; i++) {
+                taken += c[i].taken;
+                refused += c[i].refused;
+            }
+            memset(c, 0, sizeof c);
+            for (uint32_t i = 101; i <= 120; i++) {
+                offer(&c[i - 100], i, 2, true);
+                unit_assert(!c[i - 100].refused && !c[i - 100].dropped
+                            && !(c[i - 100].ctl & ZOO_PROBE_CTL_DOUBLINGS),
+                            "source %"PRIu32": refused", i);
+                taken += c[i - 100].taken;
+            }
+            now += 10 * MSEC;
+        }
+    }
+    ck_assert_uint_le(taken, 10 * 1000 + 1000);
+    ck_assert_uint_ge(refused, 10 * 800 - 1000);
     zoo_rx_limit_destroy(limit);
 }
 END_TEST
@@ -593,6 +636,7 @@ main(void)
     tcase_add_test(tc, one_source);
     tcase_add_test(tc, defaults);
     tcase_add_test(tc, flood);
+    tcase_add_test(tc, fair_shares);
     tcase_add_test(tc, forged);
     tcase_add_test(tc, lost_before);
     tcase_add_test(tc, throttled);
