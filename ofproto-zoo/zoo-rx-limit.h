@@ -31,10 +31,10 @@
  * some time reports to its source say that an absence is no loss.
  *
  * A source's *fair share* is what there is for all, divided by the number of
- * sources that have sent authentic requests within the last one or two seconds,
- * and no more than one source may send.  While the bucket of all is half empty,
- * only sources that send more than that are refused, and the same with the
- * wider one and dropping.  So who sends no more than its fair share is neither
+ * sources that have sent authentic requests within the last one or two
+ * seconds, and no more than one source may send.  While the bucket of all is
+ * half empty, only sources that send more than that are refused, and the same
+ * with the wider one and dropping.  So who sends no more than its fair share is neither
  * refused nor dropped, whatever others that are authentic send.
  *
  * Tokens for requests that are not authenticated are taken from the wider
