@@ -188,6 +188,7 @@ write_status(struct ovsdb_idl *idl, struct ovsdb_idl_txn *txn)
         if (zooroute_db_config_error()) {
             smap_replace(&status, "error", zooroute_db_config_error());
         }
+        zooroute_db_config_add_warnings(&status);
         ovsrec_zooroute_set_status(row, &status);
 
         int_map_init(&int_statistics, &statistics);
