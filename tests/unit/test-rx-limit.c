@@ -25,7 +25,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ofproto-zoo/zoo-mode.h"
 #include "ofproto-zoo/zoo-rx-limit.h"
+#include "openvswitch/dynamic-string.h"
 #include "packets.h"
 #include "random.h"
 #include "sim.h"
@@ -459,6 +461,21 @@ all_are_down(struct sim *s)
     return !zoo_peer_healthy(&s->side[0].peer);
 }
 
+/* Checks what is said of why side 0 probes as it does, after the
+ * intervals. */
+static void
+check_mode(const char *why)
+{
+    struct ds s = DS_EMPTY_INITIALIZER;
+    const char *said;
+
+    zoo_mode_format(&sim.side[0].peer, &sim.side[0].params, 0, &s);
+    said = strchr(ds_cstr(&s), ',');
+    said = said ? strchr(said + 1, ',') : NULL;
+    unit_assert(!strcmp(said ? said : "", why), "%s", ds_cstr(&s));
+    ds_destroy(&s);
+}
+
 /* Side 0 is flooded itself: reports are lost, for up to two seconds, which says
  * nothing about candidates.  Those that fail are found all the same: at once
  * if reports come, and some seconds later if none do. */
@@ -471,7 +488,12 @@ START_TEST(flooded_itself)
         sim_init(&sim, N_PATHS, &sim_defaults);
         sim_use(&sim, 0, 4);
         sim_run(&sim, 3 * SEC);
+        check_mode("");
+        sim_run(&sim, 4 * SEC);
+        check_mode(", all half as often as configured while all answer");
         sim.side[0].params.flooded = true;
+        check_mode(", all half as often as configured while all answer, "
+                   "silence excused for some seconds since this switch is flooded");
         for (int i = 0; i < 10; i++) {
             sim.drop_reports = true;
             sim_run(&sim, random_range(2 * SEC));
