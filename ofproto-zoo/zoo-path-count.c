@@ -32,8 +32,9 @@
 #define TOGETHER_TIME SEC
 
 /* Differences of round trips count if they are this large, and so many times
- * what they vary. */
-#define MIN_GAP_US 100
+ * what they vary.  Requests of a round are sent one after the other, which takes
+ * some 100 us on a slow machine. */
+#define MIN_GAP_US 500
 #define MIN_GAP_VARIATIONS 4
 
 /* A round of all, or nearly: so many of the candidates that work, and at least
@@ -88,7 +89,6 @@ zoo_paths_by_failures(const struct zoo_peer *peer,
     struct item items[ZOO_MAX_CANDIDATES];
     unsigned int n_items = 0, n = 0;
 
-    groups[0] = 0;
     for (unsigned int i = 0; i < peer->table.n; i++) {
         const struct zoo_candidate *c = &peer->candidates[i];
 
@@ -96,11 +96,22 @@ zoo_paths_by_failures(const struct zoo_peer *peer,
             items[n_items++] = (struct item) {
                 .i = i, .key = c->health.first_fail
             };
-        } else if (c->health.state == ZOO_HEALTH_UP && !c->health.was_down) {
+        }
+    }
+    if (!n_items) {
+        return 0;
+    }
+    qsort(items, n_items, sizeof *items, compare_items);
+    groups[0] = 0;
+    for (unsigned int i = 0; i < peer->table.n; i++) {
+        const struct zoo_candidate *c = &peer->candidates[i];
+
+        /* It has been up all the time since. */
+        if (c->health.state == ZOO_HEALTH_UP && !failed_alone(c)
+            && (!c->health.was_down || c->health.up_since < items[0].key)) {
             groups[0] |= bit(i);
         }
     }
-    qsort(items, n_items, sizeof *items, compare_items);
     for (unsigned int k = 0; k < n_items; k++) {
         if (!k || items[k].key - items[k - 1].key > together) {
             groups[++n] = 0;
@@ -307,7 +318,7 @@ format_failures(const struct zoo_peer *peer, const uint32_t groups[],
     }
     ds_put_cstr(s, "by failures (candidates that failed together: ");
     format_sizes(&groups[1], n_failed, s);
-    ds_put_format(s, ", that have never failed: %d", count_1bits(groups[0]));
+    ds_put_format(s, ", that worked meanwhile: %d", count_1bits(groups[0]));
     /* A path that fails takes with it as many candidates as it has. */
     ds_put_format(s, "; about %u paths if each has as many)",
                   MAX(n, (peer->table.n * n_failed + failed / 2) / failed));

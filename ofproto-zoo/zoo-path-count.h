@@ -73,7 +73,7 @@ void zoo_path_samples_take(struct zoo_path_samples *, const struct zoo_peer *);
  * their number, or 0 if there are not at least two.
  *
  * Of those by failures, the first, perhaps empty and then not counted, is of
- * those that have not failed. */
+ * those that have worked all the time since others failed. */
 unsigned int zoo_paths_by_failures(const struct zoo_peer *,
                                    const struct zoo_params *,
                                    uint32_t groups[ZOO_MAX_CANDIDATES + 1]);

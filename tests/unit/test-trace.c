@@ -577,8 +577,8 @@ START_TEST(paths_by_failures)
     sim_run(&sim, 60 * SEC);
     ck_assert_uint_eq(by_failures(groups), 2);
     check_said(NULL, "distinct paths: at least 2, by failures (candidates "
-               "that failed together: 8, that have never failed: 24; about 4 paths "
-               "if each has as many)");
+               "that failed together: 8, that worked meanwhile: 24; about 4 "
+               "paths if each has as many)");
 
     sim_set_loss_both(&sim, 2, 1);
     sim_run(&sim, 10 * SEC);
@@ -615,6 +615,13 @@ START_TEST(all_fail)
     sim_set_loss_both(&sim, SIM_ALL_PATHS, 0);
     sim_run(&sim, 30 * SEC);
     ck_assert_uint_eq(by_failures(groups), 0);
+
+    /* Those that failed with all have worked since. */
+    sim_set_loss_both(&sim, 1, 1);
+    sim_run(&sim, 5 * SEC);
+    ck_assert_uint_eq(by_failures(groups), 2);
+    ck_assert_uint_eq(groups[0], ~on_path(1, 4));
+    ck_assert_uint_eq(groups[1], on_path(1, 4));
     sim_destroy(&sim);
 }
 END_TEST
