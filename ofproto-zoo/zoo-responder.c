@@ -71,11 +71,21 @@ struct sender {
                                  * no report has answered. */
 };
 
+/* The report owed to somebody of whom nothing else is remembered. */
+struct stranger {
+    struct zoo_report report;
+    long long int due;
+};
+
 struct zoo_responder {
     struct hmap senders;
     struct ovs_list lru;
     struct ovs_list due;        /* In order of 'due'. */
     struct ovs_list later;      /* The same, after refusals. */
+
+    /* A ring, also in that order. */
+    struct stranger strangers[ZOO_RESPONDER_MAX_STRANGERS];
+    unsigned int first_stranger, n_strangers;
 };
 
 struct zoo_responder *
@@ -87,6 +97,7 @@ zoo_responder_create(void)
     ovs_list_init(&r->lru);
     ovs_list_init(&r->due);
     ovs_list_init(&r->later);
+    r->first_stranger = r->n_strangers = 0;
     return r;
 }
 
@@ -189,6 +200,26 @@ sender_port(struct sender *s, uint16_t sport)
     }
     *oldest = (struct sender_port) { .sport = sport };
     return oldest;
+}
+
+/* Returns true if 'sport' is among the entries of 'probe'. */
+static bool
+lists_port(const struct zoo_probe *probe, uint16_t sport)
+{
+    for (unsigned int i = 0; i < probe->n_entries; i++) {
+        if (probe->entries[i].sport == sport) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Returns what a report asks for that answers requests with 'a' and 'b'. */
+static uint8_t
+merge_ctl(uint8_t a, uint8_t b)
+{
+    return (MAX(a & ZOO_PROBE_CTL_DOUBLINGS, b & ZOO_PROBE_CTL_DOUBLINGS)
+            | ((a | b) & (ZOO_PROBE_CTL_UNSEEN | ZOO_PROBE_CTL_BUSY)));
 }
 
 /* Notes that 'round' arrived on 'p'.  Returns false if it had already. */
@@ -305,14 +336,102 @@ note_request(struct zoo_responder *r, struct sender *s,
         s->sports[s->n_sports++] = sport;
     }
 
-    s->report_ctl = (MAX(s->report_ctl & ZOO_PROBE_CTL_DOUBLINGS,
-                         grant.ctl & ZOO_PROBE_CTL_DOUBLINGS)
-                     | ((s->report_ctl | grant.ctl)
-                        & (ZOO_PROBE_CTL_UNSEEN | ZOO_PROBE_CTL_BUSY)));
+    s->report_ctl = merge_ctl(s->report_ctl, grant.ctl);
     owe_report(r, s, grant.refused, now);
     if (!grant.refused && s->n_arrived >= probe->n_entries) {
         pay_report_now(r, s, now);
     }
+}
+
+/* Strangers. */
+
+static struct stranger *
+stranger_at(struct zoo_responder *r, unsigned int i)
+{
+    return &r->strangers[(r->first_stranger + i)
+                         % ZOO_RESPONDER_MAX_STRANGERS];
+}
+
+/* Returns the report that round 'probe->round' of 'key' is owed, which is new
+ * if there is none yet, or NULL if there is no room. */
+static struct zoo_report *
+find_stranger(struct zoo_responder *r, const struct zoo_sender_key *key,
+              const struct zoo_probe *probe, long long int now,
+              uint64_t random)
+{
+    struct zoo_report *report;
+
+    for (unsigned int i = 0; i < r->n_strangers; i++) {
+        report = &stranger_at(r, i)->report;
+        if (report->probe.session == probe->session
+            && report->probe.round == probe->round
+            && !memcmp(&report->key, key, sizeof *key)) {
+            return report;
+        }
+    }
+    if (r->n_strangers >= ZOO_RESPONDER_MAX_STRANGERS) {
+        return NULL;
+    }
+
+    struct stranger *new = stranger_at(r, r->n_strangers++);
+
+    new->due = now + ZOO_RESPONDER_REFUSED_HOLD;
+    report = &new->report;
+    memset(report, 0, sizeof *report);
+    report->key = *key;
+    report->peer_newest_key = probe->newest_key;
+    report->probe.type = ZOO_PROBE_REPORT;
+    report->probe.round = probe->round;
+    report->probe.session = probe->session;
+    report->probe.challenge = random;
+    return report;
+}
+
+/* Processes a refused request of somebody who is not known.
+ *
+ * The report lists only ports that requests came from, not all of the
+ * request's, since others may have come when there was no room. */
+static enum zoo_probe_error
+receive_stranger(struct zoo_responder *r, const struct zoo_sender_key *key,
+                 uint16_t sport, const struct zoo_probe *probe,
+                 long long int now, uint64_t random, struct zoo_rx_grant grant,
+                 struct zoo_sender_tunnel **tunnelp)
+{
+    struct zoo_report *report = find_stranger(r, key, probe, now, random);
+    bool listed = lists_port(probe, sport);
+    struct zoo_probe *answer;
+
+    if (!report) {
+        return ZOO_PROBE_REFUSED;
+    }
+    answer = &report->probe;
+    answer->flags |= ((probe->flags & ZOO_PROBE_F_URGENT)
+                      | (listed ? 0 : ZOO_PROBE_F_REWRITTEN));
+    answer->ctl = merge_ctl(answer->ctl, grant.ctl);
+    if (!lists_port(answer, sport) && answer->n_entries < probe->n_entries) {
+        answer->entries[answer->n_entries++]
+            = (struct zoo_probe_entry) { .sport = sport,
+                                         .last = listed ? probe->round : 0 };
+    }
+    report->max_copies++;
+    *tunnelp = &report->tunnel;
+    return ZOO_PROBE_OK;
+}
+
+/* Takes the report that is owed to strangers first. */
+static void
+pay_stranger(struct zoo_responder *r, long long int now,
+             struct zoo_report *report)
+{
+    const struct stranger *s = stranger_at(r, 0);
+    long long int age_us = (now - s->due + ZOO_RESPONDER_REFUSED_HOLD) / 1000;
+
+    *report = s->report;
+    for (unsigned int i = 0; i < report->probe.n_entries; i++) {
+        report->probe.entries[i].age_us = MAX(0, MIN(age_us, UINT32_MAX));
+    }
+    r->first_stranger = (r->first_stranger + 1) % ZOO_RESPONDER_MAX_STRANGERS;
+    r->n_strangers--;
 }
 
 enum zoo_probe_error
@@ -325,14 +444,14 @@ zoo_responder_receive(struct zoo_responder *r,
 {
     uint32_t hash = hash_bytes(key, sizeof *key, 0);
     struct sender *s = sender_find(r, key, hash);
-    bool listed = false;
+    bool listed = lists_port(probe, sport);
     bool adopted;
 
     *tunnelp = NULL;
     *newest = false;
     if (!s && grant.refused) {
-        /* Nothing would be lost that its sender relies on. */
-        return ZOO_PROBE_REFUSED;
+        return receive_stranger(r, key, sport, probe, now, random, grant,
+                                tunnelp);
     } else if (!s) {
         s = sender_create(r, key, hash, probe, now, random);
     } else if (s->session != probe->session) {
@@ -348,9 +467,6 @@ zoo_responder_receive(struct zoo_responder *r,
         && !ovs_list_is_empty(&s->due_node)) {
         /* An unproven session must not displace the current one's report. */
         return ZOO_PROBE_STALE_SESSION;
-    }
-    for (unsigned int i = 0; i < probe->n_entries; i++) {
-        listed |= probe->entries[i].sport == sport;
     }
     if (adopted) {
         if (s->report_session == probe->session
@@ -448,7 +564,11 @@ zoo_responder_next_report(struct zoo_responder *r, long long int now,
     struct sender *s = first_due(r);
     bool adopted;
 
-    if (!s || s->due > now) {
+    if (r->n_strangers && stranger_at(r, 0)->due <= now
+        && (!s || stranger_at(r, 0)->due <= s->due)) {
+        pay_stranger(r, now, report);
+        return true;
+    } else if (!s || s->due > now) {
         return false;
     }
     ovs_list_remove(&s->due_node);
@@ -484,8 +604,10 @@ long long int
 zoo_responder_next_due(const struct zoo_responder *r)
 {
     const struct sender *s = first_due(r);
+    long long int due = s ? s->due : LLONG_MAX;
 
-    return s ? s->due : LLONG_MAX;
+    return (r->n_strangers
+            ? MIN(due, r->strangers[r->first_stranger].due) : due);
 }
 
 void

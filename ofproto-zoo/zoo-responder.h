@@ -29,6 +29,14 @@
  * there are too many, is noted all the same, but its report waits for longer,
  * so that few are sent, and asks for fewer requests.
  *
+ * A sender that is not known yet and whose request is refused is a *stranger*:
+ * what is known of it is the report that waits, and forgotten when that has
+ * been sent.  It says which requests have arrived, asks for fewer, and adopts no
+ * session.  So a flood of new sources, forged ones too where nothing is
+ * authenticated, displaces nobody and has no more than
+ * ZOO_RESPONDER_MAX_STRANGERS answered per ZOO_RESPONDER_REFUSED_HOLD.  What
+ * finds no room among these is dropped.
+ *
  * A session is adopted at once for a sender not known yet, otherwise only
  * when the sender repeats the challenge that it got, so that packets of an old
  * session that are sent again cannot displace the current one.
@@ -48,6 +56,7 @@
 #include "zoo-rx-limit.h"
 
 #define ZOO_RESPONDER_MAX_SENDERS 16384
+#define ZOO_RESPONDER_MAX_STRANGERS 64
 
 /* How long a report waits for stragglers of its round, ns. */
 #define ZOO_RESPONDER_HOLD (2 * 1000 * 1000LL)

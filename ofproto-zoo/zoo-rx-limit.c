@@ -32,6 +32,9 @@
 #define WIDER_SOURCE 4
 #define WIDER_TOTAL 2
 
+/* Who sends, so that the total can be shared out, is counted for so long. */
+#define COUNT_TIME SEC
+
 /* CTL follows what was refused in the last of these. */
 #define WINDOW (250 * MSEC)
 
@@ -41,7 +44,7 @@
 /* More is a full bucket at any rate, and does not overflow at the highest. */
 #define MAX_ELAPSED (2 * ZOO_MAX_CANDIDATES * SEC)
 
-/* A token bucket that holds a second's worth, in billionths of a request. */
+/* A token bucket, in billionths of a request. */
 struct bucket {
     long long int credit;
     long long int updated;
@@ -50,6 +53,10 @@ struct bucket {
 struct source {
     struct bucket taken;        /* By authentic requests. */
     struct bucket admitted;     /* By all. */
+    struct bucket share;        /* By authentic requests, taken or refused:
+                                 * below 0 while they are more than a fair
+                                 * share. */
+    uint32_t counted;           /* 'n_counts' when it was counted last. */
     long long int window;       /* When the window began. */
     uint32_t n_taken, n_refused; /* In this window. */
     uint8_t doublings;          /* After the last one. */
@@ -63,6 +70,10 @@ struct zoo_rx_limit {
     uint32_t basis;
     struct bucket taken, admitted;
     struct bucket offered;      /* As 'admitted', but also by what is not. */
+    long long int count_began;
+    uint32_t n_counts;
+    unsigned int n_sources;     /* That have sent since 'count_began', */
+    unsigned int n_sources_before; /* and in the count before. */
     long long int busy;         /* Until then some may be lost unseen. */
     struct source sources[N_SOURCES];
 };
@@ -74,6 +85,8 @@ zoo_rx_limit_create(uint32_t basis)
 
     l->basis = basis;
     l->total = l->per_source = 1;
+    l->n_counts = 1;
+    l->count_began = -MAX_ELAPSED;
     /* Buckets are full at first. */
     l->taken.updated = l->admitted.updated = -MAX_ELAPSED;
     l->offered.updated = -MAX_ELAPSED;
@@ -81,6 +94,7 @@ zoo_rx_limit_create(uint32_t basis)
         struct source *s = &l->sources[i];
 
         s->taken.updated = s->admitted.updated = -MAX_ELAPSED;
+        s->share.updated = -MAX_ELAPSED;
     }
     return l;
 }
@@ -120,12 +134,69 @@ bucket_depth(long long int rate)
 }
 
 static void
-bucket_refill(struct bucket *b, long long int rate, long long int now)
+bucket_refill_to(struct bucket *b, long long int rate, long long int depth,
+                 long long int now)
 {
     long long int elapsed = MAX(0, MIN(now - b->updated, MAX_ELAPSED));
 
-    b->credit = MIN(b->credit + elapsed * rate, bucket_depth(rate));
+    b->credit = MIN(b->credit + elapsed * rate, depth);
     b->updated = now;
+}
+
+static void
+bucket_refill(struct bucket *b, long long int rate, long long int now)
+{
+    bucket_refill_to(b, rate, bucket_depth(rate), now);
+}
+
+/* Fair shares. */
+
+/* Returns how many authentic requests per second are looked at. */
+static long long int
+admitted_rate(const struct zoo_rx_limit *l)
+{
+    return MAX((long long int) l->total * WIDER_TOTAL >> l->throttle, 1);
+}
+
+/* Returns what each source would get, per second, if all that send sent more
+ * than that. */
+static long long int
+fair_share(const struct zoo_rx_limit *l)
+{
+    unsigned int n = MAX(MAX(l->n_sources, l->n_sources_before), 1);
+
+    return MAX(MIN(l->per_source, MIN(l->total, admitted_rate(l)) / n), 1);
+}
+
+/* Returns true if 's' does not send more than its fair share.  All who do not
+ * together send no more than there is, so others' requests may not take what
+ * these need. */
+static bool
+is_light(const struct zoo_rx_limit *l, struct source *s, long long int now)
+{
+    bucket_refill(&s->share, fair_share(l), now);
+    return s->share.credit >= SEC;
+}
+
+/* Notes an authentic request of 's'. */
+static void
+note_share(struct zoo_rx_limit *l, struct source *s, long long int now)
+{
+    long long int share, elapsed = now - l->count_began;
+
+    if (elapsed >= COUNT_TIME) {
+        l->n_sources_before = elapsed < 2 * COUNT_TIME ? l->n_sources : 0;
+        l->n_sources = 0;
+        l->n_counts++;
+        l->count_began = now;
+    }
+    if (s->counted != l->n_counts) {
+        s->counted = l->n_counts;
+        l->n_sources++;
+    }
+    share = fair_share(l);
+    bucket_refill(&s->share, share, now);
+    s->share.credit = MAX(s->share.credit - SEC, -bucket_depth(share));
 }
 
 /* Notes that a request has come, of whomever, whatever becomes of it, where
@@ -154,17 +225,15 @@ zoo_rx_limit_admit(struct zoo_rx_limit *l, const struct in6_addr *source,
     long long int own = (long long int) l->per_source * WIDER_SOURCE;
 
     note_offered(l, total, now);
-    total = MAX(total >> l->throttle, 1);
+    total = admitted_rate(l);
     bucket_refill(&l->admitted, total, now);
     bucket_refill(&s->admitted, own, now);
-    bucket_refill(&s->taken, l->per_source, now);
     if (s->n_lost != n_lost) {
         s->n_lost = n_lost;
         s->unseen = now + ZOO_RX_UNSEEN_TIME;
     }
 
-    long long int reserve = (s->taken.credit >= SEC ? 0
-                             : bucket_depth(total) / 2);
+    long long int reserve = is_light(l, s, now) ? 0 : bucket_depth(total) / 2;
     if (s->admitted.credit < SEC || l->admitted.credit < reserve + SEC) {
         s->unseen = now + ZOO_RX_UNSEEN_TIME;
         return false;
@@ -196,9 +265,14 @@ zoo_rx_limit_take(struct zoo_rx_limit *l, const struct in6_addr *source,
                   long long int now)
 {
     struct source *s = find_source(l, source);
+    long long int depth = bucket_depth(l->total);
     struct zoo_rx_grant grant;
+    long long int reserve;
 
-    bucket_refill(&l->taken, l->total, now);
+    /* Two seconds' worth, of which one is reserved. */
+    bucket_refill_to(&l->taken, l->total, 2 * depth, now);
+    reserve = is_light(l, s, now) ? 0 : depth;
+    note_share(l, s, now);
     bucket_refill(&s->taken, l->per_source, now);
     if (now - s->window >= WINDOW) {
         s->doublings = (now - s->window < 2 * WINDOW
@@ -206,7 +280,8 @@ zoo_rx_limit_take(struct zoo_rx_limit *l, const struct in6_addr *source,
         s->n_taken = s->n_refused = 0;
         s->window = now;
     }
-    grant.refused = s->taken.credit < SEC || l->taken.credit < SEC;
+    grant.refused = (s->taken.credit < SEC
+                     || l->taken.credit < reserve + SEC);
     if (grant.refused) {
         s->n_refused++;
     } else {

@@ -28,9 +28,14 @@
  *
  * To authenticate a request and to record it costs time too, so ahead of that
  * there are wider buckets.  What finds no token there is *dropped*, and for
- * some time reports to its source say that an absence is no loss.  While the
- * wider bucket of all is half empty, only sources that exceed their own share
- * are dropped, so that they do not displace others.
+ * some time reports to its source say that an absence is no loss.
+ *
+ * A source's *fair share* is what there is for all, divided by the number of
+ * sources that have sent authentic requests within the last one or two
+ * seconds, and no more than one source may send.  While the bucket of all is
+ * half empty, only sources that send more than that are refused, and the same
+ * with the wider one and dropping.  So who sends no more than its fair share is neither
+ * refused nor dropped, whatever others that are authentic send.
  *
  * Tokens for requests that are not authenticated are taken from the wider
  * buckets alone: who forges a source can make that source's requests be

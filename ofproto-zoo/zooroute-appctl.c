@@ -29,6 +29,7 @@
 #include "socket-util.h"
 #include "unixctl.h"
 #include "util.h"
+#include "zoo-mode.h"
 
 #define MSEC (1000 * 1000LL)
 
@@ -213,15 +214,24 @@ candidate_to_json(const struct zoo_peer *peer, unsigned int i, bool in_use,
     return object;
 }
 
+/* Returns for how long a round of 'p' has waited for max_probe_rate at 'now',
+ * 0 if none does. */
+static long long int
+waited(const struct zooroute_peer *p, long long int now)
+{
+    return (p->schedule_node.waits
+            ? MAX(1, now - zoo_peer_next_round(&p->peer)) : 0);
+}
+
 /* How often the peer is probed: in words, and how much longer its intervals are
  * than those configured because of either limit. */
 static void
 mode_to_json(const struct zooroute_peer *p, const struct zoo_params *params,
-             struct json *object)
+             long long int now, struct json *object)
 {
     struct ds mode = DS_EMPTY_INITIALIZER;
 
-    zoo_peer_format_mode(&p->peer, params, &mode);
+    zoo_mode_format(&p->peer, params, waited(p, now), &mode);
     json_object_put_string(object, "mode", ds_cstr(&mode));
     ds_destroy(&mode);
     json_object_put(object, "slowed_by_peer",
@@ -254,7 +264,7 @@ peer_to_json(const struct zooroute_peer *p, long long int now)
     json_object_put_string(object, "segment",
                            zoo_segment_to_string(p->segment));
     json_object_put_string(object, "segment_from", zooroute_role_source(p));
-    mode_to_json(p, zooroute_segment_params(p->segment), object);
+    mode_to_json(p, zooroute_segment_params(p->segment), now, object);
     count_buckets(&peer->table, n_buckets);
     for (unsigned int i = 0; i < peer->table.n; i++) {
         json_array_add(candidates,
@@ -290,7 +300,7 @@ format_peer(const struct zooroute_peer *p, long long int now, struct ds *s)
     ds_put_format(s, ", %s (by %s)", zoo_segment_to_string(p->segment),
                   zooroute_role_source(p));
     ds_put_cstr(s, "; ");
-    zoo_peer_format_mode(peer, params, s);
+    zoo_mode_format(peer, params, waited(p, now), s);
     if (p->send_error) {
         ds_put_format(s, "\n  probes cannot be sent: %s",
                       ovs_strerror(p->send_error));
@@ -335,6 +345,9 @@ copy_peer(const struct zooroute_peer *peer) OVS_REQUIRES(zooroute_mutex)
 {
     struct zooroute_peer *copy = xmemdup(peer, sizeof *peer);
 
+    /* Who has a turn as soon as the thread runs does not wait for credit. */
+    copy->schedule_node.waits
+        &= peer->schedule_node.since != zooroute_peer_schedule.n_dry;
     zoo_peer_copy(&copy->peer, &peer->peer);
     return copy;
 }

@@ -46,6 +46,7 @@
 #include "socket-util.h"
 #include "unixctl.h"
 #include "util.h"
+#include "zoo-path-count.h"
 #include "zoo-trace.h"
 #include "zoo-turns.h"
 
@@ -72,6 +73,9 @@ COVERAGE_DEFINE(zooroute_trace_unsent);
 /* Probes are sent, and answers read, this often. */
 #define STEP (50 * MSEC)
 
+/* Where no router answers, how long round trips are compared at most. */
+#define MAX_COMPARE_TIME (12 * SEC)
+
 /* How long after its last trace a peer's candidates are looked at again, how
  * often a peer is looked for whose are to be, and how long that may take: what
  * has not answered by then is not known. */
@@ -84,11 +88,13 @@ struct underlay {
     struct zooroute_key key;
     struct unixctl_conn *conn;      /* To reply to, NULL for diversify. */
     struct ds probes;               /* What probes have shown. */
+    struct zoo_path_samples samples;
     unsigned int n_candidates;      /* Of the ports. */
     struct zoo_trace trace;
     int fds[ZOO_TRACE_MAX_PORTS];
     long long int next;             /* Step. */
     long long int deadline;         /* It ends then, done or not. */
+    long long int compare_until;    /* Round trips. */
 };
 
 /* Main thread only. */
@@ -102,8 +108,13 @@ static long long int next_diversify = LLONG_MIN;
 /* What probes show, without hops. */
 
 static void
-format_probed(const struct zoo_peer *peer, struct ds *s)
+format_probed(const struct zooroute_peer *p,
+              const struct zoo_path_samples *samples, struct ds *s)
+    OVS_REQUIRES(zooroute_mutex)
 {
+    const struct zoo_params *params = zooroute_segment_params(p->segment);
+    const struct zoo_peer *peer = &p->peer;
+    uint32_t groups[ZOO_MAX_CANDIDATES + 1];
     unsigned int n_up = count_1bits(zoo_peer_healthy(peer));
     unsigned int n_lossy = 0;
     uint32_t min = UINT32_MAX, max = 0;
@@ -130,6 +141,12 @@ format_probed(const struct zoo_peer *peer, struct ds *s)
     } else if (peer->all_failed) {
         ds_put_cstr(s, "probably not: whenever one candidate failed, all "
                     "did\n");
+    } else if (zoo_paths_by_backends(peer, groups)) {
+        ds_put_cstr(s, "yes: some candidates reach other machines than "
+                    "others\n");
+    } else if (samples && zoo_paths_by_round_trips(samples, groups)) {
+        ds_put_cstr(s, "probably: some candidates' round trips are longer "
+                    "than others', again and again\n");
     } else {
         ds_put_cstr(s, "unknown: no candidate has failed yet, and only a "
                     "failure shows whether others take another path\n");
@@ -140,6 +157,7 @@ format_probed(const struct zoo_peer *peer, struct ds *s)
         ds_put_format(s, ", round trips %"PRIu32" to %"PRIu32" us", min, max);
     }
     ds_put_char(s, '\n');
+    zoo_paths_format(peer, params, samples, s);
 }
 
 #ifdef __linux__
@@ -415,11 +433,44 @@ underlay_create(const struct zooroute_peer *peer, const uint16_t sports[],
 
 /* Command. */
 
+/* Returns true if more rounds are to be waited for, by which paths can be told
+ * apart where no router answers. */
+static bool
+is_comparing(const struct underlay *u, long long int now)
+{
+    return (u->conn && !u->trace.n_hops
+            && u->samples.n_rounds < ZOO_PATH_ROUNDS
+            && now < u->compare_until);
+}
+
+static void
+take_samples(struct underlay *u)
+{
+    struct zooroute_peer *p;
+
+    ovs_mutex_lock(&zooroute_mutex);
+    p = zooroute_find(&u->key);
+    if (p && p->peer.state == ZOO_PEER_ACTIVE) {
+        zoo_path_samples_take(&u->samples, &p->peer);
+    } else {
+        u->compare_until = 0;       /* Nothing will come. */
+    }
+    ovs_mutex_unlock(&zooroute_mutex);
+}
+
 static void
 reply(struct underlay *u)
 {
     struct ds s = DS_EMPTY_INITIALIZER;
+    struct zooroute_peer *p;
 
+    ovs_mutex_lock(&zooroute_mutex);
+    p = zooroute_find(&u->key);
+    if (p) {
+        ds_clear(&u->probes);
+        format_probed(p, &u->samples, &u->probes);
+    }
+    ovs_mutex_unlock(&zooroute_mutex);
     if (u->trace.n_hops) {
         zoo_trace_format_verdict(&u->trace, &s);
         zoo_trace_format_paths(&u->trace, &s);
@@ -451,7 +502,7 @@ zooroute_check_underlay(struct unixctl_conn *conn, struct zooroute_peer *peer)
     if (error) {
         struct ds s = DS_EMPTY_INITIALIZER;
 
-        format_probed(&peer->peer, &s);
+        format_probed(peer, NULL, &s);
         ds_put_cstr(&s, "hops: not asked, since no socket can send from ");
         ipv6_format_mapped(&peer->key.local, &s);
         ds_put_format(&s, ": %s\n", ovs_strerror(error));
@@ -460,8 +511,10 @@ zooroute_check_underlay(struct unixctl_conn *conn, struct zooroute_peer *peer)
         return;
     }
     u->conn = conn;
+    u->compare_until = zoo_now() + MAX_COMPARE_TIME;
     n_checks++;
-    format_probed(&peer->peer, &u->probes);
+    /* In case that the peer is gone at the end. */
+    format_probed(peer, NULL, &u->probes);
 }
 
 /* Diversify. */
@@ -532,6 +585,8 @@ draw_ports(const struct zooroute_peer *peer,
     }
 }
 
+BUILD_ASSERT_DECL(ZOOROUTE_DIVERSIFY_PORTS >= 2 * ZOO_TRACE_MAX_PORTS);
+
 /* Returns true if some ports are left to exchange candidates for. */
 static bool
 can_diversify(void) OVS_EXCLUDED(zooroute_mutex)
@@ -541,7 +596,7 @@ can_diversify(void) OVS_EXCLUDED(zooroute_mutex)
     ovs_mutex_lock(&zooroute_mutex);
     can = (may_diversify()
            && (zooroute_params.port_max - zooroute_params.port_min
-               >= 2 * ZOO_TRACE_MAX_PORTS));
+               >= ZOOROUTE_DIVERSIFY_PORTS));
     ovs_mutex_unlock(&zooroute_mutex);
     return can;
 }
@@ -623,6 +678,9 @@ underlay_step(struct underlay *u, long long int now)
     struct zoo_trace_probe probe;
 
     u->next = now + STEP;
+    if (u->conn) {
+        take_samples(u);
+    }
     read_answers(u);
     while (zoo_trace_next(&u->trace, now, &probe)) {
         send_probe(u, &probe);
@@ -640,7 +698,8 @@ zooroute_underlay_run(void)
             continue;
         }
         underlay_step(u, now);
-        if (zoo_trace_is_done(&u->trace) || now >= u->deadline) {
+        if ((zoo_trace_is_done(&u->trace) && !is_comparing(u, now))
+            || now >= u->deadline) {
             if (u->conn) {
                 reply(u);
             } else {

@@ -103,6 +103,9 @@ struct zooroute_config {
         .max_peers = 4096,                      \
     })
 
+/* 'diversify' has no effect where 'port_max' is not so far above 'port_min'. */
+#define ZOOROUTE_DIVERSIFY_PORTS 128
+
 /* Returns how many requests per second one source may send. */
 static inline unsigned int
 zooroute_rx_rate_per_source(const struct zooroute_config *config)

@@ -52,6 +52,10 @@ ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zoo-gateway-path.h \
 	ofproto-zoo/zoo-health.c \
 	ofproto-zoo/zoo-health.h \
+	ofproto-zoo/zoo-mode.c \
+	ofproto-zoo/zoo-mode.h \
+	ofproto-zoo/zoo-path-count.c \
+	ofproto-zoo/zoo-path-count.h \
 	ofproto-zoo/zoo-path-table.c \
 	ofproto-zoo/zoo-path-table.h \
 	ofproto-zoo/zoo-peer-buckets.c \

@@ -259,6 +259,36 @@ parse_profile(const struct ovsrec_zooroute *row, struct zooroute_config *c)
     return NULL;
 }
 
+static int
+compare_roles(const void *a_, const void *b_)
+{
+    const struct zooroute_peer_role *a = a_, *b = b_;
+
+    return memcmp(&a->remote, &b->remote, sizeof a->remote);
+}
+
+/* Checks that an address which is there in two spellings has one role. */
+static char * OVS_WARN_UNUSED_RESULT
+check_roles(struct zooroute_config *c)
+{
+    qsort(c->peer_roles, c->n_peer_roles, sizeof *c->peer_roles,
+          compare_roles);
+    for (size_t i = 1; i < c->n_peer_roles; i++) {
+        const struct zooroute_peer_role *r = &c->peer_roles[i];
+
+        if (r[0].gateway != r[-1].gateway && !compare_roles(&r[0], &r[-1])) {
+            struct ds s = DS_EMPTY_INITIALIZER;
+
+            ds_put_cstr(&s, "peer_roles: ");
+            ipv6_format_mapped(&r->remote, &s);
+            ds_put_cstr(&s, " is there in two spellings, as a host and as a "
+                        "gateway, remove one of them");
+            return ds_steal_cstr(&s);
+        }
+    }
+    return NULL;
+}
+
 /* Stores what 'row' says of who is a gateway into 'c', whose 'peer_roles' the
  * caller must free. */
 static char * OVS_WARN_UNUSED_RESULT
@@ -281,7 +311,7 @@ parse_roles(const struct ovsrec_zooroute *row, struct zooroute_config *c)
         }
         r->gateway = !strcmp(node->value, "gateway");
     }
-    return NULL;
+    return check_roles(c);
 }
 
 /* Checks what holds in each segment. */
@@ -402,6 +432,73 @@ parse_config(const struct ovsrec_zooroute *row, struct zooroute_config *c)
     return error;
 }
 
+/* Returns what to say of 'other_config:rx-rate-per-source' in 'c', which the
+ * caller must free, or NULL. */
+static char *
+rx_rate_warning(const struct zooroute_config *c)
+{
+    return (c->rx_rate_per_source <= c->rx_rate ? NULL
+            : xasprintf("other_config:rx-rate-per-source: %u is above rx_rate "
+                        "%u, which is what one source gets at most, lower it "
+                        "or raise rx_rate", c->rx_rate_per_source,
+                        c->rx_rate));
+}
+
+/* The same of 'other_config:diversify'. */
+static char *
+diversify_warning(const struct zooroute_config *c)
+{
+    if (!c->diversify) {
+        return NULL;
+    } else if (c->shared_candidates) {
+        return xstrdup("other_config:diversify: \"true\" has no effect where "
+                       "all peers share their candidates, remove it");
+    } else if (c->port_max - c->port_min < ZOOROUTE_DIVERSIFY_PORTS) {
+        return xasprintf("other_config:diversify: \"true\" has no effect with "
+                         "so few ports as from port_min %"PRIu16" to port_max "
+                         "%"PRIu16", widen the range beyond %d or remove it",
+                         c->port_min, c->port_max, ZOOROUTE_DIVERSIFY_PORTS);
+    }
+    return NULL;
+}
+
+static const struct {
+    const char *name;
+    char *(*get)(const struct zooroute_config *);
+} warnings[] = {
+    { "rx-rate-per-source", rx_rate_warning },
+    { "diversify", diversify_warning },
+};
+
+/* Logs what is to be said of 'new' that was not of 'old'. */
+static void
+log_warnings(const struct zooroute_config *old,
+             const struct zooroute_config *new)
+{
+    for (size_t i = 0; new->enabled && i < ARRAY_SIZE(warnings); i++) {
+        char *before = old->enabled ? warnings[i].get(old) : NULL;
+        char *now = warnings[i].get(new);
+
+        if (now && !nullable_string_is_equal(before, now)) {
+            VLOG_WARN("zooroute: %s", now);
+        }
+        free(before);
+        free(now);
+    }
+}
+
+void
+zooroute_db_config_add_warnings(struct smap *status)
+{
+    for (size_t i = 0; config.enabled && i < ARRAY_SIZE(warnings); i++) {
+        char *warning = warnings[i].get(&config);
+
+        if (warning) {
+            smap_add_nocopy(status, xstrdup(warnings[i].name), warning);
+        }
+    }
+}
+
 /* Takes over 'new', including a copy of its strings.  Returns NULL or what is
  * wrong with it after all. */
 static char * OVS_WARN_UNUSED_RESULT
@@ -414,6 +511,7 @@ apply_config(const struct zooroute_config *new)
            ? xmemdup(new->peer_roles,
                      new->n_peer_roles * sizeof *new->peer_roles) : NULL);
 
+    log_warnings(&config, new);
     free(config.auth_key_file);
     free(config.peer_roles);
     config = *new;
@@ -545,5 +643,13 @@ zooroute_db_config_format(struct ds *s)
     }
     if (config.enabled) {
         ds_put_format(s, "seed: %"PRIu32"\n", config.seed);
+    }
+    for (size_t i = 0; config.enabled && i < ARRAY_SIZE(warnings); i++) {
+        char *warning = warnings[i].get(&config);
+
+        if (warning) {
+            ds_put_format(s, "warning: %s\n", warning);
+        }
+        free(warning);
     }
 }

@@ -26,6 +26,7 @@
 
 struct ds;
 struct ovsdb_idl;
+struct smap;
 
 /* Tells 'idl' which columns are not needed.  Before 'idl' connects. */
 void zooroute_db_config_init(struct ovsdb_idl *idl);
@@ -45,6 +46,10 @@ bool zooroute_db_config_is_enabled(void);
 /* Returns what is wrong with the configuration in the database, NULL if
  * nothing is.  Valid until the next reconfiguration. */
 const char *zooroute_db_config_error(void);
+
+/* Adds to 'status', under the names of the options, what has no effect or less
+ * than its value says. */
+void zooroute_db_config_add_warnings(struct smap *status);
 
 /* Appends the configuration in effect, in the terms of the database, a line for
  * each value. */

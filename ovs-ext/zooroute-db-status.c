@@ -213,6 +213,7 @@ write_status(struct ovsdb_idl *idl, struct ovsdb_idl_txn *txn, bool counters)
         if (zooroute_db_config_error()) {
             smap_replace(&status, "error", zooroute_db_config_error());
         }
+        zooroute_db_config_add_warnings(&status);
         ovsrec_zooroute_set_status(row, &status);
 
         int_map_init(&int_statistics, &statistics);

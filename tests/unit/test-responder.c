@@ -365,6 +365,8 @@ START_TEST(no_amplification)
             if (unit_chance(.5)) {
                 probe = request(random_range(2) + 1, 1, 1);
             }
+            grant.refused = unit_chance(.3);
+            grant.ctl = grant.refused;
             if (!receive(&probe, unit_range(40000, 40035))) {
                 n_requests++;
                 max_size = MAX(max_size, zoo_probe_size(probe.n_entries));
@@ -380,7 +382,7 @@ START_TEST(no_amplification)
                             && report.probe.n_entries, "seed %u", seed);
             }
         }
-        now += HOLD;
+        now += ZOO_RESPONDER_REFUSED_HOLD;
         while (zoo_responder_next_report(r, now, &report)) {
             n_copies += report.max_copies;
             unit_assert(n_copies <= n_requests, "seed %u", seed);
@@ -577,11 +579,103 @@ START_TEST(refused)
     ck_assert_uint_eq(report.probe.ctl, ZOO_PROBE_CTL_UNSEEN | 1);
     ck_assert_int_eq(zoo_responder_next_due(r), LLONG_MAX);
 
-    /* It takes nobody's place. */
-    grant.refused = true;
-    probe = request(200, 1, 2);
-    ck_assert_int_eq(receive_from(2, &probe, 40000), ZOO_PROBE_REFUSED);
+}
+END_TEST
+
+/* Who is not known yet and is refused is asked for less all the same, and then
+ * forgotten. */
+START_TEST(refused_at_first_contact)
+{
+    struct zoo_probe probe = request(200, 5, 4);
+    struct zoo_sender_key key = sim_sender(2);
+    struct zoo_report report;
+    uint64_t challenge;
+
+    grant = (struct zoo_rx_grant) { .refused = true, .ctl = 1 };
+    probe.newest_key = 99;
+    ck_assert_int_eq(receive_from(2, &probe, 40001), ZOO_PROBE_OK);
+    ck_assert_ptr_nonnull(tunnel);
+    ck_assert(!newest);
+    tunnel->tun_id = htonll(77);
+    grant.ctl = 3 | ZOO_PROBE_CTL_BUSY;
+    ck_assert_int_eq(receive_from(2, &probe, 40003), ZOO_PROBE_OK);
+    ck_assert_uint_eq(zoo_responder_count(r), 0);
+    ck_assert_int_eq(zoo_responder_next_due(r),
+                     now + ZOO_RESPONDER_REFUSED_HOLD);
+    check_no_report(now + ZOO_RESPONDER_REFUSED_HOLD - 1);
+    now += ZOO_RESPONDER_REFUSED_HOLD;
+    ck_assert(zoo_responder_next_report(r, now, &report));
+    ck_assert_mem_eq(&report.key, &key, sizeof key);
+    ck_assert(report.tunnel.tun_id == htonll(77));
+    ck_assert_uint_eq(report.max_copies, 2);
+    ck_assert_uint_eq(report.peer_newest_key, 99);
+    ck_assert_uint_eq(report.peer_caps, 0);
+    ck_assert_int_eq(report.probe.type, ZOO_PROBE_REPORT);
+    ck_assert_uint_eq(report.probe.flags, 0);
+    ck_assert_uint_eq(report.probe.ctl, 3 | ZOO_PROBE_CTL_BUSY);
+    ck_assert_uint_eq(report.probe.session, 200);
+    ck_assert_uint_eq(report.probe.round, 5);
+    /* Of what has not come nothing is said. */
+    ck_assert_uint_eq(report.probe.n_entries, 2);
+    for (int i = 0; i < 2; i++) {
+        const struct zoo_probe_entry *e = &report.probe.entries[i];
+
+        ck_assert_uint_eq(e->sport, 40001 + 2 * i);
+        ck_assert_uint_eq(e->last, 5);
+        ck_assert_uint_eq(e->age_us, ZOO_RESPONDER_REFUSED_HOLD / 1000);
+    }
+    challenge = report.probe.challenge;
+    check_no_report(LLONG_MAX);
+    ck_assert_int_eq(zoo_responder_next_due(r), LLONG_MAX);
+
+    /* It has taken no session for granted. */
+    grant.refused = false;
+    grant.ctl = 0;
+    probe = request(201, 1, 1);
+    ck_assert_int_eq(receive_from(2, &probe, 40000), ZOO_PROBE_OK);
+    ck_assert(newest);
+    ck_assert(zoo_responder_next_report(r, now, &report));
+    ck_assert_uint_eq(report.probe.flags, 0);
+    ck_assert_uint_ne(report.probe.challenge, challenge);
     ck_assert_uint_eq(zoo_responder_count(r), 1);
+}
+END_TEST
+
+/* However many such there are, nothing grows, nobody's place is taken, and who
+ * is known is answered. */
+START_TEST(flood_of_strangers)
+{
+    struct zoo_probe known = request(7, 1, 1);
+    struct zoo_report report;
+    unsigned int n_answers = 0, n_known = 0;
+
+    ck_assert_int_eq(receive(&known, 40000), ZOO_PROBE_OK);
+    ck_assert(zoo_responder_next_report(r, now, &report));
+    for (uint32_t i = 0; i < 100000; i++) {
+        struct zoo_probe probe = request(i + 100, 1, 1);
+        enum zoo_probe_error error;
+
+        grant = (struct zoo_rx_grant) { .refused = true, .ctl = 1 };
+        error = receive_from(i + 100, &probe, 40000);
+        ck_assert(!error || error == ZOO_PROBE_REFUSED);
+        if (i % 1000 == 0) {
+            grant = (struct zoo_rx_grant) { .refused = false };
+            known.round++;
+            ck_assert_int_eq(receive(&known, 40000), ZOO_PROBE_OK);
+        }
+        now += 10 * 1000;
+        while (zoo_responder_next_report(r, now, &report)) {
+            ck_assert_uint_eq(report.max_copies, 1);
+            ck_assert_uint_eq(report.probe.n_entries, 1);
+            n_known += report.probe.session == 7;
+            n_answers++;
+        }
+    }
+    ck_assert_uint_eq(zoo_responder_count(r), 1);
+    ck_assert_uint_eq(n_known, 100);
+    n_answers -= n_known;
+    ck_assert_uint_le(n_answers, ZOO_RESPONDER_MAX_STRANGERS * 10);
+    ck_assert_uint_ge(n_answers, ZOO_RESPONDER_MAX_STRANGERS * 9);
 }
 END_TEST
 
@@ -775,6 +869,8 @@ main(void)
 
     tc = unit_case(s, "sessions", 60);
     tcase_add_test(tc, refused);
+    tcase_add_test(tc, refused_at_first_contact);
+    tcase_add_test(tc, flood_of_strangers);
     tcase_add_test(tc, middleboxes_with_one_address);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, new_session_must_repeat_a_challenge);

@@ -20,11 +20,14 @@
 #include <config.h>
 #include "unit.h"
 
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "ofproto-zoo/zoo-mode.h"
 #include "ofproto-zoo/zoo-rx-limit.h"
+#include "openvswitch/dynamic-string.h"
 #include "packets.h"
 #include "random.h"
 #include "sim.h"
@@ -152,31 +155,73 @@ START_TEST(defaults)
 }
 END_TEST
 
-/* 50 sources at ten times their rate neither take what others need nor more of
- * the processor than they may. */
+/* 50 sources at ten times their rate neither take what one needs that sends no
+ * more than its fair share, though it always comes last, nor more of the
+ * processor than they may. */
 START_TEST(flood)
 {
-    unsigned int admitted = 0;
-    struct count c[51], good = { .taken = 0 };
+    struct count c[51], all = { .taken = 0 }, good = { .taken = 0 };
+    const int seconds = 20;
 
     start(1000, 100);
-    offer_for(c, 50, 1000, 2 * SEC);    /* Bursts. */
-    for (int i = 0; i < 100; i++) {
-        offer_for(c, 50, 1000, 100 * MSEC);
+    offer_for(c, 50, 1000, 3 * SEC);    /* Bursts. */
+    for (int i = 0; i < 2 * seconds; i++) {
+        now -= 10 * MSEC;               /* At the time of the last ones. */
         offer(&good, 99, 9, true);
+        now += 10 * MSEC;
+        offer_for(c, 50, 1000, 500 * MSEC);
         for (int s = 1; s <= 50; s++) {
-            admitted += c[s].taken + c[s].refused;
+            all.taken += c[s].taken;
+            all.refused += c[s].refused;
         }
     }
-    printf("of 500000 requests in 10 s %u were authenticated; of 900 of one "
-           "within its rate %u dropped, %u refused\n", admitted, good.dropped,
-           good.refused);
-    ck_assert_uint_le(admitted, 10 * 2000);
+    printf("of %d requests in %d s %u were authenticated and %u taken; of %d "
+           "of one within its share %u dropped, %u refused\n",
+           50 * 1000 * seconds, seconds, all.taken + all.refused, all.taken,
+           18 * seconds, good.dropped, good.refused);
+    ck_assert_uint_le(all.taken + all.refused, seconds * 2000);
+    ck_assert_uint_le(all.taken + good.taken, seconds * 1000);
+    ck_assert_uint_ge(all.taken, seconds * 900);
     ck_assert_uint_eq(good.dropped, 0);
+    ck_assert_uint_eq(good.refused, 0);
     ck_assert_uint_eq(good.ctl, ZOO_PROBE_CTL_BUSY);
     now += ZOO_RX_UNSEEN_TIME;
     offer(&good, 99, 9, true);
     ck_assert_uint_eq(good.ctl, 0);
+    zoo_rx_limit_destroy(limit);
+}
+END_TEST
+
+/* Each of 20 sources keeps to what one may send, but together they send twice
+ * as much as there is: who sends less than a 20th of that is not asked for
+ * less, the others are, and no more is taken than there is. */
+START_TEST(fair_shares)
+{
+    unsigned int taken = 0, refused = 0;
+    struct count c[21];
+
+    start(1000, 100);
+    offer_for(c, 20, 100, 5 * SEC);
+    for (int second = 0; second < 10; second++) {
+        for (int step = 0; step < 10; step++) {
+            offer_for(c, 20, 100, 90 * MSEC);
+            for (uint32_t i = 1; i <= 20; i++) {
+                taken += c[i].taken;
+                refused += c[i].refused;
+            }
+            memset(c, 0, sizeof c);
+            for (uint32_t i = 101; i <= 120; i++) {
+                offer(&c[i - 100], i, 2, true);
+                unit_assert(!c[i - 100].refused && !c[i - 100].dropped
+                            && !(c[i - 100].ctl & ZOO_PROBE_CTL_DOUBLINGS),
+                            "source %"PRIu32": refused", i);
+                taken += c[i - 100].taken;
+            }
+            now += 10 * MSEC;
+        }
+    }
+    ck_assert_uint_le(taken, 10 * 1000 + 1000);
+    ck_assert_uint_ge(refused, 10 * 800 - 1000);
     zoo_rx_limit_destroy(limit);
 }
 END_TEST
@@ -416,6 +461,21 @@ all_are_down(struct sim *s)
     return !zoo_peer_healthy(&s->side[0].peer);
 }
 
+/* Checks what is said of why side 0 probes as it does, after the
+ * intervals. */
+static void
+check_mode(const char *why)
+{
+    struct ds s = DS_EMPTY_INITIALIZER;
+    const char *said;
+
+    zoo_mode_format(&sim.side[0].peer, &sim.side[0].params, 0, &s);
+    said = strchr(ds_cstr(&s), ',');
+    said = said ? strchr(said + 1, ',') : NULL;
+    unit_assert(!strcmp(said ? said : "", why), "%s", ds_cstr(&s));
+    ds_destroy(&s);
+}
+
 /* Side 0 is flooded itself: reports are lost, for up to two seconds, which says
  * nothing about candidates.  Those that fail are found all the same: at once
  * if reports come, and some seconds later if none do. */
@@ -428,7 +488,12 @@ START_TEST(flooded_itself)
         sim_init(&sim, N_PATHS, &sim_defaults);
         sim_use(&sim, 0, 4);
         sim_run(&sim, 3 * SEC);
+        check_mode("");
+        sim_run(&sim, 4 * SEC);
+        check_mode(", all half as often as configured while all answer");
         sim.side[0].params.flooded = true;
+        check_mode(", all half as often as configured while all answer, "
+                   "silence excused for some seconds since this switch is flooded");
         for (int i = 0; i < 10; i++) {
             sim.drop_reports = true;
             sim_run(&sim, random_range(2 * SEC));
@@ -593,6 +658,7 @@ main(void)
     tcase_add_test(tc, one_source);
     tcase_add_test(tc, defaults);
     tcase_add_test(tc, flood);
+    tcase_add_test(tc, fair_shares);
     tcase_add_test(tc, forged);
     tcase_add_test(tc, lost_before);
     tcase_add_test(tc, throttled);
