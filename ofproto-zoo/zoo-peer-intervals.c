@@ -19,6 +19,7 @@
 #include <config.h>
 #include "zoo-peer-private.h"
 
+#include "hash.h"
 #include "openvswitch/dynamic-string.h"
 #include "util.h"
 #include "zoo-peer-learn.h"
@@ -143,9 +144,13 @@ zoo_peer_reconfigured(struct zoo_peer *peer, const struct zoo_params *params,
     if (!params->learn) {
         zoo_peer_stop_learning(peer);
     }
+    /* This is so for many peers at once, whose rounds must not be: receivers
+     * would lose some.  Sessions are random. */
+    long long int phase = hash_uint64(peer->session) % 1024 + 1;
+
     if (peer->state == ZOO_PEER_ACTIVE) {
-        peer->next_fast = MIN(peer->next_fast, now + fast);
-        peer->next_full = MIN(peer->next_full, now + full);
+        peer->next_fast = MIN(peer->next_fast, now + fast * phase / 1024);
+        peer->next_full = MIN(peer->next_full, now + full * phase / 1024);
     } else if (peer->state == ZOO_PEER_EXHAUSTED) {
         peer->next_full = MIN(peer->next_full,
                               now + MIN(full, EXHAUSTED_MAX_INTERVAL));

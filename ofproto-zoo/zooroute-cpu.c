@@ -20,12 +20,15 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "bitmap.h"
+#include "openvswitch/thread.h"
 #include "util.h"
 
 /* What the system says of its processors (see proc(5)).  Where it says nothing,
@@ -39,20 +42,62 @@
 /* Processors with greater numbers are not looked at. */
 #define MAX_CPUS 4096
 
+static uint64_t
+read_clock(clockid_t id)
+{
+    struct timespec ts;
+
+    return clock_gettime(id, &ts) ? 0 : ts.tv_sec * SEC + ts.tv_nsec;
+}
+
 uint64_t
 zooroute_thread_cpu(void)
 {
 #ifdef CLOCK_THREAD_CPUTIME_ID
-    struct timespec ts;
-
-    if (!clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts)) {
-        return ts.tv_sec * SEC + ts.tv_nsec;
-    }
-#endif
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
+#else
     return 0;
+#endif
 }
 
 #ifdef __linux__
+/* A thread that polls busily without having processors for itself. */
+static struct ovs_mutex poller_mutex = OVS_MUTEX_INITIALIZER;
+static struct {
+    bool polls;
+    pid_t tid;
+    clockid_t clock;            /* Its processor time, */
+    uint64_t since;             /* up to which 'total' is, */
+    uint64_t total;             /* and that while it polled, ns. */
+} poller OVS_GUARDED_BY(poller_mutex);
+
+/* Adds to 'total' what the thread has taken since, if it 'counts'. */
+static void
+update_poller(bool counts) OVS_REQUIRES(poller_mutex)
+{
+    uint64_t now = read_clock(poller.clock);
+
+    if (now > poller.since) {
+        poller.total += counts ? now - poller.since : 0;
+        poller.since = now;
+    }
+}
+
+void
+zooroute_set_polling(bool polls)
+{
+    ovs_mutex_lock(&poller_mutex);
+    if (polls && !pthread_getcpuclockid(pthread_self(), &poller.clock)) {
+        poller.tid = syscall(SYS_gettid);
+        poller.since = zooroute_thread_cpu();
+        poller.polls = true;
+    } else if (poller.polls) {
+        update_poller(true);
+        poller.polls = false;
+    }
+    ovs_mutex_unlock(&poller_mutex);
+}
+
 /* Takes away from 'cpus' those that the datapath's busy-polling threads of this
  * program have for themselves. */
 static void
@@ -85,13 +130,14 @@ leave_out_polled(unsigned long *cpus)
     }
 }
 
-/* Stores the processors that the calling thread may run on into 'cpus'. */
+/* Stores the processors that thread 'tid', 0 for the calling one, may run on
+ * into 'cpus'. */
 static bool
-get_allowed(unsigned long *cpus)
+get_allowed(pid_t tid, unsigned long *cpus)
 {
     size_t size = CPU_ALLOC_SIZE(MAX_CPUS);
     cpu_set_t *set = CPU_ALLOC(MAX_CPUS);
-    bool ok = set && !sched_getaffinity(0, size, set);
+    bool ok = set && !sched_getaffinity(tid, size, set);
 
     bitmap_set_multiple(cpus, 0, MAX_CPUS, false);
     for (int i = 0; ok && i < MAX_CPUS; i++) {
@@ -113,7 +159,7 @@ get_cpus(long long int now)
 
     if (now >= next) {
         next = now + POLLED_INTERVAL;
-        known = get_allowed(cpus);
+        known = get_allowed(0, cpus);
         if (known) {
             leave_out_polled(cpus);
         }
@@ -152,14 +198,50 @@ read_stat(const unsigned long *cpus, uint64_t *busy, uint64_t *all)
     return any;
 }
 
+/* Returns the processor time that the thread that polls has taken of 'cpus'
+ * while it polled. */
+static uint64_t
+read_poller(const unsigned long *cpus)
+{
+    unsigned long theirs[BITMAP_N_LONGS(MAX_CPUS)];
+    uint64_t total;
+
+    ovs_mutex_lock(&poller_mutex);
+    if (poller.polls) {
+        bool shares = false;
+
+        if (get_allowed(poller.tid, theirs)) {
+            bitmap_and(theirs, cpus, MAX_CPUS);
+            shares = !bitmap_is_all_zeros(theirs, MAX_CPUS);
+        }
+        update_poller(shares);
+    }
+    total = poller.total;
+    ovs_mutex_unlock(&poller_mutex);
+    return total;
+}
+
 bool
 zooroute_read_cpus(long long int now, uint64_t *busy, uint64_t *all)
 {
     const unsigned long *cpus = get_cpus(now);
 
-    return cpus && read_stat(cpus, busy, all);
+    if (!cpus || !read_stat(cpus, busy, all)) {
+        return false;
+    }
+
+    uint64_t polled = read_poller(cpus);
+
+    *busy -= MIN(*busy, polled);
+    *all -= MIN(*all, polled);
+    return true;
 }
 #else
+void
+zooroute_set_polling(bool polls OVS_UNUSED)
+{
+}
+
 bool
 zooroute_read_cpus(long long int now OVS_UNUSED, uint64_t *busy OVS_UNUSED,
                    uint64_t *all OVS_UNUSED)

@@ -190,6 +190,13 @@ void zooroute_forget(const struct zooroute_key *key);
  * and has never answered. */
 bool zooroute_is_legacy(const struct zooroute_key *key);
 
+/* Any thread, but one at a time: says whether the calling thread takes all the
+ * processor time that it gets, be there anything to do or not, from now on.
+ * That is no load then, as 'cpu_limit' has it, and nothing that others could
+ * have.  The datapath's threads that have processors for themselves are
+ * known. */
+void zooroute_set_polling(bool polls);
+
 enum zooroute_role {
     ZOOROUTE_ROLE_AS_SAID,          /* By the configuration, or itself. */
     ZOOROUTE_HOST,

@@ -35,6 +35,7 @@
 #include <rte_version.h>
 
 #include "entropy.h"
+#include "ofproto-zoo/zooroute.h"
 #include "openvswitch/dynamic-string.h"
 #include "openvswitch/vlog.h"
 #include "ovs-atomic.h"
@@ -248,7 +249,7 @@ run_pipeline(void *aux OVS_UNUSED)
 {
     unsigned int flush_quanta = runner ? 1 : FLUSH_QUANTA;
     unsigned int n_idle = 0, n_busy = 0, nap = MIN_SLEEP;
-    bool registered, stop;
+    bool registered, stop, polls = false;
 
     ovsrcu_quiesce_start();
     /* Without a number of its own the thread has no cache of buffers. */
@@ -275,6 +276,10 @@ run_pipeline(void *aux OVS_UNUSED)
             gateway_cpu_idle();
             n_busy = 0;
             atomic_read_relaxed(&polling, &poll);
+            if (poll != polls) {
+                polls = poll;
+                zooroute_set_polling(polls);
+            }
             if (n_idle < IDLE_QUANTA) {
                 n_idle++;
             } else if (!poll) {
@@ -284,6 +289,7 @@ run_pipeline(void *aux OVS_UNUSED)
         }
         atomic_read_relaxed(&exiting, &stop);
     } while (!stop);
+    zooroute_set_polling(false);
     if (registered) {
         rte_thread_unregister();
     }

@@ -220,6 +220,38 @@ START_TEST(intervals)
 }
 END_TEST
 
+/* When intervals become shorter again for many peers at once, their rounds do
+ * not come at once: they would be more than receivers have room for. */
+START_TEST(comes_back_spread)
+{
+    enum { N_PEERS = 64, N_PARTS = 4 };
+    unsigned int n_fast[N_PARTS] = { 0 }, n_full[N_PARTS] = { 0 };
+
+    for (uint32_t seed = 0; seed < N_PEERS; seed++) {
+        const struct zoo_peer *peer = &sim.side[0].peer;
+        const struct zoo_params *params = &sim.side[0].params;
+
+        start_sim(seed);
+        set_stretch(4);
+        sim_run(&sim, 40 * SEC);
+        set_stretch(0);
+        n_fast[MIN((peer->next_fast - sim.now) * N_PARTS
+                   / params->probe_interval, N_PARTS - 1)]++;
+        n_full[MIN((peer->next_full - sim.now) * N_PARTS
+                   / params->full_interval, N_PARTS - 1)]++;
+        sim_destroy(&sim);
+    }
+    for (int i = 0; i < N_PARTS; i++) {
+        printf("part %d of an interval: %u of %d peers, %u with all\n", i + 1,
+               n_fast[i], N_PEERS, n_full[i]);
+        ck_assert_uint_ge(n_fast[i], N_PEERS / N_PARTS / 4);
+        ck_assert_uint_le(n_fast[i], N_PEERS / 2);
+        ck_assert_uint_ge(n_full[i], N_PEERS / N_PARTS / 4);
+        ck_assert_uint_le(n_full[i], N_PEERS / 2);
+    }
+}
+END_TEST
+
 /* A failure is found however long intervals are, only later. */
 START_TEST(still_detects)
 {
@@ -339,6 +371,7 @@ main(void)
 
     tc = unit_case(s, "peers", 300);
     tcase_add_test(tc, intervals);
+    tcase_add_test(tc, comes_back_spread);
     tcase_add_test(tc, still_detects);
     tcase_add_test(tc, pressure);
     tcase_add_test(tc, mode);

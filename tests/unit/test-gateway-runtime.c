@@ -22,15 +22,18 @@
 #include "unit.h"
 
 #include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <rte_ring.h>
 
 #include "gateway-runtime.h"
 #include "gateway-traffic.h"
+#include "ofproto-zoo/zooroute-private.h"
 #include "openvswitch/dynamic-string.h"
 #include "ovs-atomic.h"
 #include "ovs-thread.h"
@@ -797,6 +800,72 @@ START_TEST(updates_while_packets_flow)
 }
 END_TEST
 
+/* What the program might run on before it started DPDK. */
+static cpu_set_t processors;
+
+/* DPDK ties the thread that starts it to one processor, but not for ever: what
+ * that thread starts later, as the prober, would have to share it with the
+ * busy-polling one. */
+START_TEST(any_processor)
+{
+    cpu_set_t set;
+
+    ck_assert(!sched_getaffinity(0, sizeof set, &set));
+    ck_assert(CPU_EQUAL(&set, &processors));
+}
+END_TEST
+
+/* Returns how much less processor time counts as the prober's than there is,
+ * and stores what this process takes, ns. */
+static int64_t
+measure_uncounted(uint64_t *taken)
+{
+    static long long int now;
+    uint64_t busy, before, after;
+    struct timespec a, b;
+    cpu_set_t set;
+
+    ck_assert(!sched_getaffinity(0, sizeof set, &set));
+    now += 100 * SEC;
+    ck_assert(zooroute_read_cpus(now, &busy, &before));
+    long long int start = gr_now();
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &a);
+    usleep(500 * 1000);
+    ck_assert(zooroute_read_cpus(now, &busy, &after));
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b);
+    *taken = (b.tv_sec - a.tv_sec) * SEC + b.tv_nsec - a.tv_nsec;
+    return (gr_now() - start) * CPU_COUNT(&set) - (after - before);
+}
+
+/* What the thread takes while it does not sleep is no load, and what it takes
+ * otherwise is. */
+START_TEST(busy_polling)
+{
+    bool one_is_right = false, other_is_right = false;
+    uint64_t taken;
+    int64_t uncounted;
+
+    /* Readings are not exact, nor taken at once on a busy machine. */
+    for (int i = 0; i < 20 && !(one_is_right && other_is_right); i++) {
+        gateway_pipeline_set_polling(true);
+        usleep(10000);
+        uncounted = measure_uncounted(&taken);
+        printf("busy: %"PRIu64" ms taken, %"PRId64" ms do not count\n",
+               taken / 1000000, uncounted / 1000000);
+        one_is_right |= (taken >= 100 * MSEC && uncounted >= 0.7 * taken
+                         && uncounted <= 1.3 * taken);
+        gateway_pipeline_set_polling(false);
+        usleep(10000);
+        uncounted = measure_uncounted(&taken);
+        printf("not busy: %"PRIu64" ms taken, %"PRId64" ms do not count\n",
+               taken / 1000000, uncounted / 1000000);
+        other_is_right |= llabs(uncounted) <= 60 * MSEC;
+    }
+    ck_assert(one_is_right);
+    ck_assert(other_is_right);
+}
+END_TEST
+
 START_TEST(memory)
 {
     struct ds s = DS_EMPTY_INITIALIZER;
@@ -821,6 +890,7 @@ main(int argc OVS_UNUSED, char *argv[])
     setenv("CK_FORK", "no", true);
     gateway_punt_register(COUNT_LOCAL, keep_punt);
     gateway_punt_register(COUNT_PROBE, keep_punt);
+    sched_getaffinity(0, sizeof processors, &processors);
     gr_start();
     tc = unit_case(s, "runtime", 300);
     tcase_add_test(tc, forwards);
@@ -842,6 +912,8 @@ main(int argc OVS_UNUSED, char *argv[])
     tcase_add_test(tc, lost_negotiations);
     tcase_add_test(tc, lost_acknowledgements);
     tcase_add_test(tc, updates_while_packets_flow);
+    tcase_add_test(tc, any_processor);
+    tcase_add_test(tc, busy_polling);
     tcase_add_test(tc, memory);
 
     int status = unit_run(s);
