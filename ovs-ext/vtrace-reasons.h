@@ -310,7 +310,8 @@ enum vtrace_verdict_kind {
            "look at the receiving machine: its firewall, its service")        \
     REASON(156, TOO_FEW, "too-few-packets", INCONCLUSIVE, 0,                  \
            "too few packets for 99 % confidence",                             \
-           "trace for longer, or with a smaller --exp")                       \
+           "trace for longer, with a smaller --exp, or have packets made "    \
+           "with --inject")                                                   \
     REASON(157, RECORDS_LOST, "records-lost", INCONCLUSIVE, 0,                \
            "so many records were lost that the packets' loss cannot be told " \
            "from it",                                                         \

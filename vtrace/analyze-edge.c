@@ -281,26 +281,29 @@ compare_int64(const void *a_, const void *b_)
     return a < b ? -1 : a > b;
 }
 
-/* Returns the edge of the other direction from 'to' to 'from', or NULL. */
-static const struct edge *
-opposite_edge(const struct flow_state *flow,
-              const struct vtrace_exporter *from,
-              const struct vtrace_exporter *to)
+const struct point *
+vtrace_edge_opposite(const struct flow_state *flow, const struct point *point)
 {
-    const struct flow_state *other
-        = &flow->analysis->flows[flow->direction == VTRACE_FORWARD
-                                 ? VTRACE_REVERSE : VTRACE_FORWARD];
-    const struct edge *best = NULL;
-    const struct point *point;
+    const struct flow_state *other = vtrace_other_flow(flow);
+    const struct vtrace_exporter *from = point->fn->node;
+    const struct vtrace_exporter *to = point->edge->to;
+    const struct point *best = NULL, *p;
 
-    HMAP_FOR_EACH (point, node, &other->points) {
-        if (point->edge && point->edge->n_delays
-            && point->fn->node == to && point->edge->to == from
-            && (!best || point->edge->n_delays > best->n_delays)) {
-            best = point->edge;
+    HMAP_FOR_EACH (p, node, &other->points) {
+        if (p->edge && p->edge->n_delays
+            && p->fn->node == to && p->edge->to == from
+            && (!best || p->edge->n_delays > best->edge->n_delays)) {
+            best = p;
         }
     }
     return best;
+}
+
+bool
+vtrace_edge_is_lossy(const struct edge *edge)
+{
+    return (!edge->unsynchronized && !vtrace_edge_is_failover(edge, true)
+            && vtrace_edge_reason(edge, 0) == VTRACE_REASON_UNDERLAY_LOSSY);
 }
 
 const char *
@@ -308,18 +311,17 @@ vtrace_edge_delay(const struct flow_state *flow, const struct point *point,
                   double quantile, int64_t *delay)
 {
     const struct edge *edge = point->edge;
-    const struct vtrace_exporter *from = point->fn->node;
-    const struct edge *back;
+    const struct point *back;
     int64_t offset;
 
     if (!edge->n_delays) {
         return NULL;
     }
-    back = opposite_edge(flow, from, edge->to);
+    back = vtrace_edge_opposite(flow, point);
     if (!back) {
         return NULL;
     }
-    offset = (edge->min_delay - back->min_delay) / 2;
+    offset = (edge->min_delay - back->edge->min_delay) / 2;
 
     size_t n = MIN(edge->n_delays, MAX_SAMPLES);
     int64_t sorted[MAX_SAMPLES];

@@ -134,6 +134,26 @@ put_sampling(struct json *json, const struct vtrace_analysis *an,
     }
 }
 
+/* Returns what would give enough packets for the verdict 'v'. */
+static const char *
+suggest_more_packets(const struct vtrace_analysis *an,
+                     const struct vtrace_verdict *v)
+{
+    const struct flow_state *flow = &an->flows[v->direction];
+
+    if (flow->exp) {
+        return (flow->rule_count < MIN_DELIVERED
+                ? "trace with --exp 0, and for longer"
+                : vtrace_flow_is_unsampled(flow) ? "trace with --exp 0"
+                : "trace with a smaller --exp, or for longer");
+    }
+    return (v->lost ? "trace for longer, to see whether more packets get lost"
+            : v->direction == VTRACE_REVERSE
+            ? "trace for longer, while more answers come"
+            : "trace for longer, while the flow sends more, or have more "
+              "packets made with --inject");
+}
+
 /* Returns true if 's' is the address of a switch that no node's is, which
  * tenants do not see. */
 static bool
@@ -162,7 +182,9 @@ verdict_to_json(const struct vtrace_analysis *an, bool tenant)
     put_string(json, "port", v.port);
     put_string(json, "reason", vtrace_reason_name(v.reason, reason));
     put_string(json, "description", info ? info->description : NULL);
-    put_string(json, "suggestion", info ? info->suggestion : NULL);
+    put_string(json, "suggestion",
+               v.reason == VTRACE_REASON_TOO_FEW ? suggest_more_packets(an, &v)
+               : info ? info->suggestion : NULL);
     put_integer(json, "lost", v.lost);
     put_integer(json, "seen", v.seen);
     if (!tenant) {

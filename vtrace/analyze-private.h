@@ -481,9 +481,24 @@ bool vtrace_edge_is_failover(const struct edge *, bool known);
 enum vtrace_reason vtrace_edge_reason(const struct edge *edge,
                                       double explained);
 
+/* Returns true if packets that 'edge' loses look lost at random. */
+bool vtrace_edge_is_lossy(const struct edge *);
+
 /* Returns the name of the node to which 'point' sends, or else its address,
  * which lives as long as 'point'. */
 const char *vtrace_edge_to(const struct flow_state *, const struct point *);
+
+static inline const struct flow_state *
+vtrace_other_flow(const struct flow_state *flow)
+{
+    return &flow->analysis->flows[flow->direction == VTRACE_FORWARD
+                                  ? VTRACE_REVERSE : VTRACE_FORWARD];
+}
+
+/* Returns the point of the other direction at which packets are sent back over
+ * the edge of 'point', at which some of both arrived, or NULL. */
+const struct point *vtrace_edge_opposite(const struct flow_state *,
+                                         const struct point *);
 
 /* Returns the mean place of 'point' in its packets' paths. */
 static inline double

@@ -152,11 +152,28 @@ is_more_than(const struct flow_state *flow, const struct point *point,
     return n >= min && vtrace_exceeds(n, get_excuse(flow, point).most);
 }
 
+/* Returns true if packets are lost at random on the edge of 'point' and on the
+ * way back, enough in both directions together. */
+static bool
+is_lossy_both_ways(const struct flow_state *flow, const struct point *point)
+{
+    const struct point *back = (point->edge
+                                ? vtrace_edge_opposite(flow, point) : NULL);
+
+    return (back && vtrace_edge_is_lossy(point->edge)
+            && vtrace_edge_is_lossy(back->edge)
+            && is_more_than(flow, point, MIN_EVIDENCE)
+            && is_more_than(vtrace_other_flow(flow), back, MIN_EVIDENCE)
+            && (count_vanished(point) + count_vanished(back)
+                >= MIN_AMBIGUOUS));
+}
+
 static bool
 is_significant(const struct flow_state *flow, const struct point *point)
 {
-    return is_more_than(flow, point,
-                        is_ambiguous(flow) ? MIN_AMBIGUOUS : MIN_EVIDENCE);
+    return (is_more_than(flow, point,
+                         is_ambiguous(flow) ? MIN_AMBIGUOUS : MIN_EVIDENCE)
+            || is_lossy_both_ways(flow, point));
 }
 
 /* Segmentation. */

@@ -24,6 +24,7 @@
 
 #include "csum.h"
 #include "dp-packet.h"
+#include "openvswitch/list.h"
 #include "openvswitch/match.h"
 #include "openvswitch/ofp-actions.h"
 #include "openvswitch/ofp-packet.h"
@@ -31,10 +32,13 @@
 #include "openvswitch/poll-loop.h"
 #include "openvswitch/rconn.h"
 #include "openvswitch/token-bucket.h"
+#include "openvswitch/vlog.h"
 #include "packets.h"
 #include "timeval.h"
 #include "unaligned.h"
 #include "util.h"
+
+VLOG_DEFINE_THIS_MODULE(vtrace_inject);
 
 /* Dynamic ports. */
 #define MIN_EPHEMERAL 49152
@@ -51,11 +55,21 @@
 /* A token bucket's rate is in tokens per ms, so a packet is that many. */
 #define TOKENS 1000
 
+/* What is due of a time that vtraced was held up is still sent, for so many
+ * ms. */
+#define BURST_MS (4 * TICK_MS)
+
+/* With room for all bursts, and a packet more of each, lest the last ones find
+ * none. */
 static struct token_bucket total
     = TOKEN_BUCKET_INIT(VTRACE_INJECT_MAX_TOTAL,
-                        VTRACE_INJECT_MAX_TOTAL * TICK_MS * 2);
+                        VTRACE_INJECT_MAX_TOTAL * BURST_MS * 2);
+
+/* Injectors that switches have not refused. */
+static struct ovs_list injectors = OVS_LIST_INITIALIZER(&injectors);
 
 struct vtrace_injector {
+    struct ovs_list node;       /* In 'injectors', unless 'error'. */
     struct vtrace_inject inject;
     struct token_bucket bucket;
     uint32_t n;                 /* Packets made. */
@@ -115,14 +129,72 @@ vtrace_inject_check(const struct vtrace_request *request)
     return NULL;
 }
 
+/* Sharing. */
+
+/* Returns how many packets per second there are if each injector makes what
+ * is wanted, but 'max' at most. */
+static uint64_t
+sum_of_rates(int max)
+{
+    const struct vtrace_injector *in;
+    uint64_t sum = 0;
+
+    LIST_FOR_EACH (in, node, &injectors) {
+        sum += MIN(in->inject.pps, max);
+    }
+    return sum;
+}
+
+/* Gives each injector what is wanted or, if that is more than all may have,
+ * at most the same as any other. */
+static void
+share_out(void)
+{
+    static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(6, 6);
+    uint64_t wanted = sum_of_rates(INT_MAX);
+    int share = 1, most = VTRACE_INJECT_MAX_TOTAL;
+    struct vtrace_injector *in;
+
+    while (share < most) {
+        int middle = (share + most + 1) / 2;
+
+        if (sum_of_rates(middle) <= VTRACE_INJECT_MAX_TOTAL) {
+            share = middle;
+        } else {
+            most = middle - 1;
+        }
+    }
+    LIST_FOR_EACH (in, node, &injectors) {
+        int rate = MIN(in->inject.pps, share);
+
+        token_bucket_set(&in->bucket, rate, TOKENS + rate * BURST_MS);
+    }
+    if (wanted > VTRACE_INJECT_MAX_TOTAL) {
+        VLOG_WARN_RL(&rl, "tasks want %"PRIu64" injected packets per second, "
+                     "all together may have %d: none gets more than %d",
+                     wanted, VTRACE_INJECT_MAX_TOTAL, share);
+    }
+}
+
+/* Leaves the share of 'in' to the others. */
+static void
+leave(struct vtrace_injector *in)
+{
+    if (!in->error) {
+        ovs_list_remove(&in->node);
+        share_out();
+    }
+}
+
 struct vtrace_injector *
 vtrace_injector_create(const struct vtrace_inject *inject, uint32_t random)
 {
     struct vtrace_injector *in = xzalloc(sizeof *in);
-    unsigned int burst = TOKENS + inject->pps * 4 * TICK_MS;
 
     in->inject = *inject;
-    token_bucket_init(&in->bucket, inject->pps, burst);
+    token_bucket_init(&in->bucket, 0, 0);
+    ovs_list_push_back(&injectors, &in->node);
+    share_out();
     in->sport = (inject->match.sport ? inject->match.sport
                  : MIN_EPHEMERAL + random % (UINT16_MAX - MIN_EPHEMERAL + 1));
     in->icmp_id = in->ip_id = random >> 16;
@@ -138,6 +210,7 @@ void
 vtrace_injector_destroy(struct vtrace_injector *in)
 {
     if (in) {
+        leave(in);
         rconn_packet_counter_destroy(in->queued);
         free(in->error);
         free(in);
@@ -369,7 +442,7 @@ void
 vtrace_injector_wait(struct vtrace_injector *in)
 {
     long long int missing = TOKENS - (long long int) in->bucket.tokens;
-    long long int ms = missing > 0 ? missing / in->inject.pps + 1 : 0;
+    long long int ms = missing > 0 ? missing / in->bucket.rate + 1 : 0;
 
     if (!in->error) {
         /* Lest a thousand packets be a thousand wakeups. */
@@ -389,6 +462,7 @@ vtrace_injector_refused(struct vtrace_injector *in, ovs_be32 xid,
         bool old = (error == OFPERR_NXBRC_MUST_BE_ZERO
                     || error == OFPERR_OFPBAC_BAD_VENDOR_TYPE);
 
+        leave(in);
         in->error = xasprintf("bridge %s: the switch refused an injected "
                               "packet: %s%s", bridge, ofperr_to_string(error),
                               old ? "; it is too old for that" : "");

@@ -44,7 +44,8 @@ struct dp_packet;
 struct rconn;
 struct vtrace_injector;
 
-/* Packets per second of all tasks together; what is beyond is not made. */
+/* Packets per second of all tasks together.  If they want more, those that
+ * want most get less, all of them the same; what is beyond is not made. */
 #define VTRACE_INJECT_MAX_TOTAL 5000
 
 /* Bytes of payload.  It begins with VTRACE_INJECT_TEXT and the packet's number,

@@ -36,13 +36,24 @@
 
 VLOG_DEFINE_THIS_MODULE(vtrace_record_file);
 
-/* Begins a file.  What differs is of another version or machine. */
+/* What events mean.  To be increased whenever that changes, although all sizes
+ * stay the same.
+ *
+ * 1: Of VTRACE_EVENT_RULE_COUNT, 'number' is how many packets should have left
+ *    records, and the exponent is that of the entry's last record.
+ * 2: 'number' is how many packets the switch counted, and 'exp' is there. */
+#define FILE_VERSION 2
+
+/* Begins a file.  What differs, but for 'version', is of another kind of
+ * machine or of a version that is not read. */
 struct file_header {
     char magic[8];
     uint32_t byte_order;
     uint16_t record_size, watermark_size, endpoint_size, event_size;
-    uint32_t n_events;
+    uint16_t n_events;
+    uint16_t version;           /* 0: version 1, which had no such member. */
 };
+BUILD_ASSERT_DECL(sizeof(struct file_header) == 24);
 
 /* Begins an event.  'name' and 'domain', each with a null byte, and 'data'
  * follow. */
@@ -68,6 +79,7 @@ static const struct file_header file_header = {
     .endpoint_size = sizeof(struct vtrace_endpoint),
     .event_size = sizeof(struct file_event),
     .n_events = VTRACE_N_EVENTS,
+    .version = FILE_VERSION,
 };
 
 static size_t
@@ -179,9 +191,11 @@ struct replayed_task {
     struct hmap_node node;      /* In struct replay's 'tasks'. */
     int64_t id;
     struct vtrace_analysis *analysis;
+    uint16_t colors[VTRACE_N_DIRECTIONS];   /* At the entry. */
 };
 
 struct replay {
+    unsigned int version;
     struct vtrace_analyzer *analyzer;
     struct vtrace_exporter **nodes;
     size_t n_nodes, allocated_nodes;
@@ -189,6 +203,7 @@ struct replay {
     struct sset domains;
     struct hmap tasks;
     struct json *results;
+    uint8_t exps[VTRACE_COLOR_MAX + 1]; /* Of each color's last record. */
 };
 
 static struct replayed_task *
@@ -281,13 +296,34 @@ tell_node_event(struct replay *r, const struct vtrace_event *e)
     if (e->type == VTRACE_EVENT_CONNECTED) {
         vtrace_analyzer_connected(r->analyzer, node);
     } else if (e->type == VTRACE_EVENT_RECORD) {
-        vtrace_analyzer_record(r->analyzer, node, e->data);
+        const struct vtrace_record *record = e->data;
+
+        r->exps[record->color] = record->exp;
+        vtrace_analyzer_record(r->analyzer, node, record);
     } else if (e->type == VTRACE_EVENT_WATERMARK) {
         vtrace_analyzer_watermark(r->analyzer, node, e->data, e->number);
     } else {
         vtrace_analyzer_endpoint(r->analyzer, node, e->data);
     }
     return true;
+}
+
+/* In version 1, a count of 'color' with the exponent 0 is of what should have
+ * left records.  (Files of that version that have an exponent were written by
+ * versions in between: they are as today's.)  If two domains have that color,
+ * and different exponents, still as many records are expected. */
+static void
+tell_rule_count(struct replay *r, struct replayed_task *task,
+                const struct vtrace_event *e)
+{
+    uint64_t number = e->number;
+    int exp = e->exp;
+
+    if (r->version == 1 && !exp) {
+        exp = r->exps[task->colors[e->direction]];
+        number <<= 2 * exp;
+    }
+    vtrace_analysis_set_rule_count(task->analysis, e->direction, number, exp);
 }
 
 /* What happened to a task. */
@@ -302,20 +338,22 @@ tell_task_event(struct replay *r, const struct vtrace_event *e)
         if (hmap_count(&r->tasks) >= VTRACE_RECORD_FILE_TASKS) {
             return false;
         }
-        task = xmalloc(sizeof *task);
+        task = xzalloc(sizeof *task);
         task->id = e->task;
         task->analysis = vtrace_analysis_create(r->analyzer, e->task);
         hmap_insert(&r->tasks, &task->node, hash_uint64(e->task));
     } else if (e->type == VTRACE_EVENT_LISTEN) {
         /* It was told also of what it refused. */
-        if (!note_names(r, e)) {
+        if (!note_names(r, e) || e->color > VTRACE_COLOR_MAX) {
             return false;
+        }
+        if (e->name) {
+            task->colors[e->direction] = e->color;
         }
         vtrace_analysis_listen(task->analysis, e->domain, e->color,
                                e->direction, e->name);
     } else if (e->type == VTRACE_EVENT_RULE_COUNT) {
-        vtrace_analysis_set_rule_count(task->analysis, e->direction,
-                                       e->number, e->exp);
+        tell_rule_count(r, task, e);
     } else if (e->type == VTRACE_EVENT_START) {
         vtrace_analysis_start(task->analysis, e->direction);
     } else if (e->type == VTRACE_EVENT_ABANDON) {
@@ -458,17 +496,33 @@ replay_event(struct replay *r, FILE *file, bool *more)
                         "before", fe.type));
 }
 
+#define WRITERS_VTRACE \
+    "use the vtrace that belongs to the vtraced that wrote it"
+
+/* Sets '*version' to that of 'file'. */
 static char *
-check_header(FILE *file)
+check_header(FILE *file, unsigned int *version)
 {
     struct file_header header;
 
     if (fread(&header, sizeof header, 1, file) != 1
         || memcmp(header.magic, file_header.magic, sizeof header.magic)) {
         return xstrdup("not a record file of vtraced");
-    } else if (memcmp(&header, &file_header, sizeof header)) {
-        return xstrdup("of another version of vtraced, or of another kind of "
-                       "machine: use the vtrace of those");
+    } else if (header.byte_order != file_header.byte_order) {
+        return xstrdup("a record file of a machine with another byte order: "
+                       "use the vtrace of such a machine");
+    }
+    *version = header.version ? header.version : 1;
+    if (*version > FILE_VERSION) {
+        return xasprintf("a record file of version %u, and this vtrace reads "
+                         "none after %d: "WRITERS_VTRACE,
+                         *version, FILE_VERSION);
+    }
+    header.version = FILE_VERSION;
+    if (memcmp(&header, &file_header, sizeof header)) {
+        return xasprintf("a record file of version %u with events of another "
+                         "form, of an older vtraced or another kind of "
+                         "machine: "WRITERS_VTRACE, *version);
     }
     return NULL;
 }
@@ -476,7 +530,7 @@ check_header(FILE *file)
 static char *
 replay(struct replay *r, FILE *file)
 {
-    char *error = check_header(file);
+    char *error = check_header(file, &r->version);
     bool more = true;
 
     while (!error && more) {

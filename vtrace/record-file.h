@@ -21,10 +21,11 @@
  * The analysis of the same records is the same, so a verdict can be looked into
  * long after the packets are gone.
  *
- * A file is for this version of VTrace on this kind of machine: its events are
- * the structures in memory.  It is written as a whole or, if the disk is full
- * or 'max_size' is reached, up to some event.  Everything read from one is
- * checked.
+ * A file is for this kind of machine: its events are the structures in memory.
+ * It says its version: earlier ones whose events have the same form are read
+ * with the meaning that they had, any other file is refused.  It is written as
+ * a whole or, if the disk is full or 'max_size' is reached, up to some event.
+ * Everything read from one is checked.
  *
  * Functions that return a string return NULL if successful, otherwise an error
  * message that the caller must free. */

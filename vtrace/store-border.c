@@ -152,19 +152,26 @@ vtrace_store_borders(struct vtrace_store *store,
 
 char *
 vtrace_store_bridges(struct vtrace_store *store, const char *node,
-                     struct sset *bridges)
+                     struct sset *bridges, size_t *n_more)
 {
     sqlite3_stmt *stmt;
     int rc;
 
-    stmt = vtrace_sql_query(store, "SELECT 0, bridge FROM border_bridges "
-                            "WHERE node = ? UNION "
-                            "SELECT 1, bridge FROM maps WHERE node = ? UNION "
-                            "SELECT 1, bridge FROM rules WHERE node = ? "
-                            "ORDER BY 1 LIMIT ?", "sssi", node, node, node,
-                            (int64_t) VTRACE_STORE_MAX_BRIDGES);
+    *n_more = 0;
+    stmt = vtrace_sql_query(store, "SELECT bridge FROM ("
+                            "SELECT ? AS task, bridge FROM border_bridges "
+                            "WHERE node = ? UNION ALL "
+                            "SELECT task, bridge FROM maps "
+                            "WHERE node = ? UNION ALL "
+                            "SELECT task, bridge FROM rules WHERE node = ?) "
+                            "GROUP BY bridge ORDER BY MAX(task) DESC, bridge",
+                            "isss", INT64_MAX, node, node, node);
     while (vtrace_sql_next(stmt, &rc)) {
-        sset_add(bridges, vtrace_sql_text(stmt, 1));
+        if (sset_count(bridges) < VTRACE_STORE_MAX_BRIDGES) {
+            sset_add(bridges, vtrace_sql_text(stmt, 0));
+        } else {
+            ++*n_more;
+        }
     }
     return vtrace_sql_done(store, stmt, rc);
 }

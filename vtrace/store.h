@@ -344,10 +344,13 @@ char *vtrace_store_borders(struct vtrace_store *,
 
 /* Adds the bridges of node 'node' that have or had borders, or that rules of
  * tasks that are kept lead to, to 'bridges'; not more than
- * VTRACE_STORE_MAX_BRIDGES. */
+ * VTRACE_STORE_MAX_BRIDGES: borders first, whose rules have no timeout, then
+ * those of the newest tasks.  Sets '*n_more' to how many there are beside
+ * these. */
 #define VTRACE_STORE_MAX_BRIDGES 256
 char *vtrace_store_bridges(struct vtrace_store *, const char *node,
-                           struct sset *bridges) OVS_WARN_UNUSED_RESULT;
+                           struct sset *bridges, size_t *n_more)
+    OVS_WARN_UNUSED_RESULT;
 
 /* A color of a task. */
 struct vtrace_color {

@@ -313,16 +313,26 @@ sweep_node(struct vtrace_tasks *tasks, const struct vtrace_store_node *node)
 {
     struct sset bridges = SSET_INITIALIZER(&bridges);
     const char *bridge;
+    size_t n_more;
     char *error;
 
     if (!strstr(node->target, "%b")) {
         vtrace_deployer_sweep(tasks->deployer, node->target, "");
         return;
     }
-    error = vtrace_store_bridges(tasks->store, node->name, &bridges);
+    error = vtrace_store_bridges(tasks->store, node->name, &bridges, &n_more);
     if (error) {
         VLOG_ERR("%s", error);
         free(error);
+    } else if (n_more) {
+        uint64_t mask, cookies = vtrace_store_cookies(tasks->store, &mask);
+
+        VLOG_WARN("node %s: rules that nobody wants any more are looked for "
+                  "in %d bridges, not in %"PRIuSIZE" more that have had some: "
+                  "what may be left there goes at its timeout, or by "
+                  "\"ovs-ofctl del-flows BRIDGE "
+                  "cookie=%#"PRIx64"/%#"PRIx64"\"",
+                  node->name, VTRACE_STORE_MAX_BRIDGES, n_more, cookies, mask);
     }
     SSET_FOR_EACH (bridge, &bridges) {
         vtrace_deployer_sweep(tasks->deployer, node->target, bridge);

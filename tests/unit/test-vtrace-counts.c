@@ -149,6 +149,62 @@ START_TEST(test_unsampled_answers)
 }
 END_TEST
 
+/* What is suggested would help: of packets that are all recorded no other
+ * --exp gives more. */
+START_TEST(test_suggestions)
+{
+    static const struct {
+        uint64_t count;
+        int exp, n, lost;       /* Packets with records, and those of them
+                                 * that get lost. */
+        bool reverse;           /* The count, and no record, of answers. */
+        const char *suggestion;
+    } cases[] = {
+        { 9, 0, 0, 0, false, "trace for longer, while the flow sends more, or "
+          "have more packets made with --inject" },
+        { 9, 0, 9, 0, false, "trace for longer, while the flow sends more, or "
+          "have more packets made with --inject" },
+        { 100, 0, 100, 1, false, "trace for longer, to see whether more "
+          "packets get lost" },
+        { 9, 0, 100, 0, true, "trace for longer, while more answers come" },
+        { 9, 2, 0, 0, false, "trace with --exp 0, and for longer" },
+        { 9, 1, 2, 0, false, "trace with --exp 0, and for longer" },
+        { 6400, 2, 0, 0, false, "trace with --exp 0" },
+        { 6400, 2, 100, 0, true, "trace with --exp 0" },
+        { 90, 2, 6, 0, false, "trace with a smaller --exp, or for longer" },
+        { 1600, 2, 100, 1, false,
+          "trace with a smaller --exp, or for longer" },
+    };
+    const struct json *verdict;
+    struct json *json;
+    struct net net;
+
+    net_init(&net);
+    ck_assert(vtrace_analysis_listen(net.an, "", COLOR + 1, VTRACE_REVERSE,
+                                     "h2"));
+    if (cases[_i].reverse) {
+        vtrace_analysis_start(net.an, VTRACE_REVERSE);
+    }
+    for (int i = 0; i < cases[_i].n; i++) {
+        net_tick(&net, i * 10 * MSEC);
+        net_packet(&net, i * 10 * MSEC, net_digest(i), 40000,
+                   i >= cases[_i].lost);
+    }
+    vtrace_analysis_set_rule_count(net.an, (cases[_i].reverse ? VTRACE_REVERSE
+                                            : VTRACE_FORWARD),
+                                   cases[_i].count, cases[_i].exp);
+    net_stop(&net, 10 * SEC);
+    json = vtrace_analysis_to_json(net.an, true);
+    verdict = vtrace_json_member(json, "verdict", JSON_OBJECT);
+    ck_assert_str_eq(vtrace_json_string(verdict, "reason", ""),
+                     "too-few-packets");
+    ck_assert_str_eq(vtrace_json_string(verdict, "suggestion", ""),
+                     cases[_i].suggestion);
+    json_destroy(json);
+    net_destroy(&net);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -158,5 +214,6 @@ main(void)
     tcase_add_loop_test(tc, test_rule_count, 0, 7);
     tcase_add_loop_test(tc, test_unsampled, 0, 7);
     tcase_add_loop_test(tc, test_unsampled_answers, 0, 4);
+    tcase_add_loop_test(tc, test_suggestions, 0, 10);
     return unit_run(suite);
 }

@@ -34,6 +34,7 @@
 #include "openvswitch/ofp-port.h"
 #include "openvswitch/ofpbuf.h"
 #include "openvswitch/poll-loop.h"
+#include "openvswitch/vlog.h"
 #include "socket-util.h"
 #include "timeval.h"
 #include "util.h"
@@ -407,6 +408,66 @@ START_TEST(known_bridges)
 }
 END_TEST
 
+/* Returns what is logged while 'tasks' is swept. */
+static char *
+log_of_sweep(struct vtrace_tasks *tasks)
+{
+    enum { MAX_LOG = 1 << 20 };     /* There is a line for each bridge. */
+    char *name = xasprintf("%s.log", store_file), *s = xzalloc(MAX_LOG);
+    FILE *file;
+
+    ck_assert_int_eq(vlog_set_log_file(name), 0);
+    vtrace_tasks_sweep(tasks, NULL);
+    vlog_set_log_file(NULL);
+    file = fopen(name, "r");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_uint_lt(fread(s, 1, MAX_LOG - 1, file), MAX_LOG - 1);
+    fclose(file);
+    unlink(name);
+    free(name);
+    return s;
+}
+
+/* If there are too many bridges to look for what is left in, that is said, and
+ * how to delete it. */
+START_TEST(too_many_bridges)
+{
+    const struct vtrace_analyzer_config config = VTRACE_ANALYZER_CONFIG_INIT;
+    struct vtrace_analyzer *analyzer = vtrace_analyzer_create(&config);
+    struct vtrace_tasks *tasks = vtrace_tasks_create(store, deployer,
+                                                     analyzer);
+    struct vtrace_entry at = { "h3", "", "tun0" };
+    char *target = xasprintf("unix:%s.%%b", store_file);
+    char *log, *remedy;
+    uint64_t cookies, mask;
+
+    OK(vtrace_store_add_node(store, "h3", target, "", false));
+    for (int i = 0; i < VTRACE_STORE_MAX_BRIDGES; i++) {
+        snprintf(at.bridge, sizeof at.bridge, "br%d", i);
+        OK(vtrace_store_add_border(store, &at, "other", false));
+    }
+    log = log_of_sweep(tasks);
+    ck_assert_msg(!strstr(log, "node h3"), "%s", log);
+    free(log);
+
+    strcpy(at.bridge, "br-last");
+    OK(vtrace_store_add_border(store, &at, "other", false));
+    cookies = vtrace_store_cookies(store, &mask);
+    remedy = xasprintf("del-flows BRIDGE cookie=%#"PRIx64"/%#"PRIx64"\"",
+                       cookies, mask);
+    log = log_of_sweep(tasks);
+    ck_assert_msg(strstr(log, "node h3: rules that nobody wants any more are "
+                         "looked for in 256 bridges, not in 1 more"),
+                  "%s", log);
+    ck_assert_ptr_nonnull(strstr(log, remedy));
+    free(log);
+    free(remedy);
+    vtrace_tasks_destroy(tasks);
+    vtrace_analyzer_destroy(analyzer);
+    free(target);
+}
+END_TEST
+
 /* A list of tasks does without the rest of a result. */
 START_TEST(brief_results)
 {
@@ -451,6 +512,7 @@ main(void)
     tcase_add_test(tc, expired_rules);
     tcase_add_test(tc, swept_again);
     tcase_add_test(tc, known_bridges);
+    tcase_add_test(tc, too_many_bridges);
     tcase_add_test(tc, brief_results);
     return unit_run(suite);
 }

@@ -23,13 +23,22 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include "byte-order.h"
 #include "csum.h"
 #include "dp-packet.h"
 #include "flow.h"
+#include "openflow/openflow.h"
 #include "openvswitch/json.h"
+#include "openvswitch/ofp-errors.h"
+#include "openvswitch/poll-loop.h"
+#include "openvswitch/rconn.h"
 #include "ovs-ext/vtrace-digest.h"
 #include "packets.h"
+#include "socket-util.h"
+#include "timeval.h"
 #include "util.h"
 #include "vtrace/inject.h"
 #include "vtrace/vtrace-json.h"
@@ -217,6 +226,212 @@ START_TEST(test_refused)
 }
 END_TEST
 
+/* Message types, of any version of OpenFlow. */
+#define HELLO 0
+#define PACKET_OUT 13
+
+#define N_INJECTORS 30
+
+/* A switch that takes what a connection sends. */
+struct taker {
+    char *path;
+    int listener, fd;
+    struct rconn *rconn;
+    uint64_t n;                 /* Packet-outs that have come. */
+    ovs_be32 xid;               /* Of the last one. */
+    size_t len;
+    union {
+        uint64_t align;
+        char data[65536];
+    } in;
+};
+
+/* Takes what has come, and counts the packet-outs. */
+static void
+take(struct taker *t)
+{
+    for (;;) {
+        ssize_t n = read(t->fd, t->in.data + t->len, sizeof t->in - t->len);
+        const struct ofp_header *oh = (const void *) t->in.data;
+
+        if (n <= 0) {
+            return;
+        }
+        t->len += n;
+        while (t->len >= sizeof *oh && t->len >= ntohs(oh->length)) {
+            size_t done = ntohs(oh->length);
+
+            if (oh->type == PACKET_OUT) {
+                t->n++;
+                t->xid = oh->xid;
+            }
+            t->len -= done;
+            memmove(t->in.data, t->in.data + done, t->len);
+        }
+    }
+}
+
+static void
+taker_run(struct taker *t)
+{
+    rconn_run(t->rconn);
+    if (t->fd >= 0) {
+        take(t);
+    }
+}
+
+/* Waits for 'ms' at most. */
+static void
+taker_block(struct taker *t, int ms)
+{
+    rconn_run_wait(t->rconn);
+    rconn_recv_wait(t->rconn);
+    poll_timer_wait(ms);
+    poll_block();
+}
+
+static struct taker *
+taker_create(void)
+{
+    const struct ofp_header hello = {
+        OFP13_VERSION, HELLO, CONSTANT_HTONS(sizeof hello), 0,
+    };
+    struct taker *t = xzalloc(sizeof *t);
+    char *target;
+
+    t->path = xasprintf("/tmp/zoo-test-inject.%ld", (long int) getpid());
+    target = xasprintf("unix:%s", t->path);
+    t->listener = make_unix_socket(SOCK_STREAM, true, t->path, NULL);
+    ck_assert_int_ge(t->listener, 0);
+    ck_assert_int_eq(listen(t->listener, 1), 0);
+    t->fd = -1;
+    t->rconn = rconn_create(0, 0, 0, 1u << OFP13_VERSION);
+    rconn_connect(t->rconn, target, target);
+    free(target);
+    for (int i = 0; !rconn_is_connected(t->rconn); i++) {
+        ck_assert_int_lt(i, 1000);
+        taker_run(t);
+        if (t->fd < 0) {
+            t->fd = accept(t->listener, NULL, NULL);
+            if (t->fd >= 0) {
+                ck_assert_int_eq(set_nonblocking(t->fd), 0);
+                ck_assert_int_eq(write(t->fd, &hello, sizeof hello),
+                                 sizeof hello);
+            }
+        }
+        taker_block(t, 10);
+    }
+    return t;
+}
+
+static void
+taker_destroy(struct taker *t)
+{
+    rconn_destroy(t->rconn);
+    close(t->fd);
+    close(t->listener);
+    unlink(t->path);
+    free(t->path);
+    free(t);
+}
+
+/* Has 'n' injectors send for a time to 't'.  Sets 'got' to how many packets
+ * each has sent, and returns how many ms that took.  Sets '*least' to the ms for
+ * which packets must have been sent, even if this process was held up. */
+static long long int
+send_for_a_while(struct taker *t, struct vtrace_injector *const *in, int n,
+                 uint64_t *got, long long int *least)
+{
+    long long int start = time_msec(), last = start, end;
+    uint64_t before = t->n, sum = 0;
+    const char *why;
+
+    for (int i = 0; i < n; i++) {
+        got[i] = vtrace_injector_sent(in[i], &why);
+    }
+    *least = 0;
+    do {
+        end = time_msec();
+        *least += MIN(end - last, 20);
+        last = end;
+        for (int i = 0; i < n; i++) {
+            vtrace_injector_run(in[i], t->rconn, 1, OFPUTIL_P_OF13_OXM);
+        }
+        taker_run(t);
+        taker_block(t, 2);
+    } while (end < start + 500);
+    for (int i = 0; i < n; i++) {
+        got[i] = vtrace_injector_sent(in[i], &why) - got[i];
+        sum += got[i];
+    }
+    for (int i = 0; i < 1000 && t->n < before + sum; i++) {
+        taker_run(t);
+        taker_block(t, 2);
+    }
+    ck_assert_uint_eq(t->n - before, sum);
+    return end - start;
+}
+
+/* Has the 'n' injectors send for a while, and fails unless one that wants 50
+ * packets per second sends those, and any other one 'large'. */
+static void
+check_rates(struct taker *t, struct vtrace_injector *const *in,
+            const int *wanted, int n, int large)
+{
+    long long int least, ms;
+    uint64_t got[N_INJECTORS], sum = 0;
+
+    ms = send_for_a_while(t, in, n, got, &least);
+    for (int i = 0; i < n; i++) {
+        int rate = MIN(wanted[i], large);
+
+        sum += got[i];
+        ck_assert_msg(got[i] >= 0.9 * rate * least / 1000 - 2
+                      && got[i] <= rate * (ms + 21) / 1000.0 + 1,
+                      "%d: %"PRIu64" in %lld ms, or %lld", i, got[i], ms,
+                      least);
+    }
+    ck_assert_uint_le(sum, VTRACE_INJECT_MAX_TOTAL * (ms + 40) / 1000);
+}
+
+/* All tasks together are limited.  Those that want little get it, the others
+ * the same each, whatever their order, and what one leaves is the others'. */
+START_TEST(test_total)
+{
+    struct vtrace_injector *in[N_INJECTORS];
+    struct taker *t = taker_create();
+    int wanted[N_INJECTORS];
+    long long int least;
+    uint64_t got;
+
+    for (int i = 0; i < N_INJECTORS; i++) {
+        struct vtrace_request r = request(IPPROTO_UDP, i & 1);
+
+        wanted[i] = r.inject = i % 3 ? 50 : 1000;
+        in[i] = create(&r, i);
+    }
+
+    /* 20 times 50, and 10 times 400. */
+    check_rates(t, in, wanted, N_INJECTORS, 400);
+
+    /* The first one's switch refuses. */
+    send_for_a_while(t, in, 1, &got, &least);
+    ck_assert(vtrace_injector_refused(in[0], t->xid, "br0",
+                                      OFPERR_OFPBRC_EPERM));
+    check_rates(t, in + 1, wanted + 1, N_INJECTORS - 1, 444);
+
+    /* Four of the large ones are left, which is within the limit. */
+    for (int i = 0; i < N_INJECTORS - 12; i++) {
+        vtrace_injector_destroy(in[i]);
+    }
+    check_rates(t, in + N_INJECTORS - 12, wanted + N_INJECTORS - 12, 12, 1000);
+    for (int i = N_INJECTORS - 12; i < N_INJECTORS; i++) {
+        vtrace_injector_destroy(in[i]);
+    }
+    taker_destroy(t);
+}
+END_TEST
+
 /* Runs 'o' and fails unless it gives 'kind', 'reason' and 'n' injected
  * packets. */
 static void
@@ -329,6 +544,7 @@ main(void)
     tcase_add_loop_test(tc, test_packets, 0, 16);
     tcase_add_test(tc, test_open_port);
     tcase_add_test(tc, test_refused);
+    tcase_add_test(tc, test_total);
     tcase_add_test(tc, test_verdicts);
     tcase_add_test(tc, test_unable);
     return unit_run(suite);

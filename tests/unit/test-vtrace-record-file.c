@@ -33,6 +33,18 @@
 #include "vtrace/record-file.h"
 #include "vtrace/vtrace-json.h"
 
+/* Bytes ahead of the first event of a file, and an event as it is in one. */
+#define HEADER_LEN 24
+struct event {
+    uint16_t type;
+    uint8_t direction, exp;
+    uint16_t color;
+    uint8_t has_name, has_domain;
+    uint32_t node, len;
+    int64_t task;
+    uint64_t number;
+};
+
 static char name[] = "/tmp/zoo-test-records.XXXXXX";
 
 static void
@@ -169,6 +181,14 @@ check_error(const char *expected)
     free(error);
 }
 
+/* Makes the file 's' one of 'version', 0 for files from before there was such
+ * a number. */
+static void
+set_version(char *s, uint16_t version)
+{
+    memcpy(s + HEADER_LEN - sizeof version, &version, sizeof version);
+}
+
 START_TEST(other_files)
 {
     size_t size;
@@ -180,26 +200,24 @@ START_TEST(other_files)
     check_error("not a record file");
     json_destroy(record(SIM_VPC, SIM_NONE));
     s = read_file(&size);
+    s[8] ^= 1;
+    write_file(s, size);
+    check_error("another byte order");
+    s[8] ^= 1;
     s[12]++;                    /* Size of a record. */
     write_file(s, size);
-    check_error("another version");
+    check_error("a record file of version 2 with events of another form");
+    s[12]--;
+    set_version(s, 3);
+    write_file(s, size);
+    check_error("a record file of version 3, and this vtrace reads none after "
+                "2: use the vtrace that belongs to");
+    check_error(name);
     free(s);
     unlink(name);
     check_error("No such file");
 }
 END_TEST
-
-/* Bytes ahead of the first event of a file, and an event as it is in one. */
-#define HEADER_LEN 24
-struct event {
-    uint16_t type;
-    uint8_t direction, exp;
-    uint16_t color;
-    uint8_t has_name, has_domain;
-    uint32_t node, len;
-    int64_t task;
-    uint64_t number;
-};
 
 /* Writes a file's beginning, and 'n' times the event of 'type' with name
  * 'node', which is printed with the number if it has a %, of 'domain'. */
@@ -279,6 +297,89 @@ START_TEST(names)
                  true);
     check_events(s, VTRACE_RECORD_FILE_TASKS + 1, VTRACE_EVENT_TASK, "", "",
                  false);
+    free(s);
+}
+END_TEST
+
+/* Writes the file 's' of 'size' bytes again as one of 'version' whose records
+ * are of sampled packets, of which one in 16 is like others, and at whose end
+ * the switch has counted 'number' packets, with 'exp'. */
+static void
+write_sampled(const char *s, size_t size, uint16_t version, uint64_t number,
+              int exp)
+{
+    const struct event count = {
+        .type = VTRACE_EVENT_RULE_COUNT, .exp = exp, .task = 1,
+        .number = number,
+    };
+    FILE *file = fopen(name, "w");
+    char head[HEADER_LEN];
+
+    memcpy(head, s, sizeof head);
+    set_version(head, version);
+    fwrite(head, sizeof head, 1, file);
+    for (size_t ofs = sizeof head; ofs < size; ) {
+        struct vtrace_record r;
+        struct event e;
+        size_t names_len;
+
+        memcpy(&e, s + ofs, sizeof e);
+        ofs += sizeof e;
+        fwrite(&e, sizeof e, 1, file);
+        names_len = e.len;
+        if (e.type == VTRACE_EVENT_RECORD) {
+            names_len -= sizeof r;
+            memcpy(&r, s + ofs + names_len, sizeof r);
+            r.exp = 2;
+            r.digest = r.digest % 16 ? r.digest : 42;
+        }
+        fwrite(s + ofs, 1, names_len, file);
+        fwrite(&r, 1, e.len - names_len, file);
+        ofs += e.len;
+    }
+    fwrite(&count, sizeof count, 1, file);
+    fclose(file);
+}
+
+/* What a file of version 1 says of the rule's count means what it meant: how
+ * many packets should have left records, sampled as the records say. */
+START_TEST(version_1)
+{
+    static const struct {
+        uint16_t version;
+        uint64_t number;
+        int exp;
+        bool contradiction;
+    } cases[] = {
+        { 0, 1000, 0, false },
+        { 1, 1000, 0, false },
+        { 0, 16000, 2, false }, /* Of a version in between. */
+        { 2, 16000, 2, false },
+        { 2, 1000, 0, true },   /* All left records: so many are missing. */
+        { 2, 300, 0, false },
+    };
+    size_t size;
+    char *s;
+
+    json_destroy(record(SIM_VPC, SIM_NONE));
+    s = read_file(&size);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct json *tasks;
+        const char *reason;
+        char *error;
+
+        write_sampled(s, size, cases[i].version, cases[i].number,
+                      cases[i].exp);
+        error = vtrace_record_file_replay(name, &tasks);
+        ck_assert_msg(!error, "%s", error);
+        reason = vtrace_json_string(
+            vtrace_json_member(json_array_at(tasks, 0), "verdict",
+                               JSON_OBJECT), "reason", "");
+        ck_assert_msg(!strcmp(reason, "contradiction")
+                      == cases[i].contradiction, "case %"PRIuSIZE": %s", i,
+                      reason);
+        json_destroy(tasks);
+    }
     free(s);
 }
 END_TEST
@@ -408,6 +509,7 @@ main(void)
     tcase_add_loop_test(tc, same_again, 0, SIM_N_SCENARIOS * SIM_N_FAULTS);
     tcase_add_test(tc, rule_count);
     tcase_add_test(tc, other_files);
+    tcase_add_test(tc, version_1);
     tcase_add_test(tc, names);
     tcase_add_test(tc, records);
     tcase_add_test(tc, cut_off);

@@ -233,6 +233,37 @@ START_TEST(test_identical_flows)
 }
 END_TEST
 
+/* Packets that are alike need more evidence for a loss, which may be of both
+ * directions. */
+START_TEST(test_lossy_both_ways)
+{
+    static const struct {
+        unsigned int forward, reverse, n;
+        bool identical;
+        const char *expected;
+    } cases[] = {
+        { 20, 20, 120, true, "underlay-loss [h1,h2] underlay-lossy" },
+        { 20, 0, 120, true, "inconclusive [h1,h2] ambiguous-packets" },
+        { 20, 0, 200, true, "underlay-loss [h1,h2] underlay-lossy" },
+        { 20, 20, 80, true, "inconclusive [h1,h2] ambiguous-packets" },
+        { 60, 10, 120, true, "inconclusive [h1,h2] ambiguous-packets" },
+        { 20, 0, 120, false, "underlay-loss [h1,h2] underlay-lossy" },
+    };
+    struct sim_options o = {
+        .scenario = SIM_VPC,
+        .fault = SIM_SPINE_LOSSY,
+        .both = true,
+        .identical = cases[_i].identical,
+        .lossy = { cases[_i].forward, cases[_i].reverse },
+        .n_packets = cases[_i].n,
+    };
+    struct vtrace_verdict v;
+
+    check_verdict(&o, cases[_i].expected, &v);
+    ck_assert_uint_eq(v.lost, cases[_i].n / cases[_i].forward);
+}
+END_TEST
+
 /* Without --both there are no answers to wait for. */
 START_TEST(test_one_way)
 {
@@ -731,6 +762,7 @@ suite(void)
     tcase_add_loop_test(tc, test_matrix, 0, 32);
     tcase_add_loop_test(tc, test_identical, 0, 8);
     tcase_add_loop_test(tc, test_identical_flows, 0, 8);
+    tcase_add_loop_test(tc, test_lossy_both_ways, 0, 6);
     tcase_add_loop_test(tc, test_one_way, 0, SIM_N_SCENARIOS);
     tcase_add_loop_test(tc, test_no_traffic, 0, SIM_N_SCENARIOS);
     tcase_add_loop_test(tc, test_silent_node, 0, SIM_N_SCENARIOS);

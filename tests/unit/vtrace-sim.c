@@ -284,6 +284,9 @@ in_underlay(struct trip *trip, int from, int to, unsigned int i)
     }
     if (trip->direction == VTRACE_FORWARD && to == sim->fault_node) {
         fault = sim->o->fault;
+    } else if (from == sim->fault_node && to == from - 1
+               && sim->o->lossy[VTRACE_REVERSE]) {
+        fault = SIM_SPINE_LOSSY;
     }
     if (fault == SIM_NO_ROUTE) {
         return drop(trip, from, "br-int", VTRACE_REASON_TUNNEL_NO_ROUTE, -1);
@@ -301,7 +304,9 @@ in_underlay(struct trip *trip, int from, int to, unsigned int i)
         arrives = i < 100 || i >= 120;
         sport += i >= 120;
     } else if (fault == SIM_SPINE_LOSSY) {
-        arrives = !unit_chance(.05);
+        unsigned int every = sim->o->lossy[trip->direction];
+
+        arrives = every ? i % every != trip->direction : !unit_chance(.05);
     } else if (fault == SIM_MTU_UNDERLAY || fault == SIM_MTU_SENDER) {
         arrives = trip->len < 1400;
     }

@@ -59,6 +59,9 @@ struct sim_options {
     enum sim_fault fault;
     bool both;                  /* Trace answers, too. */
     bool identical;             /* All packets of a direction are equal. */
+    unsigned int lossy[VTRACE_N_DIRECTIONS];    /* SIM_SPINE_LOSSY: instead of
+                                 * one in 20 packets of the forward direction,
+                                 * one in this many of each. */
     bool flows;                 /* Four of them, each with an outer source port
                                  * of its own; a silent spine has two. */
     bool patches;               /* Each switch has another bridge. */
