@@ -60,8 +60,14 @@ struct source {
     long long int window;       /* When the window began. */
     uint32_t n_taken, n_refused; /* In this window. */
     uint8_t doublings;          /* After the last one. */
-    unsigned int n_lost;
     long long int unseen;       /* Until then an absence is no loss. */
+};
+
+/* What a counter of requests lost elsewhere says.  Sources share them in other
+ * ways than buckets. */
+struct lost {
+    unsigned int n;
+    long long int unseen;       /* As of a source. */
 };
 
 struct zoo_rx_limit {
@@ -75,6 +81,7 @@ struct zoo_rx_limit {
     unsigned int n_sources;     /* That have sent since 'count_began', */
     unsigned int n_sources_before; /* and in the count before. */
     long long int busy;         /* Until then some may be lost unseen. */
+    struct lost lost[ZOO_RX_LIMIT_N_COUNTERS];
     struct source sources[N_SOURCES];
 };
 
@@ -218,8 +225,10 @@ note_offered(struct zoo_rx_limit *l, long long int rate, long long int now)
 
 bool
 zoo_rx_limit_admit(struct zoo_rx_limit *l, const struct in6_addr *source,
-                   unsigned int n_lost, long long int now)
+                   unsigned int counter, unsigned int n_lost,
+                   long long int now)
 {
+    struct lost *lost = &l->lost[counter % ZOO_RX_LIMIT_N_COUNTERS];
     struct source *s = find_source(l, source);
     long long int total = (long long int) l->total * WIDER_TOTAL;
     long long int own = (long long int) l->per_source * WIDER_SOURCE;
@@ -228,10 +237,11 @@ zoo_rx_limit_admit(struct zoo_rx_limit *l, const struct in6_addr *source,
     total = admitted_rate(l);
     bucket_refill(&l->admitted, total, now);
     bucket_refill(&s->admitted, own, now);
-    if (s->n_lost != n_lost) {
-        s->n_lost = n_lost;
-        s->unseen = now + ZOO_RX_UNSEEN_TIME;
+    if (lost->n != n_lost) {
+        lost->n = n_lost;
+        lost->unseen = now + ZOO_RX_UNSEEN_TIME;
     }
+    s->unseen = MAX(s->unseen, lost->unseen);
 
     long long int reserve = is_light(l, s, now) ? 0 : bucket_depth(total) / 2;
     if (s->admitted.credit < SEC || l->admitted.credit < reserve + SEC) {

@@ -72,11 +72,16 @@ void zoo_rx_limit_destroy(struct zoo_rx_limit *);
 void zoo_rx_limit_configure(struct zoo_rx_limit *, unsigned int total,
                             unsigned int per_source);
 
+/* Counters of requests that are lost before they come here. */
+#define ZOO_RX_LIMIT_N_COUNTERS 1024
+
 /* A request from 'source' is about to be authenticated at 'now'.  'n_lost' is
- * a counter that grows when requests of that source are lost before they come
- * here.  Returns false if it must be dropped. */
+ * what 'counter', always the same one of ZOO_RX_LIMIT_N_COUNTERS, says now,
+ * which grows when requests of that source, and perhaps of others, are lost.
+ * Returns false if it must be dropped. */
 bool zoo_rx_limit_admit(struct zoo_rx_limit *, const struct in6_addr *source,
-                        unsigned int n_lost, long long int now);
+                        unsigned int counter, unsigned int n_lost,
+                        long long int now);
 
 /* A request from 'source' has been authenticated at 'now'.  Returns what
  * becomes of it. */

@@ -225,8 +225,8 @@ admit(const struct zoo_rx *rx) OVS_EXCLUDED(zooroute_mutex)
         return true;            /* Of a session that is known here. */
     }
     ovs_mutex_lock(&zooroute_mutex);
-    ok = zoo_rx_limit_admit(zooroute_rx_limit, &rx->src, rx->n_lost,
-                            zoo_now());
+    ok = zoo_rx_limit_admit(zooroute_rx_limit, &rx->src,
+                            rx->lost_counter, rx->n_lost, zoo_now());
     ovs_mutex_unlock(&zooroute_mutex);
     if (!ok) {
         COVERAGE_INC(zooroute_rx_flood);

@@ -493,7 +493,7 @@ static atomic_bool rx_waiting;
 
 /* Requests in their queue, and those that found no room, by the hash of their
  * source. */
-#define RX_N_SOURCES 1024
+#define RX_N_SOURCES ZOO_RX_N_LOST_COUNTERS
 
 struct rx_source {
     atomic_count n, n_lost;
@@ -762,9 +762,10 @@ rx_pop(struct rx_queue *q, struct zoo_rx *rx)
 
     n = CONTAINER_OF(node, struct rx_node, node);
     *rx = n->rx;
-    rx->n_lost = 0;
+    rx->n_lost = rx->lost_counter = 0;
     if (n->source) {
         rx->n_lost = atomic_count_get(&n->source->n_lost);
+        rx->lost_counter = n->source - rx_sources;
         atomic_count_dec(&n->source->n);
     }
     free(n);

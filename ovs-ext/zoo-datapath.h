@@ -182,6 +182,8 @@ enum zoo_encap {
     ZOO_ENCAP_GENEVE,
 };
 
+#define ZOO_RX_N_LOST_COUNTERS 1024
+
 /* A probe as received. */
 struct zoo_rx {
     enum zoo_encap encap;
@@ -192,6 +194,8 @@ struct zoo_rx {
     long long int when;             /* Monotonic time of arrival, ns. */
     unsigned int n_lost;            /* Requests of its source, and perhaps of
                                      * some others, that found no room. */
+    unsigned int lost_counter;      /* Which counter that is, less than
+                                     * ZOO_RX_N_LOST_COUNTERS. */
     size_t len;
     uint8_t body[ZOO_PROBE_MAX_LEN];
 };

@@ -130,7 +130,8 @@ receive_request(struct state *s, const struct zoo_probe *probe,
     memset(&key, 0, sizeof key);
     in6_addr_set_mapped_ipv4(&key.remote, htonl(from & 3));
     key.instance = zoo_session_instance(probe->session);
-    if (!zoo_rx_limit_admit(s->limit, &key.remote, from >> 6, s->now)) {
+    if (!zoo_rx_limit_admit(s->limit, &key.remote, from & 3, from >> 6,
+                            s->now)) {
         return ZOO_PROBE_FLOOD;
     }
     grant = zoo_rx_limit_take(s->limit, &key.remote, s->now);

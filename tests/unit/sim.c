@@ -303,7 +303,7 @@ receive_request(struct sim *sim, int i, const struct sim_packet *p,
     in6_addr_set_mapped_ipv4(&key.remote, htonl(p->from + 1));
     in6_addr_set_mapped_ipv4(&key.local, htonl(i + 1));
     if (s->limit) {
-        if (!zoo_rx_limit_admit(s->limit, &key.remote, 0, sim->now)) {
+        if (!zoo_rx_limit_admit(s->limit, &key.remote, 0, 0, sim->now)) {
             return ZOO_PROBE_FLOOD;
         }
         grant = zoo_rx_limit_take(s->limit, &key.remote, sim->now);

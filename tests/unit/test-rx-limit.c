@@ -68,7 +68,7 @@ offer(struct count *c, uint32_t i, unsigned int n, bool authentic)
     struct in6_addr address = source(i);
 
     while (n--) {
-        if (!zoo_rx_limit_admit(limit, &address, 0, now)) {
+        if (!zoo_rx_limit_admit(limit, &address, 0, 0, now)) {
             c->dropped++;
         } else if (authentic) {
             struct zoo_rx_grant grant = zoo_rx_limit_take(limit, &address,
@@ -250,16 +250,35 @@ START_TEST(lost_before)
     struct in6_addr a = source(1), b = source(2);
 
     start(1000, 100);
-    ck_assert(zoo_rx_limit_admit(limit, &a, 0, now));
-    ck_assert(zoo_rx_limit_admit(limit, &b, 0, now));
+    ck_assert(zoo_rx_limit_admit(limit, &a, 1, 0, now));
+    ck_assert(zoo_rx_limit_admit(limit, &b, 2, 0, now));
     ck_assert_uint_eq(zoo_rx_limit_take(limit, &a, now).ctl, 0);
-    ck_assert(zoo_rx_limit_admit(limit, &a, 7, now));
+    ck_assert(zoo_rx_limit_admit(limit, &a, 1, 7, now));
     ck_assert_uint_eq(zoo_rx_limit_take(limit, &a, now).ctl,
                       ZOO_PROBE_CTL_UNSEEN);
     ck_assert_uint_eq(zoo_rx_limit_take(limit, &b, now).ctl, 0);
     now += ZOO_RX_UNSEEN_TIME;
-    ck_assert(zoo_rx_limit_admit(limit, &a, 7, now));
+    ck_assert(zoo_rx_limit_admit(limit, &a, 1, 7, now));
     ck_assert_uint_eq(zoo_rx_limit_take(limit, &a, now).ctl, 0);
+    zoo_rx_limit_destroy(limit);
+}
+END_TEST
+
+/* Sources that share a bucket need not share a counter of what was lost: that
+ * these differ is no loss. */
+START_TEST(lost_by_another_counter)
+{
+    struct in6_addr a = source(1);
+
+    start(1000, 100);
+    ck_assert(zoo_rx_limit_admit(limit, &a, 1, 7, now));
+    ck_assert_uint_eq(zoo_rx_limit_take(limit, &a, now).ctl,
+                      ZOO_PROBE_CTL_UNSEEN);
+    now += ZOO_RX_UNSEEN_TIME;
+    for (int i = 0; i < 10; i++) {
+        ck_assert(zoo_rx_limit_admit(limit, &a, i % 2, i % 2 * 7, now));
+        ck_assert_uint_eq(zoo_rx_limit_take(limit, &a, now).ctl, 0);
+    }
     zoo_rx_limit_destroy(limit);
 }
 END_TEST
@@ -661,6 +680,7 @@ main(void)
     tcase_add_test(tc, fair_shares);
     tcase_add_test(tc, forged);
     tcase_add_test(tc, lost_before);
+    tcase_add_test(tc, lost_by_another_counter);
     tcase_add_test(tc, throttled);
 
     tc = unit_case(s, "backpressure", 300);
