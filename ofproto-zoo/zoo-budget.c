@@ -17,6 +17,7 @@
 #include <config.h>
 #include "zoo-budget.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "util.h"
@@ -26,8 +27,10 @@
 #define MARGIN_CPUS(LIMIT) ((LIMIT) - (LIMIT) / 10)
 #define MARGIN_OWN(LIMIT) ((LIMIT) * 2 / 5)
 
-/* Periods below a limit before more is done again. */
+/* Periods clearly below a limit before more is done again, or, where it is not
+ * this program that takes most of it, not above it. */
 #define N_BELOW 2
+#define N_NOT_ABOVE 10
 
 void
 zoo_budget_init(struct zoo_budget_state *b)
@@ -48,24 +51,28 @@ percent(uint64_t part, uint64_t last_part, uint64_t all, uint64_t last_all)
 
 static bool
 level_run(struct zoo_budget_state *b, struct zoo_budget_level *l,
-          unsigned int now, unsigned int limit, unsigned int below)
+          unsigned int now, unsigned int limit, unsigned int below,
+          unsigned int max_not_above)
 {
     unsigned int level = l->level;
 
     l->percent = now;
     if (limit >= 100) {
-        l->level = l->n_below = 0;
+        l->level = l->n_below = l->n_not_above = 0;
     } else if (now > limit) {
-        l->n_below = 0;
+        l->n_below = l->n_not_above = 0;
         if (l->level < ZOO_BUDGET_MAX_LEVEL) {
             l->level++;
             b->n_raised++;
         }
-    } else if (now > below) {
-        l->n_below = 0;
-    } else if (l->level && ++l->n_below >= N_BELOW) {
-        l->n_below = 0;
-        l->level--;
+    } else {
+        l->n_below = now > below ? 0 : l->n_below + 1;
+        l->n_not_above++;
+        if (l->level && (l->n_below >= N_BELOW
+                         || l->n_not_above >= max_not_above)) {
+            l->n_below = l->n_not_above = 0;
+            l->level--;
+        }
     }
     return l->level != level;
 }
@@ -89,7 +96,8 @@ zoo_budget_run(struct zoo_budget_state *b,
     if (r->have_cpus && last->have_cpus) {
         changed |= level_run(b, &b->cpus,
                              percent(r->busy, last->busy, r->all, last->all),
-                             limits->cpus, MARGIN_CPUS(limits->cpus));
+                             limits->cpus, MARGIN_CPUS(limits->cpus),
+                             N_NOT_ABOVE);
     } else {
         changed |= b->cpus.level > 0;
         b->cpus = (struct zoo_budget_level) { .level = 0 };
@@ -97,11 +105,11 @@ zoo_budget_run(struct zoo_budget_state *b,
     changed |= level_run(b, &b->probing,
                          percent(r->probing, last->probing, r->when,
                                  last->when),
-                         limits->own, MARGIN_OWN(limits->own));
+                         limits->own, MARGIN_OWN(limits->own), UINT_MAX);
     changed |= level_run(b, &b->receiving,
                          percent(r->receiving, last->receiving, r->when,
                                  last->when),
-                         limits->own, MARGIN_OWN(limits->own));
+                         limits->own, MARGIN_OWN(limits->own), UINT_MAX);
     b->last = *r;
     return changed;
 }

@@ -29,7 +29,7 @@
  * Once per ZOO_BUDGET_PERIOD the caller says what the counters of the system
  * are.  While the limit is exceeded, each period doubles what there is to save,
  * up to 2**ZOO_BUDGET_MAX_LEVEL; two periods in a row that are clearly below
- * halve it again.
+ * halve it again, and of the processors ten that are not above.
  *
  * Pure: times and readings are arguments.  Callers serialize. */
 
@@ -62,7 +62,8 @@ struct zoo_budget_limits {
 /* What one limit has led to. */
 struct zoo_budget_level {
     unsigned int level;         /* Doublings. */
-    unsigned int n_below;       /* Periods in a row. */
+    unsigned int n_below;       /* Periods in a row clearly below the limit, */
+    unsigned int n_not_above;   /* and not above it. */
     unsigned int percent;       /* In the last period. */
 };
 

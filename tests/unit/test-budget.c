@@ -63,8 +63,8 @@ run_one(const struct zoo_budget_limits *limits, unsigned int cpus,
     return zoo_budget_run(&budget, limits, &reading);
 }
 
-/* Each second above the limit doubles intervals, each two seconds below halve
- * them, and in between they stay. */
+/* Each second above the limit doubles intervals, and each two seconds clearly
+ * below halve them, or each ten that are not above. */
 START_TEST(stretches_and_comes_back)
 {
     for (int i = 0; i < 10; i++) {
@@ -76,18 +76,23 @@ START_TEST(stretches_and_comes_back)
         ck_assert_uint_eq(zoo_budget_stretch(&budget), MIN(i, 4));
         ck_assert_uint_eq(budget.cpus.percent, 100);
     }
-    for (int i = 0; i < 10; i++) {
-        ck_assert(!run_one(&defaults, 75 + i % 5, 1, 1));
+    for (int i = 1; i <= 20; i++) {
+        ck_assert_int_eq(run_one(&defaults, 75 + i % 6, 1, 1), i % 10 == 0);
     }
+    ck_assert_uint_eq(zoo_budget_stretch(&budget), 2);
     /* One second is not enough. */
-    for (int i = 0; i < 10; i++) {
+    for (int i = 0; i < 9; i++) {
         ck_assert(!run_one(&defaults, i % 2 ? 76 : 20, 1, 1));
+    }
+    for (unsigned int i = 1; i <= 2; i++) {
+        ck_assert(run_one(&defaults, 81, 1, 1));
+        ck_assert_uint_eq(zoo_budget_stretch(&budget), 2 + i);
     }
     for (unsigned int i = 1; i <= 10; i++) {
         ck_assert_int_eq(run_one(&defaults, 72, 1, 1), i % 2 == 0 && i <= 8);
         ck_assert_uint_eq(zoo_budget_stretch(&budget), 4 - MIN(i / 2, 4));
     }
-    ck_assert_uint_eq(budget.n_raised, 4);
+    ck_assert_uint_eq(budget.n_raised, 6);
     ck_assert_uint_eq(zoo_budget_throttle(&budget), 0);
 }
 END_TEST
@@ -232,13 +237,14 @@ START_TEST(comes_back_spread)
         const struct zoo_params *params = &sim.side[0].params;
 
         start_sim(seed);
+        sim_run(&sim, 5 * SEC);
         set_stretch(4);
         sim_run(&sim, 40 * SEC);
         set_stretch(0);
         n_fast[MIN((peer->next_fast - sim.now) * N_PARTS
                    / params->probe_interval, N_PARTS - 1)]++;
         n_full[MIN((peer->next_full - sim.now) * N_PARTS
-                   / params->full_interval, N_PARTS - 1)]++;
+                   / (2 * params->full_interval), N_PARTS - 1)]++;
         sim_destroy(&sim);
     }
     for (int i = 0; i < N_PARTS; i++) {
