@@ -158,9 +158,9 @@ all_at_home(const struct zoo_peer *peer)
                    ZOO_N_BUCKETS - table->n);
 }
 
-static void
-return_home(struct zoo_peer *peer, const struct zoo_params *params,
-            long long int now)
+void
+zoo_peer_return_idle(struct zoo_peer *peer, const struct zoo_params *params,
+                     long long int now)
 {
     struct zoo_path_rank rank[ZOO_MAX_CANDIDATES];
     bool busy[ZOO_N_BUCKETS];
@@ -302,6 +302,6 @@ zoo_peer_settle(struct zoo_peer *peer, const struct zoo_params *params,
         peer->next_fast = peer->next_full = now;
     }
     forgive_mass_loss(peer, params, now);
-    return_home(peer, params, now);
+    zoo_peer_return_idle(peer, params, now);
     evacuate(peer, params, now);
 }

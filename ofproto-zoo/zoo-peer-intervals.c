@@ -120,6 +120,13 @@ zoo_peer_full_interval(const struct zoo_peer *peer,
 }
 
 long long int
+zoo_peer_own_phase(const struct zoo_peer *peer, long long int interval)
+{
+    /* Sessions are random. */
+    return interval / 1024 * (hash_uint64(peer->session) % 1024 + 1);
+}
+
+long long int
 zoo_peer_backoff_interval(const struct zoo_peer *peer,
                           const struct zoo_params *params)
 {
@@ -144,13 +151,13 @@ zoo_peer_reconfigured(struct zoo_peer *peer, const struct zoo_params *params,
     if (!params->learn) {
         zoo_peer_stop_learning(peer);
     }
-    /* This is so for many peers at once, whose rounds must not be: receivers
-     * would lose some.  Sessions are random. */
-    long long int phase = hash_uint64(peer->session) % 1024 + 1;
-
     if (peer->state == ZOO_PEER_ACTIVE) {
-        peer->next_fast = MIN(peer->next_fast, now + fast * phase / 1024);
-        peer->next_full = MIN(peer->next_full, now + full * phase / 1024);
+        if (peer->next_fast > now + fast) {
+            peer->next_fast = now + zoo_peer_own_phase(peer, fast);
+        }
+        if (peer->next_full > now + full) {
+            peer->next_full = now + zoo_peer_own_phase(peer, full);
+        }
     } else if (peer->state == ZOO_PEER_EXHAUSTED) {
         peer->next_full = MIN(peer->next_full,
                               now + MIN(full, EXHAUSTED_MAX_INTERVAL));

@@ -87,6 +87,12 @@ long long int zoo_peer_full_interval(const struct zoo_peer *,
 long long int zoo_peer_backoff_interval(const struct zoo_peer *,
                                         const struct zoo_params *);
 
+/* Returns a part of 'interval' that differs between peers.  Many may get
+ * another interval at once, but their rounds must not come together then:
+ * receivers would lose some. */
+long long int zoo_peer_own_phase(const struct zoo_peer *,
+                                 long long int interval);
+
 /* Returns how long the answer to a probe of candidate 'i' may take.  A report
  * tells of the fastest candidates first, and the paths of others may be
  * longer, ns. */
@@ -134,6 +140,11 @@ uint32_t zoo_peer_due(struct zoo_peer *, const struct zoo_params *,
  * before. */
 bool zoo_peer_take_echo(struct zoo_peer *, const struct zoo_probe *report,
                         uint16_t sport);
+
+/* Moves buckets home where that is due, those of other middleboxes only if they
+ * are idle. */
+void zoo_peer_return_idle(struct zoo_peer *, const struct zoo_params *,
+                          long long int now);
 
 /* Moves buckets whose home is candidate 'i' to it, as
  * zoo_path_table_return_home() does. */

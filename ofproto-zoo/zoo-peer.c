@@ -249,6 +249,10 @@ zoo_peer_use(struct zoo_peer *peer, const bool used[ZOO_N_BUCKETS],
         }
         peer->used_rotated = now;
     }
+    if (used && peer->state == ZOO_PEER_IDLE) {
+        /* What is used now has been idle until now. */
+        zoo_peer_return_idle(peer, params, now);
+    }
     for (size_t b = 0; used && b < ZOO_N_BUCKETS; b++) {
         if (used[b]) {
             peer->unused[b] = 0;

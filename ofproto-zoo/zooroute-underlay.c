@@ -542,9 +542,13 @@ diversify(struct underlay *u)
                    u->n_candidates * sizeof *u->trace.sports)) {
         n = zoo_trace_diversify(&u->trace, u->n_candidates,
                                 zoo_peer_exchangeable(&p->peer), exchanges);
-        for (unsigned int i = 0; i < n; i++) {
-            zoo_peer_exchange(&p->peer, exchanges[i].candidate,
-                              u->trace.sports[exchanges[i].port], zoo_now());
+        unsigned int n_wanted = n;
+
+        n = 0;
+        for (unsigned int i = 0; i < n_wanted; i++) {
+            n += zoo_peer_exchange(&p->peer, exchanges[i].candidate,
+                                   u->trace.sports[exchanges[i].port],
+                                   zoo_now());
         }
         zooroute_publish(p);
         zooroute_schedule(p, zoo_now());

@@ -549,7 +549,7 @@ START_TEST(chaos)
             sim_use(&sim, side, 0);
         }
         sim_run(&sim, 10 * SEC);
-        for (int i = 0; i < 100; i++) {
+        for (long long int end = sim.now + 600 * SEC; sim.now < end; ) {
             /* A flow of few packets, for the buckets that do not move while
              * they are busy. */
             sim_use(&sim, 0, 1);
@@ -557,7 +557,7 @@ START_TEST(chaos)
             sim_run(&sim, SEC);
             sim_use(&sim, 0, 0);
             sim_use(&sim, 1, 0);
-            sim_run(&sim, 4 * SEC);
+            sim_run(&sim, params.peer_idle + 2 * SEC);
         }
         sim_use(&sim, 0, 1);
         sim_use(&sim, 1, 1);
