@@ -530,15 +530,6 @@ point_update(struct point *point, const struct vtrace_record *r)
     }
 }
 
-/* Bytes that VXLAN, or Geneve without options, adds at least. */
-static uint32_t
-tunnel_overhead(const struct vtrace_record *r)
-{
-    return (ETH_HEADER_LEN + 8 + UDP_HEADER_LEN
-            + (IN6_IS_ADDR_V4MAPPED(&r->tun_dst)
-               ? IP_HEADER_LEN : IPV6_HEADER_LEN));
-}
-
 static uint8_t
 observation_flags(const struct vtrace_record *r)
 {
@@ -556,8 +547,10 @@ observation_flags(const struct vtrace_record *r)
         if (r->link == VTRACE_LINK_DOWN) {
             flags |= OBS_DOWN;
         }
-        if (r->port_class == VTRACE_PORT_TUNNEL) {
-            len += tunnel_overhead(r);
+        /* The switch has taken a tunnel's header off the device's MTU, but not
+         * the tag of a packet in it. */
+        if (r->port_class == VTRACE_PORT_TUNNEL && r->vlan) {
+            len += VLAN_HEADER_LEN;
         }
         if (r->mtu && len > r->mtu && !(r->flags & VTRACE_F_SUPER)) {
             flags |= OBS_TOO_LONG;
