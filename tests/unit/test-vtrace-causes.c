@@ -62,6 +62,32 @@ START_TEST(test_mtu)
 }
 END_TEST
 
+/* Of packets that no tunnel port takes a switch records some and counts the
+ * others as lost: those are no loss in the underlay. */
+START_TEST(test_no_port)
+{
+    struct vtrace_verdict v;
+    struct net net;
+
+    net_init(&net);
+    for (int i = 0; i < 200; i++) {
+        net_tick(&net, i * 10 * MSEC);
+        net_packet(&net, i * 10 * MSEC, net_digest(i), 40000, false);
+        if (i % 10) {
+            net.lost[1]++;
+        } else {
+            struct vtrace_record *r = &net.templates[2];
+
+            r->role = VTRACE_ROLE_DROP;
+            r->reason = VTRACE_REASON_TUNNEL_NO_PORT;
+            net_record(&net, 2, i * 10 * MSEC, net_digest(i), 40000);
+        }
+    }
+    net_finish(&net, 2 * SEC, "drop tunnel-no-port", &v);
+    ck_assert_uint_eq(v.lost, 20);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -69,5 +95,6 @@ main(void)
     TCase *tc = unit_case(suite, "causes", 60);
 
     tcase_add_loop_test(tc, test_mtu, 0, 6);
+    tcase_add_test(tc, test_no_port);
     return unit_run(suite);
 }
