@@ -154,6 +154,17 @@ suggest_more_packets(const struct vtrace_analysis *an,
               "packets made with --inject");
 }
 
+/* Adds to the verdict 'v', in 'json', what connection tracking says of packets
+ * that a rule dropped, if that may be why. */
+static void
+put_conntrack(struct json *json, const struct vtrace_verdict *v)
+{
+    if (v->ct_invalid) {
+        put_string(json, "conntrack", "calls the packet invalid, but the rule "
+                   "does not match that");
+    }
+}
+
 /* Returns true if 's' is the address of a switch that no node's is, which
  * tenants do not see. */
 static bool
@@ -206,6 +217,7 @@ verdict_to_json(const struct vtrace_analysis *an, bool tenant)
     }
     put_replies(json, an, &v);
     put_sampling(json, an, &v);
+    put_conntrack(json, &v);
     return json;
 }
 

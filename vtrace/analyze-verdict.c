@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "packets.h"
 #include "util.h"
 
 /* A loss of less than 1 in this many, for which there is no evidence but a
@@ -389,6 +390,8 @@ judge_cause(const struct flow_state *flow, const struct summary *s,
     if (v->kind == VTRACE_VERDICT_DROP) {
         v->edge[0] = v->edge[1] = NULL;
     }
+    v->ct_invalid = (v->reason == VTRACE_REASON_ACL_DENY
+                     && s->worst.point->ct_state & CS_INVALID);
     return true;
 }
 

@@ -448,16 +448,17 @@ vtrace_flow_node_get(struct flow_state *flow, struct vtrace_exporter *node)
     return fn;
 }
 
+/* That a connection is open already is no fault of anything, and no rule that
+ * drops an injected packet for that, or for what another rule made of it, shows
+ * what it does to others. */
 static enum vtrace_reason
 refine_reason(const struct vtrace_record *r)
 {
-    if (r->reason != VTRACE_REASON_ACL_DENY || !(r->ct_state & CS_INVALID)) {
-        return r->reason;
-    }
-
-    /* That a connection is open already is no fault of anything. */
-    return (r->flags & VTRACE_F_INJECTED && r->protocol == IPPROTO_TCP
-            ? VTRACE_REASON_INJECT_STATE : VTRACE_REASON_CT_INVALID);
+    return ((r->reason == VTRACE_REASON_ACL_DENY
+             || r->reason == VTRACE_REASON_CT_INVALID)
+            && r->ct_state & CS_INVALID && r->flags & VTRACE_F_INJECTED
+            && r->protocol == IPPROTO_TCP
+            ? VTRACE_REASON_INJECT_STATE : r->reason);
 }
 
 static bool

@@ -88,6 +88,39 @@ START_TEST(test_no_port)
 }
 END_TEST
 
+/* A packet that is invalid to connection tracking, and that a rule drops which
+ * does not look at that, was denied.  The switch knows which it is. */
+START_TEST(test_invalid)
+{
+    static const struct {
+        enum vtrace_reason reason;
+        uint16_t ct_state;
+        const char *expected;
+        bool note;
+    } cases[] = {
+        { VTRACE_REASON_ACL_DENY, CS_TRACKED | CS_NEW, "drop acl-deny",
+          false },
+        { VTRACE_REASON_ACL_DENY, CS_TRACKED | CS_INVALID, "drop acl-deny",
+          true },
+        { VTRACE_REASON_CT_INVALID, CS_TRACKED | CS_INVALID,
+          "drop ct-invalid", false },
+    };
+    struct vtrace_verdict v;
+    struct net net;
+
+    net_init(&net);
+    net.templates[3].role = VTRACE_ROLE_DROP;
+    net.templates[3].reason = cases[_i].reason;
+    net.templates[3].ct_state = cases[_i].ct_state;
+    for (int i = 0; i < 20; i++) {
+        net_tick(&net, i * 10 * MSEC);
+        net_packet(&net, i * 10 * MSEC, net_digest(i), 40000, true);
+    }
+    net_finish(&net, SEC, cases[_i].expected, &v);
+    ck_assert(v.ct_invalid == cases[_i].note);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -96,5 +129,6 @@ main(void)
 
     tcase_add_loop_test(tc, test_mtu, 0, 6);
     tcase_add_test(tc, test_no_port);
+    tcase_add_loop_test(tc, test_invalid, 0, 3);
     return unit_run(suite);
 }

@@ -238,7 +238,7 @@ in_switch(struct trip *trip, int node, unsigned int i)
         return drop(trip, node, "br-int", VTRACE_REASON_ACL_DENY, 3);
 
     case SIM_CT_INVALID:
-        drop(trip, node, "br-int", VTRACE_REASON_ACL_DENY, 4);
+        drop(trip, node, "br-int", VTRACE_REASON_CT_INVALID, 4);
         sim->events[sim->n_events - 1].r.ct_state = CS_TRACKED | CS_INVALID;
         return false;
 
