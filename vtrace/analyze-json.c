@@ -154,6 +154,26 @@ suggest_more_packets(const struct vtrace_analysis *an,
               "packets made with --inject");
 }
 
+/* Adds to the verdict 'v', in 'json', that controllers got packets, if that is
+ * not the verdict. */
+static void
+put_controller(struct json *json, const struct vtrace_analysis *an,
+               const struct vtrace_verdict *v)
+{
+    uint64_t n = 0;
+
+    for (int i = 0; i < VTRACE_N_DIRECTIONS; i++) {
+        n += an->flows[i].handed;
+    }
+    if (n && v->reason != VTRACE_REASON_TO_CONTROLLER) {
+        char *s = xasprintf("got %"PRIu64" packets, of which nobody knows "
+                            "whether it sent them on", n);
+
+        put_string(json, "controller", s);
+        free(s);
+    }
+}
+
 /* Adds to the verdict 'v', in 'json', what connection tracking says of packets
  * that a rule dropped, if that may be why. */
 static void
@@ -218,6 +238,7 @@ verdict_to_json(const struct vtrace_analysis *an, bool tenant)
     put_replies(json, an, &v);
     put_sampling(json, an, &v);
     put_conntrack(json, &v);
+    put_controller(json, an, &v);
     return json;
 }
 
@@ -396,6 +417,7 @@ evidence_to_json(const struct flow_state *flow)
     put_integer(json, "delivered", flow->delivered);
     put_integer(json, "left", flow->left);
     put_integer(json, "lost", flow->seen - flow->delivered - flow->left);
+    put_integer(json, "to_controller", flow->handed);
     put_integer(json, "not_judged", flow->unjudged);
     put_integer(json, "waiting", hmap_count(&flow->groups));
     put_integer(json, "records", records);

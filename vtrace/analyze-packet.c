@@ -236,6 +236,23 @@ find_end(struct packet *p)
     return p->path[p->n_path - 1];
 }
 
+static void
+count_exit(struct flow_state *flow, const struct packet *p)
+{
+    if (p->entry > flow->last_handed) {
+        flow->handed_since = 0;
+    }
+    flow->last_exit = MAX(flow->last_exit, p->entry);
+}
+
+static void
+count_handed(struct flow_state *flow, const struct packet *p)
+{
+    flow->handed++;
+    flow->handed_since += p->entry > flow->last_exit;
+    flow->last_handed = MAX(flow->last_handed, p->entry);
+}
+
 /* Counts the end of a packet that reached no exit. */
 static void
 count_end(struct flow_state *flow, struct packet *p)
@@ -245,6 +262,9 @@ count_end(struct flow_state *flow, struct packet *p)
 
     if (point->key.role == VTRACE_ROLE_DROP) {
         point->dropped++;
+        if (point->key.reason == VTRACE_REASON_TO_CONTROLLER) {
+            count_handed(flow, p);
+        }
     } else if (end->flags & OBS_DOWN) {
         point->down++;
     } else if (end->flags & OBS_TOO_LONG) {
@@ -281,6 +301,9 @@ count_fate(struct flow_state *flow, struct packet *p)
     }
     flow->injected += p->injected;
     flow->injected_exits += p->injected && (delivered || left);
+    if (delivered || left) {
+        count_exit(flow, p);
+    }
     if (delivered) {
         delivered->delivered++;
         flow->delivered++;

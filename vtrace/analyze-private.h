@@ -258,6 +258,10 @@ struct flow_state {
 
     uint64_t seen;              /* Packets judged. */
     uint64_t delivered, left;
+    uint64_t last_exit;         /* Entry of the last one of those: time. */
+    uint64_t handed;            /* To an OpenFlow controller, which may have */
+    uint64_t handed_since;      /* sent them on; those after 'last_exit'. */
+    uint64_t last_handed;       /* Entry of the last one: time. */
     uint64_t injected;          /* Of 'seen', not the tenant's. */
     uint64_t injected_exits;    /* Of 'delivered' and 'left'. */
     uint64_t unjudged;          /* Packets given up: node stalled, memory. */

@@ -22,9 +22,11 @@
 
 #include <string.h>
 
+#include "openvswitch/json.h"
 #include "packets.h"
 #include "util.h"
 #include "vtrace/analyze.h"
+#include "vtrace/vtrace-json.h"
 
 /* The switch has taken the tunnel's header off the MTU in its record: packets
  * up to that were sent. */
@@ -121,6 +123,58 @@ START_TEST(test_invalid)
 }
 END_TEST
 
+/* A controller gets packets of which nobody knows whether it sends them on: it
+ * does if the flow gets through otherwise. */
+START_TEST(test_controller)
+{
+    static const struct {
+        int from, to;           /* Packets that it gets. */
+        int every;              /* One in so many of these. */
+        const char *expected;
+        bool note;
+    } cases[] = {
+        { 0, 0, 1, "none none", false },
+        { 0, 1, 1, "none none", true },         /* It installs a flow, */
+        { 0, 200, 20, "none none", true },      /* which times out. */
+        { 0, 20, 1, "none none", true },        /* It is slow. */
+        { 199, 200, 1, "none none", true },
+        { 195, 200, 1, "none none", true },
+        { 0, 200, 1, "drop to-controller", false },
+        { 0, 195, 1, "drop to-controller", false },
+        { 120, 200, 1, "drop to-controller", false },   /* It died. */
+    };
+    uint64_t handed = 0;
+    struct vtrace_verdict v;
+    struct json *json;
+    struct net net;
+
+    net_init(&net);
+    for (int i = 0; i < 200; i++) {
+        bool to_controller = (i >= cases[_i].from && i < cases[_i].to
+                              && !(i % cases[_i].every));
+        struct vtrace_record *r = &net.templates[3];
+
+        net_tick(&net, i * 10 * MSEC);
+        r->role = to_controller ? VTRACE_ROLE_DROP : VTRACE_ROLE_OUT;
+        r->reason = to_controller ? VTRACE_REASON_TO_CONTROLLER
+                                  : VTRACE_REASON_NONE;
+        net_packet(&net, i * 10 * MSEC, net_digest(i), 40000, true);
+        handed += to_controller;
+    }
+    net_stop(&net, 2 * SEC);
+    ck_assert_str_eq(net_verdict(net.an, &v), cases[_i].expected);
+    ck_assert_uint_eq(v.lost, v.kind == VTRACE_VERDICT_DROP ? handed : 0);
+    ck_assert_int_eq(net_evidence(&net, "to_controller"), handed);
+    json = vtrace_analysis_to_json(net.an, true);
+    ck_assert(cases[_i].note
+              == !!vtrace_json_string(vtrace_json_member(json, "verdict",
+                                                         JSON_OBJECT),
+                                      "controller", NULL));
+    json_destroy(json);
+    net_destroy(&net);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -129,6 +183,7 @@ main(void)
 
     tcase_add_loop_test(tc, test_mtu, 0, 6);
     tcase_add_test(tc, test_no_port);
+    tcase_add_loop_test(tc, test_controller, 0, 9);
     tcase_add_loop_test(tc, test_invalid, 0, 3);
     return unit_run(suite);
 }
