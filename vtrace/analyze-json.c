@@ -30,6 +30,10 @@
 /* Hops and edges that are shown. */
 #define MAX_SHOWN 256
 
+/* Outer source ports of an edge that are shown: those that lost most, of
+ * others those that were used first. */
+#define MAX_SPORTS_SHOWN 64
+
 static void
 put_string(struct json *object, const char *name, const char *s)
 {
@@ -297,13 +301,35 @@ hop_to_json(const struct point *point, const struct point *previous,
     return json;
 }
 
+static int
+compare_sports(const void *a_, const void *b_)
+{
+    const struct sport_stats *a = *(const struct sport_stats *const *) a_;
+    const struct sport_stats *b = *(const struct sport_stats *const *) b_;
+
+    return (a->lost != b->lost ? (a->lost > b->lost ? -1 : 1)
+            : a->first_sent != b->first_sent
+            ? (a->first_sent < b->first_sent ? -1 : 1)
+            : a->sport - b->sport);
+}
+
 static struct json *
 sports_to_json(const struct edge *edge)
 {
     struct json *array = json_array_create_empty();
+    const struct sport_stats *sorted[N_SPORTS];
+    size_t n = 0;
 
-    for (unsigned int i = 0; i < edge->n_sports; i++) {
-        const struct sport_stats *ss = &edge->sports[i];
+    for (unsigned int i = 0; i < N_SPORTS; i++) {
+        const struct sport_stats *ss = vtrace_edge_sport(edge, i);
+
+        if (ss) {
+            sorted[n++] = ss;
+        }
+    }
+    qsort(sorted, n, sizeof *sorted, compare_sports);
+    for (size_t i = 0; i < MIN(n, MAX_SPORTS_SHOWN); i++) {
+        const struct sport_stats *ss = sorted[i];
         struct json *json = json_object_create();
 
         put_integer(json, "sport", ss->sport);

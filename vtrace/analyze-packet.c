@@ -176,16 +176,16 @@ find_path(struct vtrace_analyzer *az, struct flow_state *flow,
 
             v->reached = true;
             edge->to = in->point->fn->node;
-            vtrace_edge_received(edge, out);
+            vtrace_edge_received(flow, edge, out);
             vtrace_edge_delayed(az, edge, in->time - out->time);
             put_visit(p, v);
         } else if (was_received(flow, p, out)) {
             edge->blind++;
-            vtrace_edge_received(edge, out);
+            vtrace_edge_received(flow, edge, out);
         } else if (out->flags & OBS_TOO_LONG) {
             /* It was not sent. */
         } else if (was_heard(flow, p, out)) {
-            vtrace_edge_lost(edge, out);
+            vtrace_edge_lost(flow, edge, out);
         }
     }
 

@@ -272,10 +272,7 @@ flow_uninit(struct flow_state *flow)
 
     struct point *point;
     HMAP_FOR_EACH_POP (point, node, &flow->points) {
-        if (point->edge) {
-            free(point->edge->samples);
-            free(point->edge);
-        }
+        vtrace_edge_destroy(point->edge);
         free(point);
     }
     for (size_t i = 0; i < flow->n_nodes; i++) {

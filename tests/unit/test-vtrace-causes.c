@@ -123,6 +123,59 @@ START_TEST(test_invalid)
 }
 END_TEST
 
+/* Many outer source ports, of which every second one takes a path with a fault,
+ * mixed or one after the other. */
+START_TEST(test_many_ports)
+{
+    enum { SILENT, LATER_SILENT, LOSSY, FAILOVER };
+    static const char *const expected[] = {
+        [SILENT] = "underlay-loss underlay-silent",
+        [LATER_SILENT] = "underlay-loss underlay-silent",
+        [LOSSY] = "underlay-loss underlay-lossy",
+        [FAILOVER] = "none failover",
+    };
+    static const int ports[] = { 10, 60, 500, 3000 };
+    int fault = _i / 8;
+    int n_ports = ports[_i / 2 % 4];
+    bool in_turns = _i % 2;
+    int n = MAX(n_ports * 10, 1000);
+    uint64_t n_lost = 0;
+    struct vtrace_verdict v;
+    struct net net;
+
+    if (fault == FAILOVER && !in_turns) {
+        return;                 /* Each flow would lose a packet at most. */
+    }
+    unit_seed(_i);
+    net_init(&net);
+    for (int i = 0; i < n; i++) {
+        int64_t time = i * (int64_t) MSEC;
+        int port = in_turns ? i % n_ports : i / (n / n_ports) % n_ports;
+        bool on_path = port & 1;
+        bool arrives = (fault == SILENT ? !on_path
+                        : fault == LATER_SILENT ? !on_path || i < n * 3 / 10
+                        : fault == LOSSY ? !on_path || !unit_chance(0.1)
+                        : !on_path || i < n * 3 / 10);
+
+        if (fault == FAILOVER && on_path && i >= n / 2) {
+            port += 10001;      /* It has moved. */
+            arrives = true;
+        }
+        net_tick(&net, time);
+        net_packet(&net, time, net_digest(i), 20000 + port, arrives);
+        n_lost += !arrives;
+    }
+    ck_assert_uint_gt(n_lost, 10);
+    net_stop(&net, n * (int64_t) MSEC);
+    const char *got = net_verdict(net.an, &v);
+    ck_assert_msg(!strcmp(got, expected[fault]),
+                  "%d ports, %d: \"%s\", not \"%s\"", n_ports, _i, got,
+                  expected[fault]);
+    ck_assert_uint_eq(v.lost, n_lost);
+    net_destroy(&net);
+}
+END_TEST
+
 /* A controller gets packets of which nobody knows whether it sends them on: it
  * does if the flow gets through otherwise. */
 START_TEST(test_controller)
@@ -183,6 +236,7 @@ main(void)
 
     tcase_add_loop_test(tc, test_mtu, 0, 6);
     tcase_add_test(tc, test_no_port);
+    tcase_add_loop_test(tc, test_many_ports, 0, 32);
     tcase_add_loop_test(tc, test_controller, 0, 9);
     tcase_add_loop_test(tc, test_invalid, 0, 3);
     return unit_run(suite);
