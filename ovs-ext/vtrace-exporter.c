@@ -176,8 +176,8 @@ lose_record(void *aux OVS_UNUSED, uint16_t color)
     colors[color].disconnected++;
 }
 
-/* Counts as lost the records that wait to be sent.  What the collector has of a
- * message that is not complete it discards. */
+/* Counts as lost the records that wait to be sent.  What the collector has of
+ * a message that is not complete it discards. */
 static void
 lose_queue(void)
     OVS_EXCLUDED(stats_mutex)

@@ -70,8 +70,8 @@ bool vtrace_exporter_is_configured(void);
 /* Sets the local addresses of tunnels. */
 void vtrace_exporter_set_endpoints(const struct in6_addr *, size_t n);
 
-/* Returns what "ovs-appctl vtrace/exporter --json" shows, a new object that the
- * caller must destroy. */
+/* Returns what "ovs-appctl vtrace/exporter --json" shows, a new object that
+ * the caller must destroy. */
 struct json *vtrace_exporter_to_json(void);
 
 void vtrace_exporter_run(void);

@@ -40,10 +40,10 @@ struct vtrace_config {
 
 /* Packets that no tunnel port takes can come from anybody, and must not use up
  * what records of a color may take, nor what those of others may: records of
- * them have buckets of their own, in each thread, over which colors are spread.
- * A bucket gets a token per ms, of which a record takes NO_PORT_TOKENS: in all
- * buckets together 1000 records per second, and NO_PORT_BURST in each at
- * once. */
+ * them have buckets of their own, in each thread, over which colors are
+ * spread.  A bucket gets a token per ms, of which a record takes
+ * NO_PORT_TOKENS: in all buckets together 1000 records per second, and
+ * NO_PORT_BURST in each at once. */
 #define N_NO_PORT_BUCKETS 16
 #define NO_PORT_TOKENS N_NO_PORT_BUCKETS
 #define NO_PORT_BURST 32

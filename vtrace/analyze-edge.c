@@ -99,9 +99,9 @@ forget_sport(struct edge *edge, const struct sport_stats *ss)
     }
 }
 
-/* Returns where to put another port of 'edge' in 'set', at 'time', or NULL.  If
- * there are more in use than there is room for, those that have a place keep
- * it: what becomes of a port's packets shows only in several of them. */
+/* Returns where to put another port of 'edge' in 'set', at 'time', or NULL.
+ * If there are more in use than there is room for, those that have a place
+ * keep it: what becomes of a port's packets shows only in several of them. */
 static struct sport_stats *
 add_sport(struct edge *edge, struct sport_set *set, uint64_t time)
 {
@@ -331,7 +331,8 @@ vtrace_edge_is_failover(const struct edge *edge, bool known)
     struct sport_sum sum = edge->forgotten;
     uint64_t newest;
 
-    if (!known_lost || edge->n_sports < 2 || edge->since_lost < MIN_DELIVERED) {
+    if (!known_lost || edge->n_sports < 2
+        || edge->since_lost < MIN_DELIVERED) {
         return false;
     }
 

@@ -143,8 +143,8 @@ struct sport_stats {
 };
 
 /* The outer source ports of one hash.  When there is no room for another one,
- * that which has not been used for the longest time is forgotten, if it is long
- * enough. */
+ * that which has not been used for the longest time is forgotten, if it is
+ * long enough. */
 struct sport_set {
     unsigned int n;
     struct sport_stats sports[SPORT_WAYS];
@@ -502,8 +502,8 @@ bool vtrace_exceeds(double n, double expected);
 
 void vtrace_edge_destroy(struct edge *);
 
-/* Returns the 'i'th outer source port of 'edge' of N_SPORTS, or NULL if it does
- * not exist. */
+/* Returns the 'i'th outer source port of 'edge' of N_SPORTS, or NULL if it
+ * does not exist. */
 static inline const struct sport_stats *
 vtrace_edge_sport(const struct edge *edge, unsigned int i)
 {

@@ -446,8 +446,8 @@ vtrace_flow_node_get(struct flow_state *flow, struct vtrace_exporter *node)
 }
 
 /* That a connection is open already is no fault of anything, and no rule that
- * drops an injected packet for that, or for what another rule made of it, shows
- * what it does to others. */
+ * drops an injected packet for that, or for what another rule made of it,
+ * shows what it does to others. */
 static enum vtrace_reason
 refine_reason(const struct vtrace_record *r)
 {

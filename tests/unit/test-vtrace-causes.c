@@ -123,8 +123,8 @@ START_TEST(test_invalid)
 }
 END_TEST
 
-/* Many outer source ports, of which every second one takes a path with a fault,
- * mixed or one after the other. */
+/* Many outer source ports, of which every second one takes a path with a
+ * fault, mixed or one after the other. */
 START_TEST(test_many_ports)
 {
     enum { SILENT, LATER_SILENT, LOSSY, FAILOVER };
