@@ -253,6 +253,16 @@ count_handed(struct flow_state *flow, const struct packet *p)
     flow->last_handed = MAX(flow->last_handed, p->entry);
 }
 
+/* A controller may send a packet on that it gets, without a color.  It does so
+ * if the flow gets through otherwise, most of it and to the end. */
+bool
+vtrace_flow_is_lost_to_controller(const struct flow_state *flow)
+{
+    return (flow->handed > flow->delivered + flow->left
+            || (flow->handed_since >= MIN_DELIVERED
+                && flow->handed_since * 10 >= flow->seen));
+}
+
 /* Counts the end of a packet that reached no exit. */
 static void
 count_end(struct flow_state *flow, struct packet *p)

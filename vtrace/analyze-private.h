@@ -482,6 +482,9 @@ vtrace_is_reception(const struct point *point)
 void vtrace_packet_judge(struct vtrace_analyzer *, struct flow_state *,
                          struct packet *);
 
+/* Returns true if packets of the flow that went to a controller are lost. */
+bool vtrace_flow_is_lost_to_controller(const struct flow_state *);
+
 /* Returns true if 'in' can be the other end of the tunnel to which 'out'
  * sends. */
 bool vtrace_is_tunnel(const struct point_key *out, const struct point_key *in);

@@ -312,16 +312,6 @@ shows_nothing(const struct point *point)
                 || point->key.reason == VTRACE_REASON_INJECT_STATE));
 }
 
-/* A controller may send a packet on that it gets, without a color.  It does so
- * if the flow gets through otherwise, most of it and to the end. */
-static bool
-is_lost_to_controller(const struct flow_state *flow)
-{
-    return (flow->handed > flow->delivered + flow->left
-            || (flow->handed_since >= MIN_DELIVERED
-                && flow->handed_since * 10 >= flow->seen));
-}
-
 /* Returns true if nobody knows what became of packets that ended at 'point',
  * though there is a record that they did. */
 static bool
@@ -330,7 +320,7 @@ has_unknown_fate(const struct flow_state *flow, const struct point *point)
     return (is_doubtful_drop(point)
             || (point->key.role == VTRACE_ROLE_DROP
                 && point->key.reason == VTRACE_REASON_TO_CONTROLLER
-                && !is_lost_to_controller(flow)));
+                && !vtrace_flow_is_lost_to_controller(flow)));
 }
 
 static void
