@@ -442,7 +442,6 @@ struct taker {
     uint64_t now;
     unsigned int n, n_lost;
     struct token_bucket *bucket;        /* Or NULL. */
-    unsigned int tokens;                /* Of it, for each record. */
 };
 
 /* Returns room for a record, or NULL if it is lost. */
@@ -455,7 +454,7 @@ reserve(struct taker *t)
         t->ring = vtrace_ring_begin(&t->now);
     }
     if (OVS_LIKELY(!t->bucket)
-        || token_bucket_withdraw(t->bucket, t->tokens)) {
+        || token_bucket_withdraw(t->bucket, 1)) {
         entry = vtrace_ring_reserve(t->ring, t->point->color,
                                     &t->current->rate);
     } else {
@@ -602,19 +601,17 @@ take(struct taker *t, const struct dp_packet *packet)
     }
 }
 
-/* Takes records of the packets in 'batch' at 'point', 'tokens' of 'bucket',
- * unless that is NULL, for each. */
+/* Takes records of the packets in 'batch' at 'point', for a token of 'bucket'
+ * each, unless that is NULL. */
 static inline void
 take_batch(const struct zoo_record_point *point,
-           const struct dp_packet_batch *batch, struct token_bucket *bucket,
-           unsigned int tokens)
+           const struct dp_packet_batch *batch, struct token_bucket *bucket)
 {
     struct taker t = {
         .current = zoo_record_get_current(),
         .point = point,
         .is_sampled = !point->exp || point->flags & ZOO_RECORD_F_SAMPLED,
         .bucket = bucket,
-        .tokens = tokens,
     };
 
     if (!t.current->enabled) {
@@ -641,7 +638,7 @@ zoo_record_execute(const struct nlattr *a, struct dp_packet_batch *batch,
     if (!get_point(a, &point)) {
         return false;
     }
-    take_batch(&point, batch, NULL, 0);
+    take_batch(&point, batch, NULL);
     if (OVS_UNLIKELY(steal)) {
         dp_packet_delete_batch(batch, true);
     }
@@ -652,17 +649,17 @@ void
 zoo_record_take(const struct zoo_record_point *point,
                 const struct dp_packet *packet)
 {
-    zoo_record_take_limited(point, packet, NULL, 0);
+    zoo_record_take_limited(point, packet, NULL);
 }
 
 void
 zoo_record_take_limited(const struct zoo_record_point *point,
                         const struct dp_packet *packet,
-                        struct token_bucket *bucket, unsigned int n)
+                        struct token_bucket *bucket)
 {
     struct dp_packet_batch batch;
 
     dp_packet_batch_init_packet(&batch,
                                 CONST_CAST(struct dp_packet *, packet));
-    take_batch(point, &batch, bucket, n);
+    take_batch(point, &batch, bucket);
 }

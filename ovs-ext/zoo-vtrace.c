@@ -41,12 +41,9 @@ struct vtrace_config {
 /* Packets that no tunnel port takes can come from anybody, and must not use up
  * what records of a color may take, nor what those of others may: records of
  * them have buckets of their own, in each thread, over which colors are
- * spread.  A bucket gets a token per ms, of which a record takes
- * NO_PORT_TOKENS: in all buckets together 1000 records per second, and
- * NO_PORT_BURST in each at once. */
+ * spread.  A bucket has 1000 records per second, and NO_PORT_BURST at once. */
 #define N_NO_PORT_BUCKETS 16
-#define NO_PORT_TOKENS N_NO_PORT_BUCKETS
-#define NO_PORT_BURST 32
+#define NO_PORT_BURST 100
 
 struct no_port_buckets {
     bool ready;
@@ -138,8 +135,7 @@ no_port_bucket(uint16_t color)
 
     if (OVS_UNLIKELY(!b->ready)) {
         for (size_t i = 0; i < N_NO_PORT_BUCKETS; i++) {
-            token_bucket_init(&b->buckets[i], 1,
-                              NO_PORT_BURST * NO_PORT_TOKENS);
+            token_bucket_init(&b->buckets[i], 1, NO_PORT_BURST);
         }
         b->ready = true;
     }
@@ -163,6 +159,5 @@ zoo_record_no_port(const struct dp_packet *packet, const struct flow *flow)
     if (flow->tunnel.gbp_flags & ZOO_GBP_F_INJECTED) {
         point.flags |= VTRACE_F_INJECTED;
     }
-    zoo_record_take_limited(&point, packet, no_port_bucket(point.color),
-                            NO_PORT_TOKENS);
+    zoo_record_take_limited(&point, packet, no_port_bucket(point.color));
 }
