@@ -440,6 +440,17 @@ zoo_rule_denies(const struct rule_dpif *rule)
     return true;
 }
 
+/* Returns true if 'rule' matches only packets that connection tracking calls
+ * invalid. */
+static bool
+zoo_rule_matches_invalid(const struct rule_dpif *rule)
+{
+    struct match match;
+
+    minimatch_expand(&rule->up.cr.match, &match);
+    return match.flow.ct_state & match.wc.masks.ct_state & CS_INVALID;
+}
+
 /* Stores in 'point' why nothing becomes of the packet of 'ctx', and what
  * decided. */
 static void
@@ -471,7 +482,8 @@ zoo_point_set_cause(struct zoo_record_point *point, struct xlate_ctx *ctx,
     } else if (ofproto && decision->rule == ofproto->drop_frags_rule) {
         point->reason = VTRACE_REASON_FRAG_DROP;
     } else if (ofproto && zoo_rule_denies(decision->rule)) {
-        point->reason = VTRACE_REASON_ACL_DENY;
+        point->reason = (zoo_rule_matches_invalid(decision->rule)
+                         ? VTRACE_REASON_CT_INVALID : VTRACE_REASON_ACL_DENY);
     }
     if (!point->reason) {
         point->reason = VTRACE_REASON_NOTHING_LEFT;

@@ -59,7 +59,8 @@ static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(5, 10);
 struct color_stats {
     uint64_t written;           /* In all sessions. */
     uint64_t slow;              /* Lost: the collector did not keep up. */
-    uint64_t disconnected;      /* Lost: there was no collector. */
+    uint64_t disconnected;      /* Lost: there was no collector, or it was gone
+                                 * before they were sent. */
     struct vtrace_ring_lost ring;   /* Lost before. */
 
     uint64_t session_written;   /* 'written' and all of the others when the */
@@ -109,6 +110,8 @@ static size_t n_rings OVS_GUARDED_BY(stats_mutex);
 static struct stream *stream;
 static uint8_t *queue;              /* VTRACE_EXPORTER_QUEUE bytes. */
 static size_t queue_head, queue_tail;   /* What is to be sent. */
+static size_t queue_message;            /* Where the message begins that has
+                                         * 'queue_head' in it. */
 static struct vtrace_message message;   /* The one that is being filled. */
 static uint32_t sequence;
 static long long int next_watermark;
@@ -145,10 +148,11 @@ flush_message(void)
     if (vtrace_message_is_empty(&message)) {
         return true;
     }
-    if (queue_head && queue_tail + message.n > VTRACE_EXPORTER_QUEUE) {
-        memmove(queue, queue + queue_head, queue_tail - queue_head);
-        queue_tail -= queue_head;
-        queue_head = 0;
+    if (queue_message && queue_tail + message.n > VTRACE_EXPORTER_QUEUE) {
+        memmove(queue, queue + queue_message, queue_tail - queue_message);
+        queue_tail -= queue_message;
+        queue_head -= queue_message;
+        queue_message = 0;
     }
     if (queue_tail + message.n > VTRACE_EXPORTER_QUEUE) {
         return false;
@@ -165,11 +169,41 @@ flush_message(void)
 }
 
 static void
+lose_record(void *aux OVS_UNUSED, uint16_t color)
+    OVS_REQUIRES(stats_mutex)
+{
+    colors[color].written--;
+    colors[color].disconnected++;
+}
+
+/* Counts as lost the records that wait to be sent.  What the collector has of
+ * a message that is not complete it discards. */
+static void
+lose_queue(void)
+    OVS_EXCLUDED(stats_mutex)
+{
+    ovs_mutex_lock(&stats_mutex);
+    if (!vtrace_message_is_empty(&message)) {
+        vtrace_message_finish(&message, time_wall(), &sequence);
+        vtrace_message_for_each_record(message.data, lose_record, NULL);
+        vtrace_message_init(&message);
+    }
+    while (queue_message < queue_tail) {
+        vtrace_message_for_each_record(queue + queue_message, lose_record,
+                                       NULL);
+        queue_message += vtrace_message_len(queue + queue_message);
+    }
+    queue_head = queue_tail = queue_message = 0;
+    ovs_mutex_unlock(&stats_mutex);
+}
+
+static void
 disconnect(void)
+    OVS_EXCLUDED(stats_mutex)
 {
     stream_close(stream);
     stream = NULL;
-    queue_head = queue_tail = 0;
+    lose_queue();
 
     ovs_mutex_lock(&mutex);
     state = DISCONNECTED;
@@ -191,10 +225,15 @@ send_queue(void)
             return false;
         }
         queue_head += n;
+        while (queue_message < queue_head
+               && (queue_message + vtrace_message_len(queue + queue_message)
+                   <= queue_head)) {
+            queue_message += vtrace_message_len(queue + queue_message);
+        }
         last_progress = time_msec();
     }
     if (queue_head == queue_tail) {
-        queue_head = queue_tail = 0;
+        queue_head = queue_tail = queue_message = 0;
     } else if (time_msec() - last_progress > VTRACE_EXPORTER_STALL_MS) {
         set_error("has not read for %d s", VTRACE_EXPORTER_STALL_MS / 1000);
         return false;
@@ -369,7 +408,7 @@ static void
 begin_session(void)
     OVS_REQUIRES(stats_mutex)
 {
-    queue_head = queue_tail = 0;
+    queue_head = queue_tail = queue_message = 0;
     sequence = 0;
     last_progress = next_watermark = time_msec();
     do {
@@ -670,8 +709,8 @@ color_to_json(unsigned int color, const struct color_stats *c)
     return object;
 }
 
-static struct json *
-to_json(void)
+struct json *
+vtrace_exporter_to_json(void)
 {
     struct json *object = json_object_create();
     struct json *array = json_array_create_empty();
@@ -743,7 +782,7 @@ vtrace_exporter_unixctl_show(struct unixctl_conn *conn, int argc,
     if (argc > 1 && strcmp(argv[1], "--json")) {
         unixctl_command_reply_error(conn, "usage: vtrace/exporter [--json]");
     } else if (argc > 1) {
-        struct json *json = to_json();
+        struct json *json = vtrace_exporter_to_json();
         char *s = json_to_string(json, JSSF_SORT);
 
         unixctl_command_reply(conn, s);

@@ -40,6 +40,8 @@
 #include "compiler.h"
 #include "ovs-ext/zoo-record.h"
 
+struct json;
+
 #define VTRACE_EXPORTER_WATERMARK_MS 200
 #define VTRACE_EXPORTER_STALL_MS 10000
 
@@ -67,6 +69,10 @@ bool vtrace_exporter_is_configured(void);
 
 /* Sets the local addresses of tunnels. */
 void vtrace_exporter_set_endpoints(const struct in6_addr *, size_t n);
+
+/* Returns what "ovs-appctl vtrace/exporter --json" shows, a new object that
+ * the caller must destroy. */
+struct json *vtrace_exporter_to_json(void);
 
 void vtrace_exporter_run(void);
 void vtrace_exporter_wait(void);

@@ -266,3 +266,36 @@ vtrace_message_finish(struct vtrace_message *m, uint32_t now,
     put_be(p, 0, 4);                    /* Observation domain: all of it. */
     *sequence += m->n_records;
 }
+
+static size_t
+get_be16(const uint8_t *p)
+{
+    return p[0] << 8 | p[1];
+}
+
+size_t
+vtrace_message_len(const uint8_t *data)
+{
+    return get_be16(data + 2);
+}
+
+/* A record is in the message as in memory, see vtrace-record.h. */
+void
+vtrace_message_for_each_record(const uint8_t *data,
+                               vtrace_message_color_func *cb, void *aux)
+{
+    const uint8_t *end = data + vtrace_message_len(data);
+    const uint8_t *set = data + HEADER_LEN;
+
+    while (set < end) {
+        const uint8_t *next = set + get_be16(set + 2);
+        const uint8_t *r = set + SET_HEADER_LEN;
+
+        if (get_be16(set) == VTRACE_TEMPLATE_RECORD) {
+            for (; r < next; r += sizeof(struct vtrace_record)) {
+                cb(aux, get_be16(r + offsetof(struct vtrace_record, color)));
+            }
+        }
+        set = next;
+    }
+}

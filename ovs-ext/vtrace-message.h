@@ -69,4 +69,13 @@ bool vtrace_message_put_endpoint(struct vtrace_message *,
 void vtrace_message_finish(struct vtrace_message *, uint32_t now,
                            uint32_t *sequence);
 
+/* Returns the length of the completed message at 'data'. */
+size_t vtrace_message_len(const uint8_t *data);
+
+/* Calls 'cb' with the color of each record in 'data', which is a completed
+ * message. */
+typedef void vtrace_message_color_func(void *aux, uint16_t color);
+void vtrace_message_for_each_record(const uint8_t *data,
+                                    vtrace_message_color_func *cb, void *aux);
+
 #endif /* vtrace-message.h */

@@ -210,7 +210,8 @@ struct vtrace_record {
     uint8_t ttl;                /* P. Or hop limit. */
     uint8_t forwarding_status;  /* vtrace_reason_forwarding_status(). */
     uint8_t reserved;           /* 0. */
-    uint16_t mtu;               /* OUT, DROP: of the device, 0 if unknown. */
+    uint16_t mtu;               /* OUT: of the device, less the header that was
+                                 * pushed for a tunnel.  0 if unknown. */
     char bridge[VTRACE_NAME_LEN];
     char port[VTRACE_NAME_LEN]; /* IN: where it came from, OUT: where it goes;
                                  * DROP, CHECKPOINT: where it came from, or

@@ -217,18 +217,24 @@ take_token(struct color_state *c, uint64_t now, const struct vtrace_rate *rate)
     return true;
 }
 
-struct vtrace_entry *
-vtrace_ring_reserve(struct vtrace_ring *ring, uint16_t color,
-                    const struct vtrace_rate *rate)
+static inline void
+set_seen(uint16_t color)
 {
-    struct color_state *c = &ring->colors[color];
     bool is_seen;
 
     atomic_read_relaxed(&seen[color], &is_seen);
     if (OVS_UNLIKELY(!is_seen)) {
         atomic_store_relaxed(&seen[color], true);
     }
+}
 
+struct vtrace_entry *
+vtrace_ring_reserve(struct vtrace_ring *ring, uint16_t color,
+                    const struct vtrace_rate *rate)
+{
+    struct color_state *c = &ring->colors[color];
+
+    set_seen(color);
     if (OVS_UNLIKELY(!take_token(c, ring->now, rate))) {
         count(&c->rate);
         return NULL;
@@ -242,6 +248,13 @@ vtrace_ring_reserve(struct vtrace_ring *ring, uint16_t color,
         }
     }
     return &ring->entries[ring->next_head++ % VTRACE_RING_SIZE];
+}
+
+void
+vtrace_ring_refuse(struct vtrace_ring *ring, uint16_t color)
+{
+    set_seen(color);
+    count(&ring->colors[color].rate);
 }
 
 bool

@@ -62,7 +62,7 @@ struct vtrace_entry {
 /* Records that were not written. */
 struct vtrace_ring_lost {
     uint64_t full;              /* The ring was full. */
-    uint64_t rate;              /* The color's token bucket was empty. */
+    uint64_t rate;              /* A token bucket was empty. */
 };
 
 /* Main thread, before any thread writes.  Can be called again. */
@@ -94,6 +94,9 @@ struct vtrace_entry *vtrace_ring_reserve(struct vtrace_ring *, uint16_t color,
  * is a color, as vtrace_ring_reserve() does.  Returns false if it cannot. */
 bool vtrace_ring_put(struct vtrace_ring *, const struct vtrace_record *record,
                      const struct vtrace_rate *rate);
+
+/* Counts a record of 'color' as lost for its rate, which the caller limits. */
+void vtrace_ring_refuse(struct vtrace_ring *, uint16_t color);
 
 /* Lets the reader have the records. */
 void vtrace_ring_end(struct vtrace_ring *);

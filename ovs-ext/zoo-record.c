@@ -25,6 +25,7 @@
 #include "odp-netlink.h"
 #include "odp-util.h"
 #include "openvswitch/ofpbuf.h"
+#include "openvswitch/token-bucket.h"
 #include "ovs-ext/vtrace-reasons.h"
 #include "ovs-ext/vtrace-ring.h"
 #include "ovs-ext/zoo-flow.h"
@@ -440,18 +441,25 @@ struct taker {
     struct vtrace_ring *ring;           /* NULL until the first record. */
     uint64_t now;
     unsigned int n, n_lost;
+    struct token_bucket *bucket;        /* Or NULL. */
 };
 
 /* Returns room for a record, or NULL if it is lost. */
 static inline struct vtrace_entry *
 reserve(struct taker *t)
 {
-    struct vtrace_entry *entry;
+    struct vtrace_entry *entry = NULL;
 
     if (!t->ring) {
         t->ring = vtrace_ring_begin(&t->now);
     }
-    entry = vtrace_ring_reserve(t->ring, t->point->color, &t->current->rate);
+    if (OVS_LIKELY(!t->bucket)
+        || token_bucket_withdraw(t->bucket, 1)) {
+        entry = vtrace_ring_reserve(t->ring, t->point->color,
+                                    &t->current->rate);
+    } else {
+        vtrace_ring_refuse(t->ring, t->point->color);
+    }
     t->n++;
     if (OVS_UNLIKELY(!entry)) {
         t->n_lost++;
@@ -593,15 +601,17 @@ take(struct taker *t, const struct dp_packet *packet)
     }
 }
 
-/* Takes records of the packets in 'batch' at 'point'. */
+/* Takes records of the packets in 'batch' at 'point', for a token of 'bucket'
+ * each, unless that is NULL. */
 static inline void
 take_batch(const struct zoo_record_point *point,
-           const struct dp_packet_batch *batch)
+           const struct dp_packet_batch *batch, struct token_bucket *bucket)
 {
     struct taker t = {
         .current = zoo_record_get_current(),
         .point = point,
         .is_sampled = !point->exp || point->flags & ZOO_RECORD_F_SAMPLED,
+        .bucket = bucket,
     };
 
     if (!t.current->enabled) {
@@ -628,7 +638,7 @@ zoo_record_execute(const struct nlattr *a, struct dp_packet_batch *batch,
     if (!get_point(a, &point)) {
         return false;
     }
-    take_batch(&point, batch);
+    take_batch(&point, batch, NULL);
     if (OVS_UNLIKELY(steal)) {
         dp_packet_delete_batch(batch, true);
     }
@@ -639,9 +649,17 @@ void
 zoo_record_take(const struct zoo_record_point *point,
                 const struct dp_packet *packet)
 {
+    zoo_record_take_limited(point, packet, NULL);
+}
+
+void
+zoo_record_take_limited(const struct zoo_record_point *point,
+                        const struct dp_packet *packet,
+                        struct token_bucket *bucket)
+{
     struct dp_packet_batch batch;
 
     dp_packet_batch_init_packet(&batch,
                                 CONST_CAST(struct dp_packet *, packet));
-    take_batch(point, &batch);
+    take_batch(point, &batch, bucket);
 }

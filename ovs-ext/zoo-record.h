@@ -42,6 +42,7 @@ struct dp_packet;
 struct dp_packet_batch;
 struct nlattr;
 struct ofpbuf;
+struct token_bucket;
 
 /* Tells records from other user data, whose first 16 bits are small. */
 #define ZOO_RECORD_MAGIC 0x5a56
@@ -104,6 +105,12 @@ bool zoo_record_execute(const struct nlattr *a, struct dp_packet_batch *,
 /* Takes a record of 'packet' at 'point', at a place that has no action. */
 void zoo_record_take(const struct zoo_record_point *point,
                      const struct dp_packet *packet);
+
+/* The same, for a token of 'bucket', if the packet is sampled.  If there is
+ * none the record counts as lost. */
+void zoo_record_take_limited(const struct zoo_record_point *point,
+                             const struct dp_packet *packet,
+                             struct token_bucket *bucket);
 
 /* How records are taken. */
 struct zoo_record_config {

@@ -39,9 +39,19 @@ struct vtrace_config {
 };
 
 /* Packets that no tunnel port takes can come from anybody, and must not use up
- * what records of a color may take: 1000 per second and thread. */
-DEFINE_STATIC_PER_THREAD_DATA(struct token_bucket, no_port_bucket,
-                              TOKEN_BUCKET_INIT(1, 100));
+ * what records of a color may take, nor what those of others may: records of
+ * them have buckets of their own, in each thread, over which colors are
+ * spread.  A bucket has 1000 records per second, and NO_PORT_BURST at once. */
+#define N_NO_PORT_BUCKETS 16
+#define NO_PORT_BURST 100
+
+struct no_port_buckets {
+    bool ready;
+    struct token_bucket buckets[N_NO_PORT_BUCKETS];
+};
+
+DEFINE_STATIC_PER_THREAD_DATA(struct no_port_buckets, no_port_buckets,
+                              { .ready = false });
 
 /* NULL while VTrace was never configured other than off and without ports.
  * Set by the main thread. */
@@ -117,6 +127,21 @@ zoo_vtrace_port_class(const char *name)
     return config ? simap_get(&config->classes, name) : VTRACE_PORT_UNKNOWN;
 }
 
+/* Returns this thread's bucket of 'color'. */
+static struct token_bucket *
+no_port_bucket(uint16_t color)
+{
+    struct no_port_buckets *b = no_port_buckets_get();
+
+    if (OVS_UNLIKELY(!b->ready)) {
+        for (size_t i = 0; i < N_NO_PORT_BUCKETS; i++) {
+            token_bucket_init(&b->buckets[i], 1, NO_PORT_BURST);
+        }
+        b->ready = true;
+    }
+    return &b->buckets[color % N_NO_PORT_BUCKETS];
+}
+
 void
 zoo_record_no_port(const struct dp_packet *packet, const struct flow *flow)
 {
@@ -124,8 +149,7 @@ zoo_record_no_port(const struct dp_packet *packet, const struct flow *flow)
     struct zoo_record_point point;
 
     if (!flow_tnl_dst_is_set(&flow->tunnel) || !(color & ZOO_COLOR_TRACED)
-        || !(color & ZOO_COLOR_MASK) || !zoo_vtrace_is_enabled()
-        || !token_bucket_withdraw(no_port_bucket_get(), 1)) {
+        || !(color & ZOO_COLOR_MASK) || !zoo_vtrace_is_enabled()) {
         return;
     }
     zoo_record_point_init(&point, VTRACE_ROLE_DROP, color,
@@ -135,5 +159,5 @@ zoo_record_no_port(const struct dp_packet *packet, const struct flow *flow)
     if (flow->tunnel.gbp_flags & ZOO_GBP_F_INJECTED) {
         point.flags |= VTRACE_F_INJECTED;
     }
-    zoo_record_take(&point, packet);
+    zoo_record_take_limited(&point, packet, no_port_bucket(point.color));
 }

@@ -59,7 +59,8 @@ bool zoo_vtrace_consents(const char *name);
 enum vtrace_port_class zoo_vtrace_port_class(const char *name);
 
 /* Takes a record of 'packet' if it is traced: it came out of a tunnel, as
- * 'flow', its headers, says, and no tunnel port takes it. */
+ * 'flow', its headers, says, and no tunnel port takes it.  Of such records
+ * only some are taken, the others count as lost. */
 void zoo_record_no_port(const struct dp_packet *packet,
                         const struct flow *flow);
 

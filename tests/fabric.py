@@ -175,6 +175,8 @@ class Fabric:
 
     ROUTERS = "ls"              # First letters of nodes that forward.
 
+    link_mtu = LINK_MTU
+
     def __init__(self, trees, hypervisors=2, spines=4, tenants=1,
                  underlay="ipv4", tunnel="vxlan", pipeline="normal",
                  bond=False, bond_tree=None, gbp=False, prefix=None,
@@ -350,8 +352,9 @@ class Fabric:
         sh("ip", "-n", self.ns(node), "-batch", "-",
            input="\n".join(lines) + "\n")
 
-    def _veth(self, node, device, peer_node, peer_device, mtu=LINK_MTU,
+    def _veth(self, node, device, peer_node, peer_device, mtu=None,
               mac=None):
+        mtu = mtu or self.link_mtu
         sh("ip", "link", "add", device, "netns", self.ns(node), "mtu", mtu,
            *(["address", mac] if mac else []), "type", "veth",
            "peer", "name", peer_device, "netns", self.ns(peer_node),

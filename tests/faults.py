@@ -22,14 +22,13 @@ import collections
 import os
 import re
 
-import fabric
 import scenarios
 from netns import FabricError
 
 README = os.path.join(os.path.dirname(os.path.realpath(__file__)), os.pardir,
                       "vtrace", "README.md")
 LOSSY = 5                       # Percent.
-LONG = scenarios.TENANT_MTU + 50        # The longest tunnel packet.
+LONG = scenarios.LINK_MTU       # The longest tunnel packet.
 METER_LOW = 20                  # Packets/s.
 
 
@@ -132,7 +131,7 @@ class SenderMtu(Fault):
         self._set(LONG - 3)
 
     def end(self):
-        self._set(fabric.LINK_MTU)
+        self._set(self.stage.link_mtu)
 
     def _set(self, mtu):
         self.stage.ip("h%d" % self.stage.sender,
@@ -147,7 +146,7 @@ class UnderlayMtu(Fault):
         self._set(LONG - 50)
 
     def end(self):
-        self._set(fabric.LINK_MTU)
+        self._set(self.stage.link_mtu)
 
     def _set(self, mtu):
         for k in self.stage.spines:

@@ -68,6 +68,7 @@ SCENARIOS = {
 
 GATEWAY_MAC = "0a:00:00:00:fe:01"
 TENANT_MTU = 1428               # Just enough for echo.SIZES.
+LINK_MTU = TENANT_MTU + 50      # VXLAN over IPv4.
 DENY = 0x2a                     # Cookie of the fault's security rule.
 INVALID = 0x1f                  # Cookie of the rule for invalid packets.
 METER_RATE = 100000             # Packets/s that the tenant pays for.
@@ -76,6 +77,9 @@ METER_RATE = 100000             # Packets/s that the tenant pays for.
 class Stage(fabric.Fabric):
     """A scenario on switches of the build tree 'tree', with an echo server at
     its end."""
+
+    # The longest packets just fit, as in many a network.
+    link_mtu = LINK_MTU
 
     def __init__(self, tree, scenario, spines=2, prefix=None):
         self.name = scenario

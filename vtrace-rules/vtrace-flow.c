@@ -25,6 +25,7 @@
 #include "openvswitch/match.h"
 #include "openvswitch/ofp-actions.h"
 #include "openvswitch/ofp-errors.h"
+#include "openvswitch/ofp-port.h"
 #include "ovs-ext/zoo-flow.h"
 #include "packets.h"
 #include "util.h"
@@ -223,6 +224,31 @@ vtrace_flow_mod_init(const struct vtrace_flow *flow,
         .ofpacts = ofpbuf_steal_data(&ofpacts),
     };
     minimatch_init(&fm->match, &match);
+    return NULL;
+}
+
+/* Returns true if OpenFlow has another meaning for the name 's'. */
+static bool
+is_reserved_port(const char *s)
+{
+    ofp_port_t port;
+
+    return (s[strspn(s, "0123456789")]
+            && ofputil_port_from_string(s, NULL, &port));
+}
+
+char *
+vtrace_flow_check_port_name(const char *name)
+{
+    if (strlen(name) >= OFP_MAX_PORT_NAME_LEN) {
+        return xasprintf("port %s: OpenFlow has %d bytes for a port's name, "
+                         "rename the port or give its OpenFlow port number",
+                         name, OFP_MAX_PORT_NAME_LEN - 1);
+    }
+    if (name[strcspn(name, ",()[]{}\"'\\#")] || is_reserved_port(name)) {
+        return xasprintf("port %s: ovs-ofctl does not take this name in a "
+                         "flow, give the OpenFlow port number", name);
+    }
     return NULL;
 }
 

@@ -105,6 +105,10 @@ char *vtrace_flow_mod_init(const struct vtrace_flow *flow,
                            struct ofputil_flow_mod *fm)
     OVS_WARN_UNUSED_RESULT;
 
+/* Returns NULL if a port can be named 'name' in a flow, or else an error
+ * message that the caller must free. */
+char *vtrace_flow_check_port_name(const char *name) OVS_WARN_UNUSED_RESULT;
+
 /* Returns true if 'match' may be that of 'flow' among the rules with its
  * cookie. */
 bool vtrace_flow_is(const struct vtrace_flow *flow, const struct match *match);

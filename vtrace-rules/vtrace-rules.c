@@ -234,16 +234,6 @@ parse_options(int argc, char *argv[], struct options *o)
     return vtrace_task_options_check(&o->request);
 }
 
-/* Returns true if OpenFlow has another meaning for the name 's'. */
-static bool
-is_reserved_port(const char *s)
-{
-    ofp_port_t port;
-
-    return (s[strspn(s, "0123456789")]
-            && ofputil_port_from_string(s, NULL, &port));
-}
-
 /* Sets '*port' to the number of the port 's' of a bridge, or to a made-up one,
  * and tells 'map', if 's' is a name. */
 static char *
@@ -253,10 +243,15 @@ parse_port(const char *s, ofp_port_t *port, struct ofputil_port_map *map)
 
     if (!strcmp(s, "LOCAL")) {
         *port = OFPP_LOCAL;
-    } else if (s[strcspn(s, ",()[]{}\"'\\#")] || is_reserved_port(s)) {
-        return xasprintf("--at: port %s: ovs-ofctl does not take this name in "
-                         "a flow, give the OpenFlow port number", s);
     } else if (s[strspn(s, "0123456789")]) {
+        char *error = vtrace_flow_check_port_name(s);
+
+        if (error) {
+            char *at_error = xasprintf("--at: %s", error);
+
+            free(error);
+            return at_error;
+        }
         *port = OFP_PORT_C(1);
         ofputil_port_map_put(map, *port, s);
     } else if (str_to_uint(s, 10, &number) && number

@@ -32,21 +32,125 @@
  * another one. */
 #define MANY_SPORTS 4
 
-static struct sport_stats *
-get_sport(struct edge *edge, uint16_t sport)
+/* ns after which an outer source port that was not used may be forgotten. */
+#define SPORT_IDLE (5 * 1000 * 1000 * 1000ULL)
+
+/* Outer source ports. */
+
+static bool
+is_silent_sport(const struct sport_stats *ss)
 {
-    for (unsigned int i = 0; i < edge->n_sports; i++) {
-        if (edge->sports[i].sport == sport) {
-            return &edge->sports[i];
+    return (!ss->received
+            || (ss->run >= MIN_EVIDENCE && ss->run * 10ULL >= ss->lost * 9));
+}
+
+/* Returns when the outer source port was first used that is the last one of
+ * those of which packets arrived. */
+static uint64_t
+newest_sport(const struct edge *edge)
+{
+    uint64_t newest = edge->forgotten.newest;
+
+    for (unsigned int i = 0; i < N_SPORTS; i++) {
+        const struct sport_stats *ss = vtrace_edge_sport(edge, i);
+
+        if (ss && ss->received) {
+            newest = MAX(newest, ss->first_sent);
         }
     }
-    if (edge->n_sports >= MAX_SPORTS) {
-        return &edge->sports[MAX_SPORTS - 1];
+    return newest;
+}
+
+/* Adds to '*sum' how many packets of 'ss' may have been lost before the others
+ * were sent from another port: the last ones, or those of one outage, if
+ * packets first used another port, the 'newest', after it.
+ *
+ * A port from which nothing ever arrived is no flow that moved: a connection
+ * that cannot be opened tries others. */
+static void
+add_moved(const struct sport_stats *ss, uint64_t newest, struct sport_sum *sum)
+{
+    uint32_t n = (!ss->received ? 0
+                  : ss->run ? ss->run
+                  : (ss->n_healed == 1 && ss->healed >= MIN_EVIDENCE
+                     && newest > ss->healed_begin) ? ss->healed
+                  : 0);
+
+    sum->moved += n;
+    sum->n_moved += n > 0;
+    sum->in_a_row |= n >= 2;
+}
+
+/* Adds what is known of 'ss', a port of 'edge', to that of forgotten ones. */
+static void
+forget_sport(struct edge *edge, const struct sport_stats *ss)
+{
+    struct sport_sum *sum = &edge->forgotten;
+
+    sum->lost += ss->lost;
+    if (is_silent_sport(ss)) {
+        sum->silent += ss->lost;
+    }
+    if (ss->lost) {
+        add_moved(ss, newest_sport(edge), sum);
+    }
+    if (ss->received) {
+        sum->newest = MAX(sum->newest, ss->first_sent);
+    }
+}
+
+/* Returns where to put another port of 'edge' in 'set', at 'time', or NULL.
+ * If there are more in use than there is room for, those that have a place
+ * keep it: what becomes of a port's packets shows only in several of them. */
+static struct sport_stats *
+add_sport(struct edge *edge, struct sport_set *set, uint64_t time)
+{
+    struct sport_stats *oldest = &set->sports[0];
+
+    if (set->n < SPORT_WAYS) {
+        return &set->sports[set->n++];
+    }
+    for (unsigned int i = 1; i < SPORT_WAYS; i++) {
+        if (set->sports[i].last_sent < oldest->last_sent) {
+            oldest = &set->sports[i];
+        }
+    }
+    if (time < oldest->last_sent + SPORT_IDLE) {
+        return NULL;
+    }
+    forget_sport(edge, oldest);
+    return oldest;
+}
+
+/* Returns the outer source port of 'out' on 'edge', NULL if there is no place
+ * for it. */
+static struct sport_stats *
+get_sport(struct flow_state *flow, struct edge *edge,
+          const struct observation *out)
+{
+    uint16_t hash = out->sport * 40503U;
+    struct sport_set **setp = &edge->sports[hash / (65536 / N_SPORT_SETS)];
+    struct sport_set *set = *setp;
+
+    if (!set) {
+        if (flow->n_sport_sets >= MAX_SPORT_SETS) {
+            return NULL;
+        }
+        flow->n_sport_sets++;
+        set = *setp = xzalloc(sizeof *set);
+    }
+    for (unsigned int i = 0; i < set->n; i++) {
+        if (set->sports[i].sport == out->sport) {
+            return &set->sports[i];
+        }
     }
 
-    /* The last one is for all that have no place. */
-    struct sport_stats *ss = &edge->sports[edge->n_sports++];
-    ss->sport = edge->n_sports < MAX_SPORTS ? sport : 0;
+    struct sport_stats *ss = add_sport(edge, set, out->time);
+    if (ss) {
+        memset(ss, 0, sizeof *ss);
+        ss->sport = out->sport;
+        edge->n_sports++;
+    }
     return ss;
 }
 
@@ -54,20 +158,60 @@ static void
 sport_sent(struct sport_stats *ss, uint64_t time)
 {
     ss->first_sent = ss->sent++ ? MIN(ss->first_sent, time) : time;
+    ss->last_sent = MAX(ss->last_sent, time);
+}
+
+static void
+sport_lost(struct sport_stats *ss, uint64_t time)
+{
+    sport_sent(ss, time);
+    ss->lost++;
+    /* Packets that repeat come digest by digest, not by time. */
+    if (time > ss->last_received) {
+        ss->run_begin = ss->run++ ? MIN(ss->run_begin, time) : time;
+    }
+}
+
+static void
+sport_received(struct sport_stats *ss, uint64_t time)
+{
+    sport_sent(ss, time);
+    ss->received++;
+    ss->last_received = MAX(ss->last_received, time);
+    if (ss->run && time > ss->run_begin) {
+        ss->healed += ss->run;
+        ss->n_healed++;
+        ss->healed_begin = ss->run_begin;
+        ss->run = 0;
+    }
+}
+
+/* Edges. */
+
+void
+vtrace_edge_destroy(struct edge *edge)
+{
+    if (edge) {
+        for (size_t i = 0; i < N_SPORT_SETS; i++) {
+            free(edge->sports[i]);
+        }
+        free(edge->samples);
+        free(edge);
+    }
 }
 
 void
-vtrace_edge_lost(struct edge *edge, const struct observation *out)
+vtrace_edge_lost(struct flow_state *flow, struct edge *edge,
+                 const struct observation *out)
 {
-    struct sport_stats *ss = get_sport(edge, out->sport);
+    struct sport_stats *ss = get_sport(flow, edge, out);
 
-    sport_sent(ss, out->time);
-    edge->sent++;
-    ss->lost++;
-    /* Packets that repeat come digest by digest, not by time. */
-    if (out->time > ss->last_received) {
-        ss->run_begin = ss->run++ ? MIN(ss->run_begin, out->time) : out->time;
+    if (ss) {
+        sport_lost(ss, out->time);
+    } else {
+        edge->n_homeless++;
     }
+    edge->sent++;
     if (edge->sent - edge->received == 1) {
         edge->first_lost = edge->last_lost = out->time;
     }
@@ -81,25 +225,20 @@ vtrace_edge_lost(struct edge *edge, const struct observation *out)
 }
 
 void
-vtrace_edge_received(struct edge *edge, const struct observation *out)
+vtrace_edge_received(struct flow_state *flow, struct edge *edge,
+                     const struct observation *out)
 {
-    struct sport_stats *ss = get_sport(edge, out->sport);
+    struct sport_stats *ss = get_sport(flow, edge, out);
 
+    if (ss) {
+        sport_received(ss, out->time);
+    }
     edge->sent++;
     edge->received++;
     edge->since_lost += out->time > edge->last_lost;
     edge->last_received = MAX(edge->last_received, out->time);
     edge->last_sport = out->sport;
     edge->max_received_len = MAX(edge->max_received_len, out->len);
-    sport_sent(ss, out->time);
-    ss->received++;
-    ss->last_received = MAX(ss->last_received, out->time);
-    if (ss->run && out->time > ss->run_begin) {
-        ss->healed += ss->run;
-        ss->n_healed++;
-        ss->healed_begin = ss->run_begin;
-        ss->run = 0;
-    }
 }
 
 void
@@ -150,95 +289,76 @@ vtrace_edge_losing_sport(const struct edge *edge)
 {
     uint64_t lost = edge->sent - edge->received;
 
-    for (unsigned int i = 0; i < edge->n_sports; i++) {
-        if (edge->sports[i].lost * 10 >= lost * 9) {
-            return edge->sports[i].sport;
+    for (unsigned int i = 0; i < N_SPORTS; i++) {
+        const struct sport_stats *ss = vtrace_edge_sport(edge, i);
+
+        if (ss && ss->lost * 10 >= lost * 9) {
+            return ss->sport;
         }
     }
     return 0;
+}
+
+/* Returns how many packets of ports that have a place were lost. */
+static uint64_t
+count_known_lost(const struct edge *edge)
+{
+    return edge->sent - edge->received - edge->n_homeless;
 }
 
 /* Nothing more arrives of the outer source ports that lost packets. */
 static bool
 is_silent(const struct edge *edge)
 {
-    uint64_t lost = edge->sent - edge->received;
-    uint64_t silent = 0;
+    uint64_t lost = count_known_lost(edge);
+    uint64_t silent = edge->forgotten.silent;
 
-    for (unsigned int i = 0; i < edge->n_sports; i++) {
-        const struct sport_stats *ss = &edge->sports[i];
+    for (unsigned int i = 0; i < N_SPORTS; i++) {
+        const struct sport_stats *ss = vtrace_edge_sport(edge, i);
 
-        if (!ss->received
-            || (ss->run >= MIN_EVIDENCE && ss->run * 10ULL >= ss->lost * 9)) {
+        if (ss && is_silent_sport(ss)) {
             silent += ss->lost;
         }
     }
-    return silent * 10 >= lost * 9;
-}
-
-/* Returns true if an outer source port was first used after 'time', and
- * packets of it arrived. */
-static bool
-has_newer_sport(const struct edge *edge, uint64_t time)
-{
-    for (unsigned int i = 0; i < edge->n_sports; i++) {
-        if (edge->sports[i].received && edge->sports[i].first_sent > time) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Returns how many packets of 'ss' may have been lost before the others were
- * sent from another port: the last ones, or those of one outage, if packets
- * first used another port after it.
- *
- * A port from which nothing ever arrived is no flow that moved: a connection
- * that cannot be opened tries others. */
-static uint32_t
-lost_before_move(const struct edge *edge, const struct sport_stats *ss)
-{
-    return (!ss->received ? 0
-            : ss->run ? ss->run
-            : (ss->n_healed == 1 && ss->healed >= MIN_EVIDENCE
-               && has_newer_sport(edge, ss->healed_begin)) ? ss->healed
-            : 0);
+    return lost ? silent * 10 >= lost * 9 : !edge->received;
 }
 
 bool
 vtrace_edge_is_failover(const struct edge *edge, bool known)
 {
     uint64_t lost = edge->sent - edge->received;
-    bool newer = has_newer_sport(edge, edge->first_lost);
-    bool in_a_row = known || lost == 1;
-    unsigned int n_moved = 0;
-    uint64_t explained = 0;
+    uint64_t known_lost = count_known_lost(edge);
+    struct sport_sum sum = edge->forgotten;
+    uint64_t newest;
 
-    if (!lost || edge->n_sports < 2 || edge->since_lost < MIN_DELIVERED) {
+    if (!known_lost || edge->n_sports < 2
+        || edge->since_lost < MIN_DELIVERED) {
         return false;
     }
 
     /* Where many ports are in use, packets move to one of those. */
-    if (edge->n_sports < MANY_SPORTS && !newer) {
+    newest = newest_sport(edge);
+    if (edge->n_sports < MANY_SPORTS && newest <= edge->first_lost) {
         return false;
     }
 
-    /* Of several flows that moved one may have lost a single packet. */
-    for (unsigned int i = 0; i < edge->n_sports; i++) {
-        uint32_t n = lost_before_move(edge, &edge->sports[i]);
+    for (unsigned int i = 0; i < N_SPORTS; i++) {
+        const struct sport_stats *ss = vtrace_edge_sport(edge, i);
 
-        explained += n;
-        in_a_row |= n >= 2;
-        n_moved += n > 0;
+        if (ss) {
+            add_moved(ss, newest, &sum);
+        }
     }
 
-    /* Where flows have few packets, each of several may have lost its last
-     * one. */
-    in_a_row |= newer && n_moved >= MIN_EVIDENCE;
+    /* Of several flows that moved one may have lost a single packet.  Where
+     * flows have few packets, each of several may have lost its last one. */
+    sum.in_a_row |= (known || lost == 1
+                     || (newest > edge->first_lost
+                         && sum.n_moved >= MIN_EVIDENCE));
 
     /* Packets of flows that stay may be lost meanwhile, as those that move
      * fill the queues of theirs. */
-    if (!in_a_row || explained * 5 < lost * 4) {
+    if (!sum.in_a_row || sum.moved * 5 < known_lost * 4) {
         return false;
     }
 

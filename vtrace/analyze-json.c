@@ -30,6 +30,10 @@
 /* Hops and edges that are shown. */
 #define MAX_SHOWN 256
 
+/* Outer source ports of an edge that are shown: those that lost most, of
+ * others those that were used first. */
+#define MAX_SPORTS_SHOWN 64
+
 static void
 put_string(struct json *object, const char *name, const char *s)
 {
@@ -154,6 +158,37 @@ suggest_more_packets(const struct vtrace_analysis *an,
               "packets made with --inject");
 }
 
+/* Adds to the verdict 'v', in 'json', that controllers got packets, if that is
+ * not the verdict. */
+static void
+put_controller(struct json *json, const struct vtrace_analysis *an,
+               const struct vtrace_verdict *v)
+{
+    uint64_t n = 0;
+
+    for (int i = 0; i < VTRACE_N_DIRECTIONS; i++) {
+        n += an->flows[i].handed;
+    }
+    if (n && v->reason != VTRACE_REASON_TO_CONTROLLER) {
+        char *s = xasprintf("got %"PRIu64" packets, of which nobody knows "
+                            "whether it sent them on", n);
+
+        put_string(json, "controller", s);
+        free(s);
+    }
+}
+
+/* Adds to the verdict 'v', in 'json', what connection tracking says of packets
+ * that a rule dropped, if that may be why. */
+static void
+put_conntrack(struct json *json, const struct vtrace_verdict *v)
+{
+    if (v->ct_invalid) {
+        put_string(json, "conntrack", "calls the packet invalid, but the rule "
+                   "does not match that");
+    }
+}
+
 /* Returns true if 's' is the address of a switch that no node's is, which
  * tenants do not see. */
 static bool
@@ -206,6 +241,8 @@ verdict_to_json(const struct vtrace_analysis *an, bool tenant)
     }
     put_replies(json, an, &v);
     put_sampling(json, an, &v);
+    put_conntrack(json, &v);
+    put_controller(json, an, &v);
     return json;
 }
 
@@ -264,13 +301,35 @@ hop_to_json(const struct point *point, const struct point *previous,
     return json;
 }
 
+static int
+compare_sports(const void *a_, const void *b_)
+{
+    const struct sport_stats *a = *(const struct sport_stats *const *) a_;
+    const struct sport_stats *b = *(const struct sport_stats *const *) b_;
+
+    return (a->lost != b->lost ? (a->lost > b->lost ? -1 : 1)
+            : a->first_sent != b->first_sent
+            ? (a->first_sent < b->first_sent ? -1 : 1)
+            : a->sport - b->sport);
+}
+
 static struct json *
 sports_to_json(const struct edge *edge)
 {
     struct json *array = json_array_create_empty();
+    const struct sport_stats *sorted[N_SPORTS];
+    size_t n = 0;
 
-    for (unsigned int i = 0; i < edge->n_sports; i++) {
-        const struct sport_stats *ss = &edge->sports[i];
+    for (unsigned int i = 0; i < N_SPORTS; i++) {
+        const struct sport_stats *ss = vtrace_edge_sport(edge, i);
+
+        if (ss) {
+            sorted[n++] = ss;
+        }
+    }
+    qsort(sorted, n, sizeof *sorted, compare_sports);
+    for (size_t i = 0; i < MIN(n, MAX_SPORTS_SHOWN); i++) {
+        const struct sport_stats *ss = sorted[i];
         struct json *json = json_object_create();
 
         put_integer(json, "sport", ss->sport);
@@ -384,6 +443,7 @@ evidence_to_json(const struct flow_state *flow)
     put_integer(json, "delivered", flow->delivered);
     put_integer(json, "left", flow->left);
     put_integer(json, "lost", flow->seen - flow->delivered - flow->left);
+    put_integer(json, "to_controller", flow->handed);
     put_integer(json, "not_judged", flow->unjudged);
     put_integer(json, "waiting", hmap_count(&flow->groups));
     put_integer(json, "records", records);

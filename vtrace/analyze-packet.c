@@ -176,16 +176,16 @@ find_path(struct vtrace_analyzer *az, struct flow_state *flow,
 
             v->reached = true;
             edge->to = in->point->fn->node;
-            vtrace_edge_received(edge, out);
+            vtrace_edge_received(flow, edge, out);
             vtrace_edge_delayed(az, edge, in->time - out->time);
             put_visit(p, v);
         } else if (was_received(flow, p, out)) {
             edge->blind++;
-            vtrace_edge_received(edge, out);
+            vtrace_edge_received(flow, edge, out);
         } else if (out->flags & OBS_TOO_LONG) {
             /* It was not sent. */
         } else if (was_heard(flow, p, out)) {
-            vtrace_edge_lost(edge, out);
+            vtrace_edge_lost(flow, edge, out);
         }
     }
 
@@ -236,6 +236,33 @@ find_end(struct packet *p)
     return p->path[p->n_path - 1];
 }
 
+static void
+count_exit(struct flow_state *flow, const struct packet *p)
+{
+    if (p->entry > flow->last_handed) {
+        flow->handed_since = 0;
+    }
+    flow->last_exit = MAX(flow->last_exit, p->entry);
+}
+
+static void
+count_handed(struct flow_state *flow, const struct packet *p)
+{
+    flow->handed++;
+    flow->handed_since += p->entry > flow->last_exit;
+    flow->last_handed = MAX(flow->last_handed, p->entry);
+}
+
+/* A controller may send a packet on that it gets, without a color.  It does so
+ * if the flow gets through otherwise, most of it and to the end. */
+bool
+vtrace_flow_is_lost_to_controller(const struct flow_state *flow)
+{
+    return (flow->handed > flow->delivered + flow->left
+            || (flow->handed_since >= MIN_DELIVERED
+                && flow->handed_since * 10 >= flow->seen));
+}
+
 /* Counts the end of a packet that reached no exit. */
 static void
 count_end(struct flow_state *flow, struct packet *p)
@@ -245,6 +272,9 @@ count_end(struct flow_state *flow, struct packet *p)
 
     if (point->key.role == VTRACE_ROLE_DROP) {
         point->dropped++;
+        if (point->key.reason == VTRACE_REASON_TO_CONTROLLER) {
+            count_handed(flow, p);
+        }
     } else if (end->flags & OBS_DOWN) {
         point->down++;
     } else if (end->flags & OBS_TOO_LONG) {
@@ -281,6 +311,9 @@ count_fate(struct flow_state *flow, struct packet *p)
     }
     flow->injected += p->injected;
     flow->injected_exits += p->injected && (delivered || left);
+    if (delivered || left) {
+        count_exit(flow, p);
+    }
     if (delivered) {
         delivered->delivered++;
         flow->delivered++;

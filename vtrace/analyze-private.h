@@ -37,7 +37,10 @@
 
 /* Limits per direction of a task.  What is beyond is counted. */
 #define MAX_POINTS 1024
-#define MAX_SPORTS 64           /* Per edge. */
+#define N_SPORTS (N_SPORT_SETS * SPORT_WAYS)    /* Per edge. */
+#define N_SPORT_SETS 64
+#define SPORT_WAYS 16
+#define MAX_SPORT_SETS 4096     /* Of all edges. */
 #define MAX_SAMPLES 512         /* Delays kept per edge. */
 #define MAX_GROUP 32768         /* Observations with one digest. */
 
@@ -128,15 +131,34 @@ struct group {
 
 /* The fate of packets by outer source port. */
 struct sport_stats {
-    uint16_t sport;             /* 0: all that found no place. */
+    uint16_t sport;
     uint32_t run;               /* Lost ones since the last received one. */
     uint32_t healed;            /* Lost in runs that ended with a success. */
     uint32_t n_healed;          /* Such runs. */
     uint64_t run_begin;         /* Time of the first of 'run'. */
     uint64_t healed_begin;      /* The same for the last one that healed. */
-    uint64_t first_sent;        /* Time. */
+    uint64_t first_sent, last_sent;     /* Times. */
     uint64_t last_received;     /* Time. */
     uint64_t sent, received, lost;
+};
+
+/* The outer source ports of one hash.  When there is no room for another one,
+ * that which has not been used for the longest time is forgotten, if it is
+ * long enough. */
+struct sport_set {
+    unsigned int n;
+    struct sport_stats sports[SPORT_WAYS];
+};
+
+/* What was known of ports that are forgotten. */
+struct sport_sum {
+    uint64_t lost;
+    uint64_t silent;            /* Of 'lost', of ports that are silent. */
+    uint64_t moved;             /* Of 'lost', of flows that moved. */
+    unsigned int n_moved;
+    bool in_a_row;              /* One of these lost several in a row. */
+    uint64_t newest;            /* When the last port was first used of which
+                                 * packets arrived. */
 };
 
 /* A tunnel to another switch, at the sender's "out". */
@@ -155,8 +177,11 @@ struct edge {
                                  * time: clocks are too far apart, or so many
                                  * packets were lost. */
 
-    struct sport_stats sports[MAX_SPORTS];
-    unsigned int n_sports;
+    struct sport_set *sports[N_SPORT_SETS];     /* NULL: none. */
+    struct sport_sum forgotten;
+    unsigned int n_sports;      /* Forgotten ones included. */
+    uint64_t n_homeless;        /* Lost ones of ports that found no place,
+                                 * which do not count as to how they were. */
 
     /* Delays, as the clocks show them: a random sample, and all of them. */
     int64_t *samples;
@@ -258,6 +283,10 @@ struct flow_state {
 
     uint64_t seen;              /* Packets judged. */
     uint64_t delivered, left;
+    uint64_t last_exit;         /* Entry of the last one of those: time. */
+    uint64_t handed;            /* To an OpenFlow controller, which may have */
+    uint64_t handed_since;      /* sent them on; those after 'last_exit'. */
+    uint64_t last_handed;       /* Entry of the last one: time. */
     uint64_t injected;          /* Of 'seen', not the tenant's. */
     uint64_t injected_exits;    /* Of 'delivered' and 'left'. */
     uint64_t unjudged;          /* Packets given up: node stalled, memory. */
@@ -268,6 +297,7 @@ struct flow_state {
                                  * MAX_TIME, or what memory allows. */
     uint64_t crowded;           /* Those beyond MAX_GROUP. */
     uint32_t n_observations;
+    uint32_t n_sport_sets;
 };
 
 struct vtrace_analysis {
@@ -452,6 +482,9 @@ vtrace_is_reception(const struct point *point)
 void vtrace_packet_judge(struct vtrace_analyzer *, struct flow_state *,
                          struct packet *);
 
+/* Returns true if packets of the flow that went to a controller are lost. */
+bool vtrace_flow_is_lost_to_controller(const struct flow_state *);
+
 /* Returns true if 'in' can be the other end of the tunnel to which 'out'
  * sends. */
 bool vtrace_is_tunnel(const struct point_key *out, const struct point_key *in);
@@ -460,13 +493,28 @@ bool vtrace_is_tunnel(const struct point_key *out, const struct point_key *in);
 
 /* The packet of 'out', an output to the tunnel that is 'edge', was lost there
  * or arrived, after 'delay' ns by the clocks. */
-void vtrace_edge_lost(struct edge *, const struct observation *out);
-void vtrace_edge_received(struct edge *, const struct observation *out);
+void vtrace_edge_lost(struct flow_state *, struct edge *,
+                      const struct observation *out);
+void vtrace_edge_received(struct flow_state *, struct edge *,
+                          const struct observation *out);
 void vtrace_edge_delayed(struct vtrace_analyzer *, struct edge *,
                          int64_t delay);
 
 /* Returns true if 'n' is more than 'expected' with 99 % confidence. */
 bool vtrace_exceeds(double n, double expected);
+
+void vtrace_edge_destroy(struct edge *);
+
+/* Returns the 'i'th outer source port of 'edge' of N_SPORTS, or NULL if it
+ * does not exist. */
+static inline const struct sport_stats *
+vtrace_edge_sport(const struct edge *edge, unsigned int i)
+{
+    const struct sport_set *set = edge->sports[i / SPORT_WAYS];
+
+    return set && i % SPORT_WAYS < set->n ? &set->sports[i % SPORT_WAYS]
+                                          : NULL;
+}
 
 /* Returns the outer source port of at least nine in ten lost packets, or 0. */
 uint16_t vtrace_edge_losing_sport(const struct edge *);

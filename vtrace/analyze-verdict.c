@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "packets.h"
 #include "util.h"
 
 /* A loss of less than 1 in this many, for which there is no evidence but a
@@ -311,6 +312,17 @@ shows_nothing(const struct point *point)
                 || point->key.reason == VTRACE_REASON_INJECT_STATE));
 }
 
+/* Returns true if nobody knows what became of packets that ended at 'point',
+ * though there is a record that they did. */
+static bool
+has_unknown_fate(const struct flow_state *flow, const struct point *point)
+{
+    return (is_doubtful_drop(point)
+            || (point->key.role == VTRACE_ROLE_DROP
+                && point->key.reason == VTRACE_REASON_TO_CONTROLLER
+                && !vtrace_flow_is_lost_to_controller(flow)));
+}
+
 static void
 summarize(const struct flow_state *flow, struct summary *s)
 {
@@ -322,7 +334,7 @@ summarize(const struct flow_state *flow, struct summary *s)
             if (!s->unable || point->dropped > s->unable->dropped) {
                 s->unable = point;
             }
-        } else if (!is_doubtful_drop(point)) {
+        } else if (!has_unknown_fate(flow, point)) {
             consider(&s->worst, point, point->key.reason, point->dropped);
         }
         consider(&s->worst, point, VTRACE_REASON_PORT_DOWN, point->down);
@@ -389,6 +401,8 @@ judge_cause(const struct flow_state *flow, const struct summary *s,
     if (v->kind == VTRACE_VERDICT_DROP) {
         v->edge[0] = v->edge[1] = NULL;
     }
+    v->ct_invalid = (v->reason == VTRACE_REASON_ACL_DENY
+                     && s->worst.point->ct_state & CS_INVALID);
     return true;
 }
 

@@ -272,10 +272,7 @@ flow_uninit(struct flow_state *flow)
 
     struct point *point;
     HMAP_FOR_EACH_POP (point, node, &flow->points) {
-        if (point->edge) {
-            free(point->edge->samples);
-            free(point->edge);
-        }
+        vtrace_edge_destroy(point->edge);
         free(point);
     }
     for (size_t i = 0; i < flow->n_nodes; i++) {
@@ -448,16 +445,17 @@ vtrace_flow_node_get(struct flow_state *flow, struct vtrace_exporter *node)
     return fn;
 }
 
+/* That a connection is open already is no fault of anything, and no rule that
+ * drops an injected packet for that, or for what another rule made of it,
+ * shows what it does to others. */
 static enum vtrace_reason
 refine_reason(const struct vtrace_record *r)
 {
-    if (r->reason != VTRACE_REASON_ACL_DENY || !(r->ct_state & CS_INVALID)) {
-        return r->reason;
-    }
-
-    /* That a connection is open already is no fault of anything. */
-    return (r->flags & VTRACE_F_INJECTED && r->protocol == IPPROTO_TCP
-            ? VTRACE_REASON_INJECT_STATE : VTRACE_REASON_CT_INVALID);
+    return ((r->reason == VTRACE_REASON_ACL_DENY
+             || r->reason == VTRACE_REASON_CT_INVALID)
+            && r->ct_state & CS_INVALID && r->flags & VTRACE_F_INJECTED
+            && r->protocol == IPPROTO_TCP
+            ? VTRACE_REASON_INJECT_STATE : r->reason);
 }
 
 static bool
@@ -530,15 +528,6 @@ point_update(struct point *point, const struct vtrace_record *r)
     }
 }
 
-/* Bytes that VXLAN, or Geneve without options, adds at least. */
-static uint32_t
-tunnel_overhead(const struct vtrace_record *r)
-{
-    return (ETH_HEADER_LEN + 8 + UDP_HEADER_LEN
-            + (IN6_IS_ADDR_V4MAPPED(&r->tun_dst)
-               ? IP_HEADER_LEN : IPV6_HEADER_LEN));
-}
-
 static uint8_t
 observation_flags(const struct vtrace_record *r)
 {
@@ -556,8 +545,10 @@ observation_flags(const struct vtrace_record *r)
         if (r->link == VTRACE_LINK_DOWN) {
             flags |= OBS_DOWN;
         }
-        if (r->port_class == VTRACE_PORT_TUNNEL) {
-            len += tunnel_overhead(r);
+        /* The switch has taken a tunnel's header off the device's MTU, but not
+         * the tag of a packet in it. */
+        if (r->port_class == VTRACE_PORT_TUNNEL && r->vlan) {
+            len += VLAN_HEADER_LEN;
         }
         if (r->mtu && len > r->mtu && !(r->flags & VTRACE_F_SUPER)) {
             flags |= OBS_TOO_LONG;

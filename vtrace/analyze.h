@@ -75,6 +75,8 @@ struct vtrace_verdict {
     uint64_t seen;              /* Packets judged, in that direction. */
 
     const char *node, *bridge, *port;   /* Where, NULL if nowhere. */
+    bool ct_invalid;            /* Dropped by a rule that says nothing of it,
+                                 * and invalid to connection tracking. */
     bool has_table, has_cookie;
     uint8_t table;
     uint64_t cookie;

@@ -112,6 +112,8 @@ draw_verdict(const struct json *task, struct ds *s)
     const char *node = vtrace_json_string(v, "node", NULL);
     const char *replies = vtrace_json_string(v, "replies", NULL);
     const char *sampling = vtrace_json_string(v, "sampling", NULL);
+    const char *controller = vtrace_json_string(v, "controller", NULL);
+    const char *conntrack = vtrace_json_string(v, "conntrack", NULL);
 
     if (!v) {
         return;
@@ -145,6 +147,12 @@ draw_verdict(const struct json *task, struct ds *s)
     }
     if (sampling) {
         ds_put_format(s, "; sampling %s", sampling);
+    }
+    if (controller) {
+        ds_put_format(s, "; an OpenFlow controller %s", controller);
+    }
+    if (conntrack) {
+        ds_put_format(s, "; connection tracking %s", conntrack);
     }
     ds_put_char(s, '\n');
     if (vtrace_json_string(v, "description", NULL)) {

@@ -314,6 +314,23 @@ START_TEST(test_refused)
 }
 END_TEST
 
+/* Names that ovs-ofctl does not take. */
+START_TEST(test_port_names)
+{
+    OK(vtrace_flow_check_port_name("vm1"));
+    OK(vtrace_flow_check_port_name("fifteen-letters"));
+    check_error(vtrace_flow_check_port_name("sixteen-letters!"),
+                "port sixteen-letters!: OpenFlow has 15 bytes for a port's "
+                "name, rename the port or give its OpenFlow port number");
+    check_error(vtrace_flow_check_port_name("a,b"),
+                "port a,b: ovs-ofctl does not take this name in a flow, give "
+                "the OpenFlow port number");
+    check_error(vtrace_flow_check_port_name("normal"),
+                "port normal: ovs-ofctl does not take this name in a flow, "
+                "give the OpenFlow port number");
+}
+END_TEST
+
 /* Options. */
 
 static void
@@ -551,6 +568,7 @@ suite(void)
     tcase_add_loop_test(tc, test_no_loop, 0, 5);
     tcase_add_test(tc, test_delete);
     tcase_add_test(tc, test_refused);
+    tcase_add_test(tc, test_port_names);
     tcase_add_test(tc, test_options);
     tcase_add_test(tc, test_defaults);
     tcase_add_loop_test(tc, test_bad_option, 0, ARRAY_SIZE(bad_options));

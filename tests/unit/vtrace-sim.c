@@ -30,6 +30,8 @@
 #define START (1000000 * SEC)   /* Of the packets. */
 #define INTERVAL (10 * MSEC)
 #define WATERMARKS (200 * MSEC)
+#define MTU 1500                /* Of the underlay. */
+#define TENANT_MTU (MTU - 50)   /* What VXLAN leaves of it, over IPv4. */
 #define ANSWER_DIGEST 0x8000000000000000ULL
 
 /* Something that a node exports. */
@@ -149,7 +151,7 @@ emit(struct trip *trip, int node, enum vtrace_role role, const char *bridge,
                    : IPPROTO_UDP);
     r->ip_len = trip->len;
     r->payload_len = trip->len - HEADERS;
-    r->mtu = 9000;
+    r->mtu = TENANT_MTU;
     r->flags = ((sim->o->segments && !node ? VTRACE_F_SUPER : 0)
                 | (trip->injected ? VTRACE_F_INJECTED : 0));
     ovs_strlcpy(r->bridge, bridge, sizeof r->bridge);
@@ -236,7 +238,7 @@ in_switch(struct trip *trip, int node, unsigned int i)
         return drop(trip, node, "br-int", VTRACE_REASON_ACL_DENY, 3);
 
     case SIM_CT_INVALID:
-        drop(trip, node, "br-int", VTRACE_REASON_ACL_DENY, 4);
+        drop(trip, node, "br-int", VTRACE_REASON_CT_INVALID, 4);
         sim->events[sim->n_events - 1].r.ct_state = CS_TRACKED | CS_INVALID;
         return false;
 
@@ -308,14 +310,14 @@ in_underlay(struct trip *trip, int from, int to, unsigned int i)
 
         arrives = every ? i % every != trip->direction : !unit_chance(.05);
     } else if (fault == SIM_MTU_UNDERLAY || fault == SIM_MTU_SENDER) {
-        arrives = trip->len < 1400;
+        arrives = trip->len < TENANT_MTU - 50;
     }
 
     struct vtrace_record *r = emit(trip, from, VTRACE_ROLE_OUT, "br-int",
                                    "vxlan0", VTRACE_PORT_TUNNEL);
     set_tunnel(r, from, to, sport);
     if (fault == SIM_MTU_SENDER) {
-        r->mtu = 1400;
+        r->mtu = TENANT_MTU - 50;
     }
     if (!arrives) {
         return false;
@@ -366,7 +368,7 @@ send_packet(struct sim *sim, enum vtrace_direction direction, unsigned int i,
         .time = *time,
         .digest = ((sim->o->identical ? 1 : (i + 1) * 2654435761ULL)
                    | (direction ? ANSWER_DIGEST : 0)),
-        .len = i & 1 ? 1450 : 100,
+        .len = i & 1 ? TENANT_MTU : 100,
         .injected = !direction && i < sim->o->n_injected,
     };
     bool external = is_external(sim->o->scenario);
