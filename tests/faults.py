@@ -41,6 +41,7 @@ class Fault:
     row = None                  # Of the table in vtrace/README.md.
     suffers = True              # Whether the traffic does.
     late = False                # Breaks after the task has begun.
+    rule = None                 # (table, cookie) that the verdict must name.
     zooroute = None             # Only with ZooRoute, only without, or both.
 
     def __init__(self, stage):
@@ -68,6 +69,7 @@ class Fault:
 class Deny(Fault):
     """a security rule drops the client's packets"""
     row = "a security rule denies"
+    rule = 1, scenarios.DENY
 
     def begin(self):
         self.guard.ofctl(
@@ -108,6 +110,7 @@ class CtInvalid(Fault):
     """the client's packets have wrong checksums, and connection tracking calls
     them invalid"""
     row = "conntrack invalid"
+    rule = 1, scenarios.INVALID
 
     # The kernel leaves checksums to a veth that says it can make them; it
     # cannot, and Open vSwitch sends what it got.
@@ -297,8 +300,10 @@ def faults(zooroute):
 # What the table wants.
 
 class Expected(collections.namedtuple("Expected", (
-        "kind", "node", "bridge", "edge", "reason"))):
-    """A cell of the table; members that it does not name are None."""
+        "kind", "node", "bridge", "edge", "reason", "rule"))):
+    """A cell of the table; members that it does not name are None.
+
+    rule: (table, cookie) of the rule that decided, if one did."""
 
     def __str__(self):
         place = self.node and self.node + ("/" + self.bridge if self.bridge
@@ -320,7 +325,10 @@ class Expected(collections.namedtuple("Expected", (
                 and (self.edge is None
                      or tuple(verdict.get("edge") or ()) == self.edge)
                 and (self.reason is None
-                     or verdict.get("reason") == self.reason))
+                     or verdict.get("reason") == self.reason)
+                and (self.rule is None
+                     or (verdict.get("table"),
+                         int(verdict.get("cookie", "0"), 16)) == self.rule))
 
 
 def given(verdict):
@@ -330,9 +338,13 @@ def given(verdict):
         "drop", "left", "no-reply", "inconclusive") else None
     bridge = verdict.get("bridge") if verdict["kind"] == "drop" else None
     reason = verdict.get("reason")
-    return str(Expected(verdict["kind"], place, bridge,
+    said = str(Expected(verdict["kind"], place, bridge,
                         tuple(edge) if edge else None,
-                        reason if reason != "none" else None))
+                        reason if reason != "none" else None, None))
+    if "cookie" in verdict:
+        said += ", table %s, cookie %s" % (verdict.get("table"),
+                                           verdict["cookie"])
+    return said
 
 
 def _parse(cell):
@@ -341,7 +353,7 @@ def _parse(cell):
     if not found:
         raise FabricError("%s: cannot read the cell '%s'" % (README, cell))
     kind, a, b, node, bridge, reason = found.groups()
-    return Expected(kind, node, bridge, (a, b) if a else None, reason)
+    return Expected(kind, node, bridge, (a, b) if a else None, reason, None)
 
 
 def expected():
@@ -358,7 +370,8 @@ def expected():
             raise FabricError("%s: no fault of tests/faults.py is '%s'"
                               % (README, row))
         for scenario, cell in zip(header[1:], row_cells):
-            cells[names[row], scenario] = _parse(cell)
+            cells[names[row], scenario] = _parse(cell)._replace(
+                rule=FAULTS[names[row]].rule)
     missing = [name for name in FAULTS
                if any((name, s) not in cells for s in scenarios.SCENARIOS)]
     if missing:

@@ -280,9 +280,16 @@ identify(struct connection *conn)
     }
     if (!collector->find_node(collector->aux, name, ip, &conn->name,
                               &domain)) {
-        VLOG_WARN_RL(&peer_rl, "%s: no node is named %s: \"vtrace nodes add\" "
-                     "adds one", stream_get_name(conn->stream),
-                     name ? name : ip);
+        if (name) {
+            VLOG_WARN_RL(&peer_rl, "%s: no node is named %s: \"vtrace nodes "
+                         "add\" adds one", stream_get_name(conn->stream), name);
+        } else {
+            VLOG_WARN_RL(&peer_rl, "%s: not just one node has its OpenFlow "
+                         "target at %s: \"vtrace nodes\" lists them, and where "
+                         "several are TLS, or a --collector NODE=METHOD of its "
+                         "own, tells them apart",
+                         stream_get_name(conn->stream), ip);
+        }
         free(ip);
         return EACCES;
     }

@@ -47,6 +47,7 @@
 #include "vtrace/collector.h"
 #include "vtrace/control.h"
 #include "vtrace/deployer.h"
+#include "vtrace/node-address.h"
 #include "vtrace/ports.h"
 #include "vtrace/record-file.h"
 #include "vtrace/store.h"
@@ -294,26 +295,12 @@ load_nodes(struct vtrace_store *store)
     fclose(file);
 }
 
-/* Returns true if OpenFlow target 'target' is at IP address 'ip'. */
-static bool
-target_is_at(const char *target, const char *ip)
-{
-    const char *host = strchr(target, ':');
-    size_t len = strlen(ip);
-
-    if (!host || !len) {
-        return false;
-    }
-    host += host[1] == '[' ? 2 : 1;
-    return !strncmp(host, ip, len) && strchr(":]", host[len]);
-}
-
 static bool
 find_node(void *store, const char *name, const char *ip, char **node,
           char **domain)
 {
+    const struct vtrace_store_node *found;
     struct vtrace_store_node *nodes;
-    bool found = false;
     char *error;
     size_t n;
 
@@ -323,15 +310,18 @@ find_node(void *store, const char *name, const char *ip, char **node,
         free(error);
         return false;
     }
-    for (size_t i = 0; i < n && !found; i++) {
-        if (name || target_is_at(nodes[i].target, ip)) {
-            *node = xstrdup(nodes[i].name);
-            *domain = xstrdup(nodes[i].domain);
-            found = true;
-        }
+    if (name) {
+        found = n ? &nodes[0] : NULL;
+    } else if (vtrace_nodes_at(nodes, n, ip, &found) > 1) {
+        /* Records of one would be taken for another one's. */
+        found = NULL;
+    }
+    if (found) {
+        *node = xstrdup(found->name);
+        *domain = xstrdup(found->domain);
     }
     vtrace_store_nodes_destroy(nodes, n);
-    return found;
+    return found != NULL;
 }
 
 /* Commands of ovs-appctl. */

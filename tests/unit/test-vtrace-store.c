@@ -28,7 +28,38 @@
 #include "packets.h"
 #include "util.h"
 #include "vtrace-store-fixture.h"
+#include "vtrace/node-address.h"
 #include "vtrace/store.h"
+
+/* Nodes. */
+
+#define NODE(TARGET) { .target = CONST_CAST(char *, TARGET) }
+
+START_TEST(node_by_address)
+{
+    const struct vtrace_store_node nodes[] = {
+        NODE("tcp:10.0.0.1:6653"),
+        NODE("tcp:10.0.0.2:6653"),
+        NODE("ssl:10.0.0.2"),
+        NODE("tcp:[fd00:0:0::1]:6653"),
+        NODE("unix:/br0.mgmt"),
+        NODE("tcp:10.0.0.11:6653"),
+    };
+    const struct vtrace_store_node *found;
+
+    ck_assert_uint_eq(vtrace_nodes_at(nodes, 6, "10.0.0.1", &found), 1);
+    ck_assert_ptr_eq(found, &nodes[0]);
+    ck_assert_uint_eq(vtrace_nodes_at(nodes, 6, "10.0.0.2", &found), 2);
+    ck_assert_uint_eq(vtrace_nodes_at(nodes, 6, "fd00::1", &found), 1);
+    ck_assert_ptr_eq(found, &nodes[3]);
+    ck_assert_uint_eq(vtrace_nodes_at(nodes, 6, "::ffff:10.0.0.1", &found),
+                      1);
+    ck_assert_uint_eq(vtrace_nodes_at(nodes, 6, "10.0.0.3", &found), 0);
+    ck_assert_ptr_null(found);
+    ck_assert_uint_eq(vtrace_nodes_at(nodes, 6, "", &found), 0);
+    ck_assert_uint_eq(vtrace_nodes_at(nodes, 0, "10.0.0.1", &found), 0);
+}
+END_TEST
 
 /* Handshake. */
 
@@ -701,6 +732,7 @@ main(void)
 
     tc = unit_case(suite, "handshake", 60);
     tcase_add_checked_fixture(tc, store_setup, store_teardown);
+    tcase_add_test(tc, node_by_address);
     tcase_add_test(tc, handshake);
     tcase_add_test(tc, only_these_steps);
     tcase_add_test(tc, database_refuses);
