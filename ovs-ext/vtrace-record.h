@@ -234,8 +234,9 @@ struct vtrace_record {
 struct vtrace_watermark {
     uint64_t time;              /* ns since 1970, same clock as records. */
     uint64_t written;           /* Records exported in this session. */
-    uint64_t lost;              /* Records lost in it: ring full, token bucket
-                                 * empty, collector slow. */
+    uint64_t lost;              /* Records lost in it: ring full, a token bucket
+                                 * empty, of the color or of what no tunnel
+                                 * port takes, collector slow or gone. */
     uint32_t session;           /* Random at each start of the exporter and at
                                  * each connection; the counts start at 0. */
     uint16_t color;

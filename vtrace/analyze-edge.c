@@ -87,7 +87,6 @@ forget_sport(struct edge *edge, const struct sport_stats *ss)
 {
     struct sport_sum *sum = &edge->forgotten;
 
-    sum->lost += ss->lost;
     if (is_silent_sport(ss)) {
         sum->silent += ss->lost;
     }

@@ -184,8 +184,8 @@ static void
 put_conntrack(struct json *json, const struct vtrace_verdict *v)
 {
     if (v->ct_invalid) {
-        put_string(json, "conntrack", "calls the packet invalid, but the rule "
-                   "does not match that");
+        put_string(json, "conntrack", "calls the packet invalid, which this "
+                   "rule need not match, but one ahead of it may");
     }
 }
 

@@ -254,13 +254,15 @@ count_handed(struct flow_state *flow, const struct packet *p)
 }
 
 /* A controller may send a packet on that it gets, without a color.  It does so
- * if the flow gets through otherwise, most of it and to the end. */
+ * if the flow gets through otherwise, most of it and to the end: what came last
+ * went to it for CONTROLLER_TIME at most, or is a small part. */
 bool
 vtrace_flow_is_lost_to_controller(const struct flow_state *flow)
 {
     return (flow->handed > flow->delivered + flow->left
             || (flow->handed_since >= MIN_DELIVERED
-                && flow->handed_since * 10 >= flow->seen));
+                && (flow->handed_since * 10 >= flow->seen
+                    || flow->last_handed > flow->last_exit + CONTROLLER_TIME)));
 }
 
 /* Counts the end of a packet that reached no exit. */
@@ -272,6 +274,7 @@ count_end(struct flow_state *flow, struct packet *p)
 
     if (point->key.role == VTRACE_ROLE_DROP) {
         point->dropped++;
+        point->invalid += (end->flags & OBS_INVALID) != 0;
         if (point->key.reason == VTRACE_REASON_TO_CONTROLLER) {
             count_handed(flow, p);
         }

@@ -60,6 +60,9 @@
 #define MIN_EVIDENCE 3          /* Loss without a record of it; "left". */
 #define MIN_AMBIGUOUS 10        /* The same of packets that repeat. */
 
+/* Longer than a controller takes to send on what it gets, ns. */
+#define CONTROLLER_TIME (1000 * 1000 * 1000ULL)
+
 struct vtrace_domain {
     struct hmap_node node;      /* In analyzer's 'domains'. */
     char *name;
@@ -117,6 +120,7 @@ enum {
     OBS_TOO_LONG = 1 << 1,      /* Longer than the device's MTU. */
     OBS_SUPER = 1 << 2,
     OBS_INJECTED = 1 << 3,
+    OBS_INVALID = 1 << 4,       /* To connection tracking. */
 };
 
 /* The observations with one digest that are not judged yet. */
@@ -152,9 +156,8 @@ struct sport_set {
 
 /* What was known of ports that are forgotten. */
 struct sport_sum {
-    uint64_t lost;
-    uint64_t silent;            /* Of 'lost', of ports that are silent. */
-    uint64_t moved;             /* Of 'lost', of flows that moved. */
+    uint64_t silent;            /* Lost of ports that are silent. */
+    uint64_t moved;             /* Lost of flows that moved. */
     unsigned int n_moved;
     bool in_a_row;              /* One of these lost several in a row. */
     uint64_t newest;            /* When the last port was first used of which
@@ -239,7 +242,8 @@ struct point {
     /* Packets that ended here: */
     uint64_t delivered;         /* "out". */
     uint64_t left;
-    uint64_t dropped;           /* "drop", or "checkpoint" ahead. */
+    uint64_t dropped;           /* "drop", or "checkpoint" ahead, */
+    uint64_t invalid;           /* and those that are OBS_INVALID. */
     uint64_t down, too_long;    /* "out" that cannot have worked. */
     uint64_t vanished;          /* Nothing says what became of them. */
     uint64_t unheard;           /* The same, and who should say is silent. */

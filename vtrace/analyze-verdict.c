@@ -402,7 +402,8 @@ judge_cause(const struct flow_state *flow, const struct summary *s,
         v->edge[0] = v->edge[1] = NULL;
     }
     v->ct_invalid = (v->reason == VTRACE_REASON_ACL_DENY
-                     && s->worst.point->ct_state & CS_INVALID);
+                     && (s->worst.point->invalid * 2
+                         > s->worst.point->dropped));
     return true;
 }
 

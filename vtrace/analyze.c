@@ -539,6 +539,9 @@ observation_flags(const struct vtrace_record *r)
     if (r->flags & VTRACE_F_INJECTED) {
         flags |= OBS_INJECTED;
     }
+    if (r->ct_state & CS_INVALID) {
+        flags |= OBS_INVALID;
+    }
     if (r->role == VTRACE_ROLE_OUT) {
         uint32_t len = r->ip_len;
 

@@ -423,8 +423,14 @@ next_message(struct vtrace_injector *in, ofp_port_t in_port,
 static bool
 is_due(struct vtrace_injector *in)
 {
-    return (token_bucket_withdraw(&in->bucket, TOKENS)
-            && token_bucket_withdraw(&total, TOKENS));
+    if (!token_bucket_withdraw(&in->bucket, TOKENS)) {
+        return false;
+    }
+    if (!token_bucket_withdraw(&total, TOKENS)) {
+        in->bucket.tokens += TOKENS;    /* Its packet waits. */
+        return false;
+    }
+    return true;
 }
 
 void

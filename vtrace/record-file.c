@@ -349,6 +349,7 @@ tell_task_event(struct replay *r, const struct vtrace_event *e)
         }
         if (e->name) {
             task->colors[e->direction] = e->color;
+            r->exps[e->color] = 0;      /* An earlier task's. */
         }
         vtrace_analysis_listen(task->analysis, e->domain, e->color,
                                e->direction, e->name);

@@ -329,9 +329,10 @@ sweep_node(struct vtrace_tasks *tasks, const struct vtrace_store_node *node)
 
         VLOG_WARN("node %s: rules that nobody wants any more are looked for "
                   "in %d bridges, not in %"PRIuSIZE" more that have had some: "
-                  "what may be left there goes at its timeout, or by "
-                  "\"ovs-ofctl del-flows BRIDGE "
-                  "cookie=%#"PRIx64"/%#"PRIx64"\"",
+                  "what may be left there goes at its timeout, a border's "
+                  "never; \"ovs-ofctl del-flows BRIDGE "
+                  "cookie=%#"PRIx64"/%#"PRIx64"\" deletes all that this "
+                  "vtraced has in a bridge, running tasks' and borders', too",
                   node->name, VTRACE_STORE_MAX_BRIDGES, n_more, cookies, mask);
     }
     SSET_FOR_EACH (bridge, &bridges) {

@@ -97,15 +97,20 @@ START_TEST(test_invalid)
     static const struct {
         enum vtrace_reason reason;
         uint16_t ct_state;
+        uint16_t last;          /* The last packet's. */
         const char *expected;
         bool note;
     } cases[] = {
-        { VTRACE_REASON_ACL_DENY, CS_TRACKED | CS_NEW, "drop acl-deny",
-          false },
-        { VTRACE_REASON_ACL_DENY, CS_TRACKED | CS_INVALID, "drop acl-deny",
-          true },
+        { VTRACE_REASON_ACL_DENY, CS_TRACKED | CS_NEW, CS_TRACKED | CS_NEW,
+          "drop acl-deny", false },
+        { VTRACE_REASON_ACL_DENY, CS_TRACKED | CS_NEW,
+          CS_TRACKED | CS_INVALID, "drop acl-deny", false },
+        { VTRACE_REASON_ACL_DENY, CS_TRACKED | CS_INVALID,
+          CS_TRACKED | CS_INVALID, "drop acl-deny", true },
+        { VTRACE_REASON_ACL_DENY, CS_TRACKED | CS_INVALID,
+          CS_TRACKED | CS_NEW, "drop acl-deny", true },
         { VTRACE_REASON_CT_INVALID, CS_TRACKED | CS_INVALID,
-          "drop ct-invalid", false },
+          CS_TRACKED | CS_INVALID, "drop ct-invalid", false },
     };
     struct vtrace_verdict v;
     struct net net;
@@ -113,8 +118,9 @@ START_TEST(test_invalid)
     net_init(&net);
     net.templates[3].role = VTRACE_ROLE_DROP;
     net.templates[3].reason = cases[_i].reason;
-    net.templates[3].ct_state = cases[_i].ct_state;
     for (int i = 0; i < 20; i++) {
+        net.templates[3].ct_state = (i < 19 ? cases[_i].ct_state
+                                     : cases[_i].last);
         net_tick(&net, i * 10 * MSEC);
         net_packet(&net, i * 10 * MSEC, net_digest(i), 40000, true);
     }
@@ -181,20 +187,23 @@ END_TEST
 START_TEST(test_controller)
 {
     static const struct {
+        int n;
         int from, to;           /* Packets that it gets. */
         int every;              /* One in so many of these. */
         const char *expected;
         bool note;
     } cases[] = {
-        { 0, 0, 1, "none none", false },
-        { 0, 1, 1, "none none", true },         /* It installs a flow, */
-        { 0, 200, 20, "none none", true },      /* which times out. */
-        { 0, 20, 1, "none none", true },        /* It is slow. */
-        { 199, 200, 1, "none none", true },
-        { 195, 200, 1, "none none", true },
-        { 0, 200, 1, "drop to-controller", false },
-        { 0, 195, 1, "drop to-controller", false },
-        { 120, 200, 1, "drop to-controller", false },   /* It died. */
+        { 200, 0, 0, 1, "none none", false },
+        { 200, 0, 1, 1, "none none", true },    /* It installs a flow, */
+        { 200, 0, 200, 20, "none none", true }, /* which times out. */
+        { 200, 0, 20, 1, "none none", true },   /* It is slow. */
+        { 200, 199, 200, 1, "none none", true },
+        { 200, 195, 200, 1, "none none", true },
+        { 2000, 1920, 2000, 1, "none none", true },
+        { 200, 0, 200, 1, "drop to-controller", false },
+        { 200, 0, 195, 1, "drop to-controller", false },
+        { 200, 120, 200, 1, "drop to-controller", false },  /* It died, */
+        { 2000, 1880, 2000, 1, "drop to-controller", false }, /* late. */
     };
     uint64_t handed = 0;
     struct vtrace_verdict v;
@@ -202,7 +211,7 @@ START_TEST(test_controller)
     struct net net;
 
     net_init(&net);
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < cases[_i].n; i++) {
         bool to_controller = (i >= cases[_i].from && i < cases[_i].to
                               && !(i % cases[_i].every));
         struct vtrace_record *r = &net.templates[3];
@@ -214,7 +223,7 @@ START_TEST(test_controller)
         net_packet(&net, i * 10 * MSEC, net_digest(i), 40000, true);
         handed += to_controller;
     }
-    net_stop(&net, 2 * SEC);
+    net_stop(&net, cases[_i].n * 10 * MSEC);
     ck_assert_str_eq(net_verdict(net.an, &v), cases[_i].expected);
     ck_assert_uint_eq(v.lost, v.kind == VTRACE_VERDICT_DROP ? handed : 0);
     ck_assert_int_eq(net_evidence(&net, "to_controller"), handed);
@@ -237,7 +246,7 @@ main(void)
     tcase_add_loop_test(tc, test_mtu, 0, 6);
     tcase_add_test(tc, test_no_port);
     tcase_add_loop_test(tc, test_many_ports, 0, 32);
-    tcase_add_loop_test(tc, test_controller, 0, 9);
-    tcase_add_loop_test(tc, test_invalid, 0, 3);
+    tcase_add_loop_test(tc, test_controller, 0, 11);
+    tcase_add_loop_test(tc, test_invalid, 0, 5);
     return unit_run(suite);
 }
