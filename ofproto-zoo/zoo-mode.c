@@ -30,8 +30,7 @@ zoo_mode_format(const struct zoo_peer *peer, const struct zoo_params *params,
         return;
     }
     if (peer->state == ZOO_PEER_ACTIVE) {
-        if (peer->n_clean >= ZOO_PEER_CALM_ROUNDS
-            && params->full_interval > params->probe_interval) {
+        if (zoo_peer_is_calm(peer, params)) {
             ds_put_cstr(s, ", all half as often as configured while all "
                         "answer");
         }

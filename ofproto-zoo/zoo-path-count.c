@@ -32,8 +32,8 @@
 #define TOGETHER_TIME SEC
 
 /* Differences of round trips count if they are this large, and so many times
- * what they vary.  Requests of a round are sent one after the other, which takes
- * some 100 us on a slow machine. */
+ * what they vary.  Requests of a round are sent one after the other, which
+ * takes some 100 us on a slow machine. */
 #define MIN_GAP_US 500
 #define MIN_GAP_VARIATIONS 4
 
@@ -52,7 +52,6 @@ bit(unsigned int i)
 struct item {
     unsigned int i;
     long long int key;
-    long long int variation;
 };
 
 static int
@@ -108,7 +107,7 @@ zoo_paths_by_failures(const struct zoo_peer *peer,
 
         /* It has been up all the time since. */
         if (c->health.state == ZOO_HEALTH_UP && !failed_alone(c)
-            && (!c->health.was_down || c->health.up_since < items[0].key)) {
+            && c->health.up_since < items[0].key) {
             groups[0] |= bit(i);
         }
     }

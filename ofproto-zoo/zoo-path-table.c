@@ -196,7 +196,6 @@ zoo_path_table_evacuate(struct zoo_path_table *table, unsigned int from,
     unsigned int moved = 0;
 
     eligible &= ~(UINT32_C(1) << from);
-    hopeful &= ~(UINT32_C(1) << from);
     if (!eligible) {
         return 0;
     }

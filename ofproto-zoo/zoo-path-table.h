@@ -80,7 +80,7 @@ uint32_t zoo_path_table_owners(const struct zoo_path_table *,
  * that has been free of failures for longest.  A bucket's group is that of its
  * home, or if it is marked in 'busy' (NULL means that none is), that of 'from',
  * which knows its sessions.  Buckets for which there is none of their group in
- * 'eligible', but one in 'hopeful', stay where they are.  Returns the number of
+ * 'eligible', but one in 'hopeful', perhaps 'from', stay where they are.  Returns the number of
  * buckets moved, which is 0 if 'eligible' is empty. */
 unsigned int zoo_path_table_evacuate(struct zoo_path_table *,
                                      unsigned int from, uint32_t eligible,

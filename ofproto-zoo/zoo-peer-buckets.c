@@ -120,7 +120,7 @@ evacuate(struct zoo_peer *peer, const struct zoo_params *params,
                                     rank, busy)) {
             peer->map_changed = true;
             peer->moved_from |= bit(i);
-            if (in_use & bit(i)) {
+            if (in_use & bit(i) & ~zoo_peer_in_use(peer)) {
                 peer->failovers++;
                 peer->last_failover = now;
                 peer->outage = now - h->first_fail;

@@ -110,12 +110,12 @@ zoo_peer_full_interval(const struct zoo_peer *peer,
                        const struct zoo_params *params)
 {
     /* What is not in use, and has answered for long, is worth fewer probes than
-     * what is: they would be most of all.  Unless all are to be probed
-     * alike. */
-    int calm = (peer->n_clean >= ZOO_PEER_CALM_ROUNDS
-                && params->full_interval > params->probe_interval);
+     * what is: they would be most of all. */
+    long long int full = (zoo_peer_is_calm(peer, params)
+                          ? 2 * params->full_interval
+                          : params->full_interval);
 
-    return MAX(stretched(peer, params, params->full_interval << calm),
+    return MAX(stretched(peer, params, full),
                zoo_peer_fast_interval(peer, params));
 }
 

@@ -22,6 +22,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "bitmap.h"
 #include "util.h"
 
 /* What 'rttvar_us' holds. */

@@ -20,7 +20,6 @@
 #include <limits.h>
 #include <string.h>
 
-#include "bitmap.h"
 #include "util.h"
 #include "zoo-peer-learn.h"
 
@@ -141,7 +140,7 @@ zoo_peer_healthy(const struct zoo_peer *peer)
 
 void
 zoo_peer_used_within(const struct zoo_peer *peer, long long int periods,
-            bool used[ZOO_N_BUCKETS])
+                     bool used[ZOO_N_BUCKETS])
 {
     for (size_t b = 0; b < ZOO_N_BUCKETS; b++) {
         used[b] = peer->unused[b] <= periods;
@@ -247,7 +246,7 @@ zoo_peer_use(struct zoo_peer *peer, const bool used[ZOO_N_BUCKETS],
         for (size_t b = 0; b < ZOO_N_BUCKETS; b++) {
             peer->unused[b] = MIN(peer->unused[b] + periods, UINT8_MAX);
         }
-        peer->used_rotated = now;
+        peer->used_rotated += periods * ZOO_PEER_USE_PERIOD;
     }
     if (used && peer->state == ZOO_PEER_IDLE) {
         /* What is used now has been idle until now. */

@@ -55,7 +55,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "bitmap.h"
 #include "zoo-health.h"
 #include "zoo-path-table.h"
 #include "zoo-probe.h"
@@ -85,7 +84,8 @@ enum zoo_peer_state {
     ZOO_PEER_ACTIVE,            /* Probed; buckets use candidates. */
     ZOO_PEER_IDLE,              /* No tenant traffic, so not probed. */
     ZOO_PEER_LEGACY,            /* Has never answered: upstream's port. */
-    ZOO_PEER_EXHAUSTED,         /* No candidate works: upstream's port. */
+    ZOO_PEER_EXHAUSTED,         /* No candidate works: upstream's port, but for
+                                 * several middleboxes. */
     ZOO_PEER_UNSUPPORTED,       /* Something rewrites outer source ports. */
 };
 
@@ -288,6 +288,15 @@ zoo_peer_doublings(const struct zoo_peer *peer,
                    const struct zoo_params *params)
 {
     return MIN(MAX(peer->slowed, params->stretch), ZOO_PEER_MAX_DOUBLINGS);
+}
+
+/* Returns true if all candidates have answered for so long that those that are
+ * not in use are probed half as often.  Unless all are to be probed alike. */
+static inline bool
+zoo_peer_is_calm(const struct zoo_peer *peer, const struct zoo_params *params)
+{
+    return (peer->n_clean >= ZOO_PEER_CALM_ROUNDS
+            && params->full_interval > params->probe_interval);
 }
 
 /* Has the peer come back to its normal intervals, one doubling at a time, if

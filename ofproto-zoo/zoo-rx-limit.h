@@ -34,8 +34,8 @@
  * sources that have sent authentic requests within the last one or two
  * seconds, and no more than one source may send.  While the bucket of all is
  * half empty, only sources that send more than that are refused, and the same
- * with the wider one and dropping.  So who sends no more than its fair share is neither
- * refused nor dropped, whatever others that are authentic send.
+ * with the wider one and dropping.  So who sends no more than its fair share is
+ * neither refused nor dropped, whatever others that are authentic send.
  *
  * Tokens for requests that are not authenticated are taken from the wider
  * buckets alone: who forges a source can make that source's requests be

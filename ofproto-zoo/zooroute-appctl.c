@@ -579,8 +579,11 @@ explain_bucket(const struct zooroute_peer *p, unsigned int b, struct ds *s)
     if (zoo_peer_session_decides(peer, b)) {
         ds_put_cstr(s, "learned: sessions in it come with that port\n");
     } else if (owner == home) {
-        ds_put_format(s, "its home, which is %s\n",
-                      candidate_state(&peer->candidates[home]));
+        ds_put_format(s, "its home, which is %s%s\n",
+                      candidate_state(&peer->candidates[home]),
+                      (peer->state == ZOO_PEER_EXHAUSTED
+                       ? ", as all are: Open vSwitch's own ports might lead to "
+                       "another middlebox" : ""));
     } else {
         const struct zoo_candidate *h = &peer->candidates[home];
 

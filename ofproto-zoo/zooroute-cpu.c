@@ -233,7 +233,10 @@ zooroute_read_cpus(long long int now, uint64_t *busy, uint64_t *all)
     uint64_t polled = read_poller(cpus);
 
     *busy -= MIN(*busy, polled);
-    *all -= MIN(*all, polled);
+    /* Who polls on the only processor leaves nothing to compare with. */
+    if (bitmap_count1(cpus, MAX_CPUS) > 1) {
+        *all -= MIN(*all, polled);
+    }
     return true;
 }
 #else

@@ -276,8 +276,8 @@ uint64_t zooroute_thread_cpu(void);
 
 /* Stores into '*busy' and '*all' how long the processors that the calling
  * thread may run on, without what threads that poll busily have of them, have
- * been busy, and busy or idle, together, ns.  Returns false if that is not known.  One thread at a
- * time may call this. */
+ * been busy, and busy or idle, together, ns.  Returns false if that is not
+ * known.  One thread at a time may call this. */
 bool zooroute_read_cpus(long long int now, uint64_t *busy, uint64_t *all);
 
 /* The thread.  It exists while the feature is on. */

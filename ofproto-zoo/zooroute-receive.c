@@ -31,6 +31,8 @@ COVERAGE_DEFINE(zooroute_slowed_by_peer);
 
 #define SEC (1000 * 1000 * 1000LL)
 
+BUILD_ASSERT_DECL(ZOO_RX_N_LOST_COUNTERS <= ZOO_RX_LIMIT_N_COUNTERS);
+
 /* How long a sender's tunnel port is taken to be the same. */
 #define TUNNEL_CHECK_INTERVAL SEC
 

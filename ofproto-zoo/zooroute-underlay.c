@@ -134,22 +134,22 @@ format_probed(const struct zooroute_peer *p,
     } else if (peer->state == ZOO_PEER_UNSUPPORTED) {
         ds_put_cstr(s, "no: something on the way rewrites the outer source "
                     "port, so it cannot choose a path\n");
-    } else if (peer->split) {
+    } else if (peer->split || zoo_paths_by_failures(peer, params, groups)) {
         ds_put_format(s, "yes: at the same time some candidates worked and "
                       "others did not (now %u of %u work)\n", n_up,
                       peer->table.n);
-    } else if (peer->all_failed) {
-        ds_put_cstr(s, "probably not: whenever one candidate failed, all "
-                    "did\n");
     } else if (zoo_paths_by_backends(peer, groups)) {
         ds_put_cstr(s, "yes: some candidates reach other machines than "
                     "others\n");
     } else if (samples && zoo_paths_by_round_trips(samples, groups)) {
         ds_put_cstr(s, "probably: some candidates' round trips are longer "
                     "than others', again and again\n");
+    } else if (peer->all_failed) {
+        ds_put_cstr(s, "probably not: whenever one candidate failed, all "
+                    "did\n");
     } else {
-        ds_put_cstr(s, "unknown: no candidate has failed yet, and only a "
-                    "failure shows whether others take another path\n");
+        ds_put_cstr(s, "unknown: no candidate has failed while others "
+                    "worked\n");
     }
     ds_put_format(s, "%u of %u candidates work, %u have lost probes",
                   n_up, peer->table.n, n_lossy);
@@ -450,7 +450,9 @@ take_samples(struct underlay *u)
 
     ovs_mutex_lock(&zooroute_mutex);
     p = zooroute_find(&u->key);
-    if (p && p->peer.state == ZOO_PEER_ACTIVE) {
+    /* What is learned of a candidate has no round trip. */
+    if (p && p->peer.state == ZOO_PEER_ACTIVE
+        && !zoo_peer_is_learning(&p->peer)) {
         zoo_path_samples_take(&u->samples, &p->peer);
     } else {
         u->compare_until = 0;       /* Nothing will come. */

@@ -19,6 +19,7 @@
 #include "ovs-ext/zooroute-db-status.h"
 
 #include <inttypes.h>
+#include <limits.h>
 
 #include "lib/vswitch-idl.h"
 #include "ofproto-zoo/zooroute.h"
@@ -257,7 +258,7 @@ status_due(void)
         due = MAX(next_rows, next_status);
     }
     if (zooroute_db_config_is_enabled()) {
-        due = MIN(due, next_stats);
+        due = MIN(due, MAX(next_stats, next_status));
     }
     return due;
 }
@@ -286,7 +287,6 @@ zooroute_db_status_run(struct ovsdb_idl *idl)
 
     if (!status_txn && now >= status_due()) {
         bool counters = status_dirty || now >= next_stats;
-        long long int took;
 
         status_dirty = false;
         status_seq = zooroute_status_seq();
@@ -296,20 +296,25 @@ zooroute_db_status_run(struct ovsdb_idl *idl)
 
         status_txn = ovsdb_idl_txn_create(idl);
         write_status(idl, status_txn, counters);
-        took = time_msec() - now;
-        next_status = now + MAX(STATUS_MIN_INTERVAL_MS,
-                                took * STATUS_MAX_SHARE);
+        next_status = LLONG_MAX;        /* See below. */
     }
 
     if (status_txn) {
         enum ovsdb_idl_txn_status status = ovsdb_idl_txn_commit(status_txn);
 
+        if (next_status == LLONG_MAX) {
+            long long int took = time_msec() - now;
+
+            next_status = now + MAX(STATUS_MIN_INTERVAL_MS,
+                                    took * STATUS_MAX_SHARE);
+        }
         if (status != TXN_INCOMPLETE) {
             ovsdb_idl_txn_destroy(status_txn);
             status_txn = NULL;
             if (status != TXN_SUCCESS && status != TXN_UNCHANGED) {
                 status_dirty = true;
-                next_status = now + STATUS_RETRY_INTERVAL_MS;
+                next_status = MAX(next_status,
+                                  now + STATUS_RETRY_INTERVAL_MS);
             }
         }
     }

@@ -213,7 +213,6 @@ check_evacuation(const struct random_table *rt,
     unsigned int moved = 0;
 
     eligible &= ~bit(from);
-    hopeful &= ~bit(from);
     for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
         unsigned int to = after->owner[b];
         uint8_t group = rt->rank[busy[b] ? from : b % before->n].group;

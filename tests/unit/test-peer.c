@@ -540,8 +540,12 @@ END_TEST
 START_TEST(groups_survive_exhaustion)
 {
     for (uint32_t seed = 0; seed < 20; seed++) {
-        setup_with(4, &sim_defaults, seed);
-        sim.side[1].n_instances = 2;
+        struct zoo_params params = sim_defaults;
+
+        /* Perhaps each instance has but one candidate. */
+        params.candidates = seed % 2 ? 4 : 32;
+        setup_with(4, &params, seed);
+        sim.side[1].n_instances = seed % 2 ? 4 : 2;
         sim.path[0][1].delay += 3 * MSEC;
         sim.path[0][3].delay += 3 * MSEC;
         sim_use(&sim, 0, ZOO_N_BUCKETS);
