@@ -404,11 +404,21 @@ class Fabric:
         the hashes to the members that are up when the first packet comes, so
         nothing has an address before all are."""
         leaf = self.leaf_switches[i]
+        # Linux sees what the members receive, too.  It must not answer ARP
+        # there, with an Ethernet address of which the bridges know nothing.
+        for node in ("l%d" % i, "h%d" % i):
+            with in_namespace(self.ns(node)), \
+                    open("/proc/sys/net/ipv4/conf/all/arp_ignore", "w") as file:
+                file.write("1")
         leaf.start()
         leaf.vsctl(*self._bond_commands("br-leaf", ["dn0", "dn1"]))
         for switch in (leaf, self.switches[i]):
             until(lambda: bond_is_up(switch), 20,
                   "the bond of %s to be up" % switch.netns)
+            # Has the hashes dealt again: one member may have been up ahead of
+            # the other, and have got them all.
+            switch.vsctl("set", "port", "bond0",
+                         "other_config:bond-hash-basis=1")
         self._address("l%d" % i, "br-leaf", self.plen(self.gateway(i)))
 
     @staticmethod
