@@ -358,7 +358,7 @@ suite_unit() {
             name=unit/$(basename "$test" .c)
             built unit "$name" "$build" || continue
             start_test unit "$(basename "$name") on $build" 900 \
-                env CK_VERBOSITY=normal \
+                env CK_VERBOSITY=normal UBSAN_OPTIONS=halt_on_error=1 \
                     "$(version_dir "$build")/tests/$name"
         done
     done

@@ -396,7 +396,7 @@ change_record(size_t ofs, char byte, struct json **tasks)
     s = read_file(&size);
     p = memmem(s, size, "br-int", sizeof "br-int");
     ck_assert_ptr_nonnull(p);
-    p[ofs - offsetof(struct vtrace_record, bridge)] = byte;
+    (p - offsetof(struct vtrace_record, bridge))[ofs] = byte;
     write_file(s, size);
     free(s);
     error = vtrace_record_file_replay(name, tasks);
