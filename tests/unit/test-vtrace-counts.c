@@ -131,9 +131,7 @@ START_TEST(test_unsampled_answers)
     };
     struct net net;
 
-    net_init(&net);
-    ck_assert(vtrace_analysis_listen(net.an, "", COLOR + 1, VTRACE_REVERSE,
-                                     "h2"));
+    net_init_both_ways(&net);
     vtrace_analysis_start(net.an, VTRACE_REVERSE);
     for (int i = 0; i < 100; i++) {
         net_tick(&net, i * 10 * MSEC);
@@ -179,9 +177,7 @@ START_TEST(test_suggestions)
     struct json *json;
     struct net net;
 
-    net_init(&net);
-    ck_assert(vtrace_analysis_listen(net.an, "", COLOR + 1, VTRACE_REVERSE,
-                                     "h2"));
+    net_init_both_ways(&net);
     if (cases[_i].reverse) {
         vtrace_analysis_start(net.an, VTRACE_REVERSE);
     }

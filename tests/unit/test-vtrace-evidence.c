@@ -68,9 +68,7 @@ START_TEST(test_several_exits)
     struct json *json;
     struct net net;
 
-    net_init(&net);
-    ck_assert(vtrace_analysis_listen(net.an, "", COLOR + 1, VTRACE_REVERSE,
-                                     "h2"));
+    net_init_both_ways(&net);
     vtrace_analysis_start(net.an, VTRACE_REVERSE);
     for (int i = 0; i < 200; i++) {
         net_tick(&net, i * 10 * MSEC);
@@ -392,9 +390,7 @@ START_TEST(test_both_failovers)
     struct vtrace_verdict v;
     struct net net;
 
-    net_init(&net);
-    ck_assert(vtrace_analysis_listen(net.an, "", COLOR + 1, VTRACE_REVERSE,
-                                     "h2"));
+    net_init_both_ways(&net);
     vtrace_analysis_start(net.an, VTRACE_REVERSE);
     for (int i = 0; i < 1000; i++) {
         int64_t time = i * 10 * MSEC;

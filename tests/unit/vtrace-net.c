@@ -125,6 +125,14 @@ net_init(struct net *net)
     net->an = net_analysis(net->az, 1, COLOR);
 }
 
+void
+net_init_both_ways(struct net *net)
+{
+    net_init(net);
+    ck_assert(vtrace_analysis_listen(net->an, "", COLOR + 1, VTRACE_REVERSE,
+                                     "h2"));
+}
+
 /* Record 'i' of a packet that entered at 'time' comes. */
 void
 net_record(struct net *net, int i, int64_t time, uint64_t digest,

@@ -46,6 +46,10 @@ struct net {
 };
 
 void net_init(struct net *);
+
+/* The same, and listens to the reverse direction with the color after COLOR,
+ * which enters at h2. */
+void net_init_both_ways(struct net *);
 void net_destroy(struct net *);
 
 /* Makes the nodes known, which say nothing yet, to an analyzer for
