@@ -545,3 +545,24 @@ zoo_peer_report(struct zoo_peer *peer, const struct zoo_params *params,
     zoo_peer_settle(peer, params, now);
     return ZOO_PROBE_OK;
 }
+
+long long int
+zoo_peer_round_trip(const struct zoo_peer *peer,
+                    const struct zoo_probe *report, long long int now)
+{
+    const struct zoo_open_round *r
+        = &peer->rounds[report->round % ZOO_PEER_MAX_ROUNDS];
+    long long int shortest = LLONG_MAX;
+
+    if (r->id != report->round) {
+        return 0;
+    }
+    for (unsigned int k = 0; k < report->n_entries; k++) {
+        const struct zoo_probe_entry *e = &report->entries[k];
+
+        if (e->last == r->id) {
+            shortest = MIN(shortest, now - r->sent - e->age_us * 1000LL);
+        }
+    }
+    return shortest == LLONG_MAX ? 0 : MAX(shortest, 0);
+}

@@ -276,6 +276,13 @@ enum zoo_probe_error zoo_peer_report(struct zoo_peer *,
                                      const struct zoo_probe *, uint16_t sport,
                                      long long int now);
 
+/* Returns the shortest round trip that 'report', which zoo_peer_report() has
+ * taken at 'now', tells of, without the time that the peer spent, ns.  Returns 0
+ * if it tells of none. */
+long long int zoo_peer_round_trip(const struct zoo_peer *,
+                                  const struct zoo_probe *report,
+                                  long long int now);
+
 /* A request has come from the peer: there is a path from it, so it is worth
  * while to ask at once whether there is one to it.  Returns true if that makes
  * zoo_peer_next() earlier. */

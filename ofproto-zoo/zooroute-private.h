@@ -113,6 +113,7 @@ extern struct zoo_auth *zooroute_auth;
 extern struct zooroute_stats zooroute_stats;
 extern struct zoo_responder *zooroute_responder;
 extern struct zoo_rx_limit *zooroute_rx_limit;
+extern struct zoo_clocks *zooroute_clocks;
 extern struct zoo_schedule zooroute_peer_schedule;
 extern struct zoo_budget_state zooroute_budget;
 extern unsigned int zooroute_n_learned; /* Peers that are 'learned'. */

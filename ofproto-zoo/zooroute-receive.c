@@ -164,6 +164,9 @@ receive_request(const struct zoo_rx *rx, const struct zoo_probe *probe,
         zooroute_stats.rx_requests++;
         if (newest) {
             learn_capabilities(&key, peer, probe->caps, now);
+            zoo_clocks_request(zooroute_clocks, &rx->dst, &rx->src,
+                               key.instance, rx->when - probe->tx_time,
+                               rx->when);
         }
         if (newest && peer && zooroute_params.learn
             && eth_addr_is_zero(key.backend)
@@ -204,6 +207,9 @@ receive_report(const struct zoo_rx *rx, const struct zoo_probe *probe)
         }
         peer->n_reports++;
         zooroute_stats.rx_reports++;
+        zoo_clocks_report(zooroute_clocks, &rx->dst, &rx->src,
+                          zoo_peer_round_trip(&peer->peer, probe, rx->when),
+                          rx->when);
         peer->n_rotations = 0;
         zooroute_update_consent(peer, rx->when);
         if (probe->round == peer->peer.round) {

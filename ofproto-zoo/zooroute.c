@@ -40,6 +40,7 @@ VLOG_DEFINE_THIS_MODULE(zooroute);
 struct ovs_mutex zooroute_mutex = OVS_MUTEX_INITIALIZER;
 struct cmap zooroute_peers = CMAP_INITIALIZER;
 struct zoo_consents *zooroute_consents;
+struct zoo_clocks *zooroute_clocks OVS_GUARDED_BY(zooroute_mutex);
 struct zooroute_config zooroute_config OVS_GUARDED_BY(zooroute_mutex);
 struct zoo_params zooroute_params OVS_GUARDED_BY(zooroute_mutex);
 struct zoo_auth *zooroute_auth OVS_GUARDED_BY(zooroute_mutex);
@@ -80,6 +81,7 @@ zooroute_init(void)
         zooroute_responder = zoo_responder_create();
         zooroute_rx_limit = zoo_rx_limit_create(random_uint32());
         zooroute_consents = zoo_consents_create();
+        zooroute_clocks = zoo_clocks_create();
         zooroute_config = ZOOROUTE_CONFIG_DEFAULT;
         ovs_mutex_unlock(&zooroute_mutex);
         zooroute_appctl_init();
@@ -491,6 +493,19 @@ zooroute_sends_colors(const struct zooroute_key *key)
     return (zooroute_takes_colors(key)
             || zoo_consents_has(zooroute_consents, &key->local, &key->remote,
                                 key->dst_port));
+}
+
+struct zoo_clock
+zooroute_get_clock(const struct in6_addr *local, const struct in6_addr *remote)
+{
+    long long int now = zoo_now();
+    struct zoo_clock clock;
+
+    ovs_mutex_lock(&zooroute_mutex);
+    zoo_clocks_want(zooroute_clocks, local, remote, now);
+    clock = zoo_clocks_get(zooroute_clocks, local, remote, now);
+    ovs_mutex_unlock(&zooroute_mutex);
+    return clock;
 }
 
 void

@@ -38,6 +38,7 @@
 #include "packets.h"
 #include "smap.h"
 #include "util.h"
+#include "zoo-clock.h"
 #include "zoo-segment.h"
 
 struct ds;
@@ -216,6 +217,12 @@ bool zooroute_takes_colors(const struct zooroute_key *key);
 /* Returns true if the switch at the other end may send colors: zooroute_takes_
  * colors() is true, or it has said in its own probes that it takes them. */
 bool zooroute_sends_colors(const struct zooroute_key *key);
+
+/* Returns what probes tell of the clock of the switch at 'remote', which sends
+ * to 'local', and has them tell it from now on for ZOO_CLOCK_IDLE.  At once
+ * that is nothing yet. */
+struct zoo_clock zooroute_get_clock(const struct in6_addr *local,
+                                    const struct in6_addr *remote);
 
 /* Appends to 's' what becomes of a packet with flow hash 'hash' that is output
  * as 'out'. */

@@ -44,6 +44,8 @@ ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zoo-auth.h \
 	ofproto-zoo/zoo-budget.c \
 	ofproto-zoo/zoo-budget.h \
+	ofproto-zoo/zoo-clock.c \
+	ofproto-zoo/zoo-clock.h \
 	ofproto-zoo/zoo-consent.c \
 	ofproto-zoo/zoo-consent.h \
 	ofproto-zoo/zoo-gateway-counts.h \
@@ -95,6 +97,8 @@ ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zooroute-underlay.c \
 	ofproto-zoo/zooroute.c \
 	ofproto-zoo/zooroute.h \
+	ovs-ext/vtrace-clock.c \
+	ovs-ext/vtrace-clock.h \
 	ovs-ext/vtrace-exporter.c \
 	ovs-ext/vtrace-exporter.h \
 	ovs-ext/zoo-fate.c \

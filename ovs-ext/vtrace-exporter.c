@@ -27,6 +27,7 @@
 #include "openvswitch/json.h"
 #include "openvswitch/poll-loop.h"
 #include "openvswitch/vlog.h"
+#include "ovs-ext/vtrace-clock.h"
 #include "ovs-ext/vtrace-message.h"
 #include "ovs-ext/vtrace-ring.h"
 #include "ovs-thread.h"
@@ -47,6 +48,9 @@ static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(5, 10);
  * hundredths of a second. */
 #define ROUND_BUSY_MS 4
 #define ROUND_IDLE_MS 20
+
+/* Time between what is told of clocks. */
+#define CLOCKS_MS 1000
 
 /* Time for a connection to come about, and between attempts. */
 #define CONNECT_TIMEOUT_MS 5000
@@ -115,6 +119,7 @@ static size_t queue_message;            /* Where the message begins that has
 static struct vtrace_message message;   /* The one that is being filled. */
 static uint32_t sequence;
 static long long int next_watermark;
+static long long int next_clocks;
 static long long int last_progress;     /* When the collector last read. */
 static bool round_busy;
 
@@ -288,6 +293,7 @@ take_records(void *aux OVS_UNUSED, const struct vtrace_record *records,
             c->disconnected++;
         } else if (export_record(r)) {
             c->written++;
+            vtrace_clocks_note(r);
         } else {
             c->slow++;
         }
@@ -387,6 +393,14 @@ export_endpoints(void)
     }
 }
 
+static bool
+export_clock(const struct vtrace_clock *c)
+    OVS_REQUIRES(stats_mutex)
+{
+    return (vtrace_message_put_clock(&message, c)
+            || (flush_message() && vtrace_message_put_clock(&message, c)));
+}
+
 /* The thread. */
 
 /* Takes over the stream from the main thread, if there is one. */
@@ -410,7 +424,7 @@ begin_session(void)
 {
     queue_head = queue_tail = queue_message = 0;
     sequence = 0;
-    last_progress = next_watermark = time_msec();
+    last_progress = next_watermark = next_clocks = time_msec();
     do {
         session_id = random_uint32();
     } while (!session_id);
@@ -448,6 +462,10 @@ run_round(void)
         }
     }
     if (stream) {
+        if (time_msec() >= next_clocks) {
+            next_clocks = time_msec() + CLOCKS_MS;
+            vtrace_clocks_tell(export_clock);
+        }
         export_endpoints();
         flush_message();
     }
@@ -485,6 +503,7 @@ exporter_main(void *aux OVS_UNUSED)
     if (stream) {
         disconnect();
     }
+    vtrace_clocks_clear();
     return NULL;
 }
 

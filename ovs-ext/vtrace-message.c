@@ -179,6 +179,19 @@ vtrace_message_put_endpoint(struct vtrace_message *m,
     return p != NULL;
 }
 
+bool
+vtrace_message_put_clock(struct vtrace_message *m,
+                         const struct vtrace_clock *r)
+{
+    uint8_t *p = put_in_set(m, VTRACE_TEMPLATE_CLOCK, sizeof *r);
+
+    if (p) {
+        VTRACE_CLOCK_FIELDS(PUT_MEMBER)
+        m->n_records++;
+    }
+    return p != NULL;
+}
+
 /* A field of a template. */
 struct field {
     uint32_t pen;
@@ -192,6 +205,8 @@ struct field {
     { PEN, ELEMENT, MEMBER_SIZEOF(struct vtrace_watermark, MEMBER) },
 #define ENDPOINT_FIELD(MEMBER, TYPE, PEN, ELEMENT, NAME)                \
     { PEN, ELEMENT, MEMBER_SIZEOF(struct vtrace_endpoint, MEMBER) },
+#define CLOCK_FIELD(MEMBER, TYPE, PEN, ELEMENT, NAME)                   \
+    { PEN, ELEMENT, MEMBER_SIZEOF(struct vtrace_clock, MEMBER) },
 
 static const struct field record_fields[] = {
     VTRACE_RECORD_FIELDS(RECORD_FIELD)
@@ -201,6 +216,9 @@ static const struct field watermark_fields[] = {
 };
 static const struct field endpoint_fields[] = {
     VTRACE_ENDPOINT_FIELDS(ENDPOINT_FIELD)
+};
+static const struct field clock_fields[] = {
+    VTRACE_CLOCK_FIELDS(CLOCK_FIELD)
 };
 
 static bool
@@ -243,7 +261,9 @@ vtrace_message_put_templates(struct vtrace_message *m)
         && put_template(m, VTRACE_TEMPLATE_WATERMARK,
                         watermark_fields, ARRAY_SIZE(watermark_fields))
         && put_template(m, VTRACE_TEMPLATE_ENDPOINT,
-                        endpoint_fields, ARRAY_SIZE(endpoint_fields))) {
+                        endpoint_fields, ARRAY_SIZE(endpoint_fields))
+        && put_template(m, VTRACE_TEMPLATE_CLOCK,
+                        clock_fields, ARRAY_SIZE(clock_fields))) {
         return true;
     }
     m->n = n;

@@ -34,7 +34,8 @@
 enum {
     VTRACE_TEMPLATE_RECORD = 256,
     VTRACE_TEMPLATE_WATERMARK,
-    VTRACE_TEMPLATE_ENDPOINT
+    VTRACE_TEMPLATE_ENDPOINT,
+    VTRACE_TEMPLATE_CLOCK
 };
 
 /* A message that is being made. */
@@ -61,6 +62,8 @@ bool vtrace_message_put_watermark(struct vtrace_message *,
                                   const struct vtrace_watermark *);
 bool vtrace_message_put_endpoint(struct vtrace_message *,
                                  const struct vtrace_endpoint *);
+bool vtrace_message_put_clock(struct vtrace_message *,
+                              const struct vtrace_clock *);
 
 /* Completes the message: 'now' is in seconds since 1970, '*sequence' the
  * number of data records before it on this connection, to which its own are

@@ -255,6 +255,31 @@ struct vtrace_endpoint {
     struct in6_addr address;
 };
 
+#define VTRACE_CLOCK_FIELDS(FIELD)                                            \
+    FIELD(time, TIME, 0, 325, observationTimeNanoseconds)                     \
+    FIELD(local, IPV6, VTRACE_IPFIX_PEN, 41, vtraceClockLocal)                \
+    FIELD(remote, IPV6, VTRACE_IPFIX_PEN, 42, vtraceClockRemote)              \
+    FIELD(probe_clock, UINT, VTRACE_IPFIX_PEN, 43, vtraceClockOfProbes)       \
+    FIELD(ahead, UINT, VTRACE_IPFIX_PEN, 44, vtraceClockAhead)                \
+    FIELD(rtt, UINT, VTRACE_IPFIX_PEN, 45, vtraceClockRoundTrip)
+
+/* What ZooRoute's probes tell of the clock of the node at the other end of a
+ * tunnel, of both ends of which there are traced packets.  Sent every second,
+ * if they tell anything.  What "out" records of A and "in" records of B are
+ * apart, though they are of the same moment, is B's 'ahead' less A's
+ * 'probe_clock' less half of A's 'rtt' (see zoo-clock.h). */
+struct vtrace_clock {
+    uint64_t time;              /* ns since 1970. */
+    struct in6_addr local;      /* This end of the tunnel, */
+    struct in6_addr remote;     /* the other one. */
+    uint64_t probe_clock;       /* ns of 'time' that the clock of the node's
+                                 * own probes does not show. */
+    uint64_t ahead;             /* Signed, 0 if unknown: by how many ns the
+                                 * time of records here, when a probe comes, is
+                                 * more than what the probe was sent with. */
+    uint64_t rtt;               /* Of a probe from here, ns, 0 if unknown. */
+};
+
 /* No padding, and the lists have every member in its place. */
 #define VTRACE_SUM_RECORD(MEMBER, TYPE, PEN, ELEMENT, NAME)     \
     + MEMBER_SIZEOF(struct vtrace_record, MEMBER)
@@ -262,18 +287,24 @@ struct vtrace_endpoint {
     + MEMBER_SIZEOF(struct vtrace_watermark, MEMBER)
 #define VTRACE_SUM_ENDPOINT(MEMBER, TYPE, PEN, ELEMENT, NAME)   \
     + MEMBER_SIZEOF(struct vtrace_endpoint, MEMBER)
+#define VTRACE_SUM_CLOCK(MEMBER, TYPE, PEN, ELEMENT, NAME)      \
+    + MEMBER_SIZEOF(struct vtrace_clock, MEMBER)
 BUILD_ASSERT_DECL(sizeof(struct vtrace_record)
                   == 0 VTRACE_RECORD_FIELDS(VTRACE_SUM_RECORD));
 BUILD_ASSERT_DECL(sizeof(struct vtrace_watermark)
                   == 0 VTRACE_WATERMARK_FIELDS(VTRACE_SUM_WATERMARK));
 BUILD_ASSERT_DECL(sizeof(struct vtrace_endpoint)
                   == 0 VTRACE_ENDPOINT_FIELDS(VTRACE_SUM_ENDPOINT));
+BUILD_ASSERT_DECL(sizeof(struct vtrace_clock)
+                  == 0 VTRACE_CLOCK_FIELDS(VTRACE_SUM_CLOCK));
 #undef VTRACE_SUM_RECORD
 #undef VTRACE_SUM_WATERMARK
 #undef VTRACE_SUM_ENDPOINT
+#undef VTRACE_SUM_CLOCK
 BUILD_ASSERT_DECL(sizeof(struct vtrace_record) == 184);
 BUILD_ASSERT_DECL(sizeof(struct vtrace_watermark) == 32);
 BUILD_ASSERT_DECL(sizeof(struct vtrace_endpoint) == 24);
+BUILD_ASSERT_DECL(sizeof(struct vtrace_clock) == 64);
 
 /* Seconds from 1900, where dateTimeNanoseconds starts, to 1970 (RFC 7011,
  * section 6.1.9). */

@@ -49,6 +49,9 @@ ELEMENTS = {
     (PEN, 21): ("bridge", "string"), (PEN, 30): ("written", "uint"),
     (PEN, 31): ("lost", "uint"), (PEN, 32): ("session", "uint"),
     (PEN, 33): ("reserved16", "uint"), (PEN, 40): ("address", "ip"),
+    (PEN, 41): ("local", "ip"), (PEN, 42): ("remote", "ip"),
+    (PEN, 43): ("probe_clock", "uint"), (PEN, 44): ("ahead", "uint"),
+    (PEN, 45): ("rtt", "uint"),
 }
 
 
@@ -80,7 +83,7 @@ class Session:
 
     def kinds(self, key):
         """The records that have 'key': "role" for those of packets, "written"
-        for watermarks, "address" for endpoints."""
+        for watermarks, "address" for endpoints, "rtt" for clocks."""
         return [r for r in list(self.records) if key in r]
 
     def _template_set(self, data):

@@ -425,27 +425,48 @@ vtrace_edge_is_lossy(const struct edge *edge)
             && vtrace_edge_reason(edge, 0) == VTRACE_REASON_UNDERLAY_LOSSY);
 }
 
+/* Sets '*offset' to by how much the clock at the other end of the edge at
+ * 'point' is ahead.  Returns how that is known, NULL if it is not: from probes,
+ * or if packets of both directions took less time together, from those. */
+static const char *
+clock_offset(const struct flow_state *flow, const struct point *point,
+             int64_t *offset)
+{
+    const struct edge *edge = point->edge;
+    const struct point *back = vtrace_edge_opposite(flow, point);
+    bool probes = false;
+    int64_t error = 0;
+
+    if (edge->to) {
+        probes = vtrace_clock_offset(point->fn->node, edge->to,
+                                     &point->key.tun_src, &point->key.tun_dst,
+                                     offset, &error);
+    }
+    if (back && (!probes || error > (edge->min_delay
+                                     + back->edge->min_delay) / 2)) {
+        *offset = (edge->min_delay - back->edge->min_delay) / 2;
+        return "both-directions";
+    }
+    return probes ? "probes" : NULL;
+}
+
 const char *
 vtrace_edge_delay(const struct flow_state *flow, const struct point *point,
                   double quantile, int64_t *delay)
 {
     const struct edge *edge = point->edge;
-    const struct point *back;
+    const char *how;
     int64_t offset;
 
-    if (!edge->n_delays) {
+    how = edge->n_delays ? clock_offset(flow, point, &offset) : NULL;
+    if (!how) {
         return NULL;
     }
-    back = vtrace_edge_opposite(flow, point);
-    if (!back) {
-        return NULL;
-    }
-    offset = (edge->min_delay - back->edge->min_delay) / 2;
 
     size_t n = MIN(edge->n_delays, MAX_SAMPLES);
     int64_t sorted[MAX_SAMPLES];
     memcpy(sorted, edge->samples, n * sizeof *sorted);
     qsort(sorted, n, sizeof *sorted, compare_int64);
     *delay = sorted[MIN((size_t) (quantile * n), n - 1)] - offset;
-    return "both-directions";
+    return how;
 }

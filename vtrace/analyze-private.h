@@ -46,6 +46,7 @@
 
 /* Limits per node, the first one as the exporter has it. */
 #define MAX_ENDPOINTS 256
+#define MAX_CLOCKS 256
 #define MAX_GAPS 8              /* What is beyond joins its neighbor. */
 
 /* Later times are not believed, so that times can be added and subtracted. */
@@ -87,6 +88,10 @@ struct vtrace_exporter {
     struct ovs_list endpoints;  /* Contains struct endpoint, least recently
                                  * named first. */
     size_t n_endpoints;
+
+    /* analyze-clock.c: */
+    struct hmap clocks;         /* Contains struct clock, by its ends. */
+    struct ovs_list clocks_lru; /* The same, least recently told first. */
 
     /* analyze-heard.c: */
     bool announced;             /* All of this session has been heard. */
@@ -329,6 +334,12 @@ struct endpoint {
     uint64_t serial;            /* The first one that said it has the least. */
 };
 
+struct clock {
+    struct hmap_node node;      /* In node's 'clocks'. */
+    struct ovs_list list_node;  /* In its 'clocks_lru'. */
+    struct vtrace_clock record; /* The last one. */
+};
+
 struct vtrace_analyzer {
     struct vtrace_analyzer_config config;
     vtrace_tap_func *tap;       /* Or NULL. */
@@ -358,6 +369,19 @@ struct vtrace_analyzer {
                       &(struct vtrace_event) { __VA_ARGS__ });          \
         }                                                               \
     } while (0)
+
+/* analyze-clock.c */
+void vtrace_clocks_init(struct vtrace_exporter *);
+void vtrace_clocks_uninit(struct vtrace_exporter *);
+
+/* Sets '*offset' to by how many ns 'to''s clock is ahead of 'from''s, by the
+ * probes that 'from' sent from 'tun_src' to 'tun_dst', and '*error' to how much
+ * that may be wrong.  Returns false if it is not known. */
+bool vtrace_clock_offset(const struct vtrace_exporter *from,
+                         const struct vtrace_exporter *to,
+                         const struct in6_addr *tun_src,
+                         const struct in6_addr *tun_dst,
+                         int64_t *offset, int64_t *error);
 
 /* analyze-endpoint.c */
 struct vtrace_exporter *vtrace_edge_target(const struct flow_state *,

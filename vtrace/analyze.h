@@ -112,6 +112,7 @@ enum vtrace_event_type {
     VTRACE_EVENT_ABANDON,
     VTRACE_EVENT_STOP,          /* 'number' is 'time'. */
     VTRACE_EVENT_END,           /* The analysis of 'task' is destroyed. */
+    VTRACE_EVENT_CLOCK,         /* As VTRACE_EVENT_ENDPOINT. */
     VTRACE_N_EVENTS
 };
 
@@ -124,7 +125,7 @@ struct vtrace_event {
     int64_t task;
     uint64_t number;
     const char *name, *domain;  /* NULL: none. */
-    const void *data;           /* RECORD, WATERMARK, ENDPOINT. */
+    const void *data;           /* RECORD, WATERMARK, ENDPOINT, CLOCK. */
 };
 
 /* Returns a new analyzer.  'config' is copied. */
@@ -167,7 +168,7 @@ bool vtrace_analysis_listen(struct vtrace_analysis *analysis,
 void vtrace_analyzer_connected(struct vtrace_analyzer *,
                                struct vtrace_exporter *exporter);
 
-/* The three kinds of records that 'exporter' sends.  vtrace_analyzer_record()
+/* The four kinds of records that 'exporter' sends.  vtrace_analyzer_record()
  * returns false if nobody listens for the record's color; such records are not
  * kept. */
 bool vtrace_analyzer_record(struct vtrace_analyzer *,
@@ -179,6 +180,9 @@ void vtrace_analyzer_watermark(struct vtrace_analyzer *,
 void vtrace_analyzer_endpoint(struct vtrace_analyzer *,
                               struct vtrace_exporter *exporter,
                               const struct vtrace_endpoint *);
+void vtrace_analyzer_clock(struct vtrace_analyzer *,
+                           struct vtrace_exporter *exporter,
+                           const struct vtrace_clock *);
 
 /* Judges the packets that can be judged.  To be called every now and then,
  * several times a second at best. */

@@ -180,6 +180,14 @@ got_endpoint(void *conn_, const struct vtrace_endpoint *endpoint)
     vtrace_analyzer_endpoint(conn->collector->analyzer, conn->peer, endpoint);
 }
 
+static void
+got_clock(void *conn_, const struct vtrace_clock *clock)
+{
+    struct connection *conn = conn_;
+
+    vtrace_analyzer_clock(conn->collector->analyzer, conn->peer, clock);
+}
+
 /* Connections. */
 
 static void
@@ -206,6 +214,7 @@ accept_connection(struct vtrace_collector *collector,
         .record = got_record,
         .watermark = got_watermark,
         .endpoint = got_endpoint,
+        .clock = got_clock,
         .aux = conn,
     });
     ovs_list_push_back(&collector->connections, &conn->node);

@@ -33,7 +33,8 @@ enum kind {
     KIND_OTHER = 0,
     KIND_RECORD = 1001,
     KIND_WATERMARK,
-    KIND_ENDPOINT
+    KIND_ENDPOINT,
+    KIND_CLOCK
 };
 
 /* Elements that sessions with one model may have taught it. */
@@ -76,12 +77,15 @@ struct vtrace_ipfix {
     ELEMENT__(struct vtrace_watermark, MEMBER, TYPE, PEN, ELEMENT, NAME)
 #define ENDPOINT_ELEMENT(MEMBER, TYPE, PEN, ELEMENT, NAME)                    \
     ELEMENT__(struct vtrace_endpoint, MEMBER, TYPE, PEN, ELEMENT, NAME)
+#define CLOCK_ELEMENT(MEMBER, TYPE, PEN, ELEMENT, NAME)                       \
+    ELEMENT__(struct vtrace_clock, MEMBER, TYPE, PEN, ELEMENT, NAME)
 
 /* Of all elements, only those with an enterprise number are ours to add. */
 static fbInfoElement_t elements[] = {
     VTRACE_RECORD_FIELDS(RECORD_ELEMENT)
     VTRACE_WATERMARK_FIELDS(WATERMARK_ELEMENT)
     VTRACE_ENDPOINT_FIELDS(ENDPOINT_ELEMENT)
+    VTRACE_CLOCK_FIELDS(CLOCK_ELEMENT)
 };
 
 #define RECORD_SPEC(MEMBER, TYPE, PEN, ELEMENT, NAME)                         \
@@ -90,6 +94,8 @@ static fbInfoElement_t elements[] = {
     SPEC__(struct vtrace_watermark, MEMBER, NAME)
 #define ENDPOINT_SPEC(MEMBER, TYPE, PEN, ELEMENT, NAME)                       \
     SPEC__(struct vtrace_endpoint, MEMBER, NAME)
+#define CLOCK_SPEC(MEMBER, TYPE, PEN, ELEMENT, NAME)                          \
+    SPEC__(struct vtrace_clock, MEMBER, NAME)
 
 static fbInfoElementSpec_t record_spec[] = {
     VTRACE_RECORD_FIELDS(RECORD_SPEC)
@@ -101,6 +107,10 @@ static fbInfoElementSpec_t watermark_spec[] = {
 };
 static fbInfoElementSpec_t endpoint_spec[] = {
     VTRACE_ENDPOINT_FIELDS(ENDPOINT_SPEC)
+    FB_IESPEC_NULL
+};
+static fbInfoElementSpec_t clock_spec[] = {
+    VTRACE_CLOCK_FIELDS(CLOCK_SPEC)
     FB_IESPEC_NULL
 };
 
@@ -218,6 +228,7 @@ vtrace_ipfix_create(const struct vtrace_ipfix_sink *sink)
     add_template(model->info, session, KIND_RECORD, record_spec);
     add_template(model->info, session, KIND_WATERMARK, watermark_spec);
     add_template(model->info, session, KIND_ENDPOINT, endpoint_spec);
+    add_template(model->info, session, KIND_CLOCK, clock_spec);
     fbSessionAddNewTemplateCallback(session, new_template, ipfix);
     ipfix->fbuf = fBufAllocForCollection(session, NULL);
     return ipfix;
@@ -304,6 +315,7 @@ kind_of(fbTemplate_t *template)
     return has_element(template, "vtraceRole") ? KIND_RECORD
            : has_element(template, "vtraceRecordsWritten") ? KIND_WATERMARK
            : has_element(template, "vtraceEndpoint") ? KIND_ENDPOINT
+           : has_element(template, "vtraceClockRoundTrip") ? KIND_CLOCK
            : KIND_OTHER;
 }
 
@@ -315,10 +327,12 @@ decode_next(struct vtrace_ipfix *ipfix, fbTemplate_t *template, GError **error)
         struct vtrace_record record;
         struct vtrace_watermark watermark;
         struct vtrace_endpoint endpoint;
+        struct vtrace_clock clock;
     } u;
     enum kind kind = kind_of(template);
     size_t size = kind == KIND_RECORD ? sizeof u.record
                   : kind == KIND_ENDPOINT ? sizeof u.endpoint
+                  : kind == KIND_CLOCK ? sizeof u.clock
                   : sizeof u.watermark;
 
     memset(&u, 0, sizeof u);
@@ -338,6 +352,10 @@ decode_next(struct vtrace_ipfix *ipfix, fbTemplate_t *template, GError **error)
     case KIND_ENDPOINT:
         u.endpoint.time = vtrace_time_from_ntp(u.endpoint.time);
         ipfix->sink.endpoint(ipfix->sink.aux, &u.endpoint);
+        break;
+    case KIND_CLOCK:
+        u.clock.time = vtrace_time_from_ntp(u.clock.time);
+        ipfix->sink.clock(ipfix->sink.aux, &u.clock);
         break;
     case KIND_OTHER:
         break;

@@ -28,6 +28,7 @@
 #include <stdint.h>
 #include "compiler.h"
 
+struct vtrace_clock;
 struct vtrace_endpoint;
 struct vtrace_ipfix;
 struct vtrace_record;
@@ -47,6 +48,7 @@ struct vtrace_ipfix_sink {
     void (*record)(void *aux, const struct vtrace_record *);
     void (*watermark)(void *aux, const struct vtrace_watermark *);
     void (*endpoint)(void *aux, const struct vtrace_endpoint *);
+    void (*clock)(void *aux, const struct vtrace_clock *);
     void *aux;
 };
 

@@ -41,8 +41,9 @@ VLOG_DEFINE_THIS_MODULE(vtrace_record_file);
  *
  * 1: Of VTRACE_EVENT_RULE_COUNT, 'number' is how many packets should have left
  *    records, and the exponent is that of the entry's last record.
- * 2: 'number' is how many packets the switch counted, and 'exp' is there. */
-#define FILE_VERSION 2
+ * 2: 'number' is how many packets the switch counted, and 'exp' is there.
+ * 3: There is VTRACE_EVENT_CLOCK. */
+#define FILE_VERSION 3
 
 /* Begins a file.  What differs, but for 'version', is of another kind of
  * machine or of a version that is not read. */
@@ -88,6 +89,7 @@ data_size(enum vtrace_event_type type)
     return (type == VTRACE_EVENT_RECORD ? sizeof(struct vtrace_record)
             : type == VTRACE_EVENT_WATERMARK ? sizeof(struct vtrace_watermark)
             : type == VTRACE_EVENT_ENDPOINT ? sizeof(struct vtrace_endpoint)
+            : type == VTRACE_EVENT_CLOCK ? sizeof(struct vtrace_clock)
             : 0);
 }
 
@@ -302,6 +304,8 @@ tell_node_event(struct replay *r, const struct vtrace_event *e)
         vtrace_analyzer_record(r->analyzer, node, record);
     } else if (e->type == VTRACE_EVENT_WATERMARK) {
         vtrace_analyzer_watermark(r->analyzer, node, e->data, e->number);
+    } else if (e->type == VTRACE_EVENT_CLOCK) {
+        vtrace_analyzer_clock(r->analyzer, node, e->data);
     } else {
         vtrace_analyzer_endpoint(r->analyzer, node, e->data);
     }
@@ -378,6 +382,7 @@ tell(struct replay *r, const struct vtrace_event *e)
     case VTRACE_EVENT_RECORD:
     case VTRACE_EVENT_WATERMARK:
     case VTRACE_EVENT_ENDPOINT:
+    case VTRACE_EVENT_CLOCK:
         return tell_node_event(r, e);
 
     case VTRACE_EVENT_RUN:
@@ -447,6 +452,7 @@ union data {
     struct vtrace_record record;
     struct vtrace_watermark watermark;
     struct vtrace_endpoint endpoint;
+    struct vtrace_clock clock;
 };
 
 /* Returns true if the analyzer can be told 'data'. */
@@ -520,6 +526,9 @@ check_header(FILE *file, unsigned int *version)
                          *version, FILE_VERSION);
     }
     header.version = FILE_VERSION;
+    if (*version < 3) {
+        header.n_events++;      /* VTRACE_EVENT_CLOCK. */
+    }
     if (memcmp(&header, &file_header, sizeof header)) {
         return xasprintf("a record file of version %u with events of another "
                          "form, of an older vtraced or another kind of "

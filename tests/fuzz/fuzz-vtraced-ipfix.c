@@ -48,6 +48,11 @@ got_endpoint(void *aux OVS_UNUSED, const struct vtrace_endpoint *e OVS_UNUSED)
 {
 }
 
+static void
+got_clock(void *aux OVS_UNUSED, const struct vtrace_clock *c OVS_UNUSED)
+{
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -57,6 +62,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .record = got_record,
         .watermark = got_watermark,
         .endpoint = got_endpoint,
+        .clock = got_clock,
     });
     while (size >= VTRACE_IPFIX_HEADER_LEN) {
         size_t len = vtrace_ipfix_length(data);

@@ -628,7 +628,9 @@ END_TEST
 static struct vtrace_record decoded[256];
 static struct vtrace_watermark decoded_watermark;
 static struct vtrace_endpoint decoded_endpoint;
+static struct vtrace_clock decoded_clock;
 static size_t n_decoded, n_decoded_watermarks, n_decoded_endpoints;
+static size_t n_decoded_clocks;
 
 static void
 got_record(void *aux OVS_UNUSED, const struct vtrace_record *r)
@@ -648,6 +650,13 @@ got_endpoint(void *aux OVS_UNUSED, const struct vtrace_endpoint *e)
 {
     decoded_endpoint = *e;
     n_decoded_endpoints++;
+}
+
+static void
+got_clock(void *aux OVS_UNUSED, const struct vtrace_clock *c)
+{
+    decoded_clock = *c;
+    n_decoded_clocks++;
 }
 
 /* Completes '*m' and has the collector's decoder read it. */
@@ -703,13 +712,15 @@ START_TEST(messages)
 {
     struct vtrace_ipfix *ipfix = vtrace_ipfix_create(
         &(struct vtrace_ipfix_sink) { got_record, got_watermark, got_endpoint,
-                                      NULL });
+                                      got_clock, NULL });
     struct vtrace_message *m = xmalloc(sizeof *m);
     struct vtrace_record sent[ARRAY_SIZE(decoded)];
     struct vtrace_watermark w = { 1700000000123456789ULL, 1ULL << 63, 77,
                                   0xfedcba98, 4095, 0 };
     struct vtrace_endpoint e = { 1700000000987654321ULL,
                                  IN6ADDR_LOOPBACK_INIT };
+    struct vtrace_clock c = { 1700000000987654321ULL, IN6ADDR_LOOPBACK_INIT,
+                              IN6ADDR_ANY_INIT, 12, -34, 56 };
     uint32_t sequence = 0;
     size_t n_sent = 0;
 
@@ -729,6 +740,7 @@ START_TEST(messages)
         if (n_sent % 50 == 20) {
             ck_assert(vtrace_message_put_watermark(m, &w));
             ck_assert(vtrace_message_put_endpoint(m, &e));
+            ck_assert(vtrace_message_put_clock(m, &c));
         }
         if (!vtrace_message_put_record(m, &r)) {
             ck_assert_uint_gt(m->n + 188, VTRACE_MESSAGE_MAX);
@@ -742,7 +754,7 @@ START_TEST(messages)
     ck_assert_uint_eq(vtrace_ipfix_invalid(ipfix), 0);
     ck_assert_uint_eq(n_decoded, n_sent);
     ck_assert_uint_eq(sequence, n_sent + n_decoded_watermarks
-                      + n_decoded_endpoints);
+                      + n_decoded_endpoints + n_decoded_clocks);
     for (size_t i = 0; i < n_sent; i++) {
 #define CHECK_MEMBER(MEMBER, TYPE, PEN, ELEMENT, NAME)                  \
         unit_assert(!memcmp(&sent[i].MEMBER, &decoded[i].MEMBER,        \
@@ -752,6 +764,7 @@ START_TEST(messages)
     }
     ck_assert(!memcmp(&w, &decoded_watermark, sizeof w));
     ck_assert(!memcmp(&e, &decoded_endpoint, sizeof e));
+    ck_assert(!memcmp(&c, &decoded_clock, sizeof c));
     ck_assert_uint_eq(n_decoded_watermarks, 5);
 
     /* Templates that do not fit leave the message as it is. */

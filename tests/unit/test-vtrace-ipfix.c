@@ -34,7 +34,8 @@
 static struct vtrace_record records[64];
 static struct vtrace_watermark watermarks[64];
 static struct vtrace_endpoint endpoints[64];
-static size_t n_records, n_watermarks, n_endpoints;
+static struct vtrace_clock last_clock;
+static size_t n_records, n_watermarks, n_endpoints, n_clocks;
 
 static struct vtrace_ipfix *ipfix;
 static struct ofpbuf msg;
@@ -58,13 +59,21 @@ got_endpoint(void *aux OVS_UNUSED, const struct vtrace_endpoint *e)
 }
 
 static void
+got_clock(void *aux OVS_UNUSED, const struct vtrace_clock *c)
+{
+    last_clock = *c;
+    n_clocks++;
+}
+
+static void
 setup(void)
 {
-    n_records = n_watermarks = n_endpoints = 0;
+    n_records = n_watermarks = n_endpoints = n_clocks = 0;
     ipfix = vtrace_ipfix_create(&(struct vtrace_ipfix_sink) {
         .record = got_record,
         .watermark = got_watermark,
         .endpoint = got_endpoint,
+        .clock = got_clock,
     });
     ofpbuf_init(&msg, 4096);
 }
@@ -163,6 +172,8 @@ put_element(uint32_t pen, uint16_t element, size_t size)
     PUT_ELEMENT(struct vtrace_watermark, MEMBER, PEN, ELEMENT)
 #define PUT_ENDPOINT_ELEMENT(MEMBER, TYPE, PEN, ELEMENT, NAME) \
     PUT_ELEMENT(struct vtrace_endpoint, MEMBER, PEN, ELEMENT)
+#define PUT_CLOCK_ELEMENT(MEMBER, TYPE, PEN, ELEMENT, NAME) \
+    PUT_ELEMENT(struct vtrace_clock, MEMBER, PEN, ELEMENT)
 
 static void
 put_templates(void)
@@ -178,6 +189,9 @@ put_templates(void)
     put16(302);
     put16(0 VTRACE_ENDPOINT_FIELDS(COUNT_FIELD));
     VTRACE_ENDPOINT_FIELDS(PUT_ENDPOINT_ELEMENT)
+    put16(303);
+    put16(0 VTRACE_CLOCK_FIELDS(COUNT_FIELD));
+    VTRACE_CLOCK_FIELDS(PUT_CLOCK_ELEMENT)
     end_set(start);
 }
 
@@ -212,6 +226,12 @@ static void
 put_endpoint(const struct vtrace_endpoint *r)
 {
     VTRACE_ENDPOINT_FIELDS(PUT_MEMBER)
+}
+
+static void
+put_clock(const struct vtrace_clock *r)
+{
+    VTRACE_CLOCK_FIELDS(PUT_MEMBER)
 }
 
 /* A record with a different value in each member. */
@@ -255,6 +275,10 @@ START_TEST(every_member)
         .lost = 12, .session = 0xdeadbeef, .color = 77,
     };
     struct vtrace_endpoint e = { .time = 1, .address = in6addr_loopback };
+    struct vtrace_clock c = {
+        .time = 1, .local = in6addr_loopback, .remote = in6addr_any,
+        .probe_clock = UINT64_C(1) << 50, .ahead = -5, .rtt = 123456,
+    };
     size_t start;
 
     begin_message();
@@ -269,6 +293,9 @@ START_TEST(every_member)
     start = begin_set(302);
     put_endpoint(&e);
     end_set(start);
+    start = begin_set(303);
+    put_clock(&c);
+    end_set(start);
     end_message();
     ck_assert_uint_eq(vtrace_ipfix_length(msg.data), msg.size);
     decode_ok();
@@ -279,6 +306,8 @@ START_TEST(every_member)
     ck_assert_mem_eq(&records[1], &r, sizeof r);
     ck_assert_mem_eq(&watermarks[0], &w, sizeof w);
     ck_assert_mem_eq(&endpoints[0].address, &e.address, sizeof e.address);
+    ck_assert_int_eq(n_clocks, 1);
+    ck_assert_mem_eq(&last_clock, &c, sizeof c);
 
     /* Later messages need no templates. */
     begin_message();
@@ -527,6 +556,7 @@ START_TEST(damaged)
             .record = got_record,
             .watermark = got_watermark,
             .endpoint = got_endpoint,
+            .clock = got_clock,
         });
     }
     ofpbuf_uninit(&good);

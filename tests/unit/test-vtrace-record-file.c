@@ -186,7 +186,10 @@ check_error(const char *expected)
 static void
 set_version(char *s, uint16_t version)
 {
-    memcpy(s + HEADER_LEN - sizeof version, &version, sizeof version);
+    uint16_t n_events = VTRACE_N_EVENTS - (version < 3);
+
+    memcpy(s + HEADER_LEN - 4, &n_events, sizeof n_events);
+    memcpy(s + HEADER_LEN - 2, &version, sizeof version);
 }
 
 START_TEST(other_files)
@@ -206,12 +209,12 @@ START_TEST(other_files)
     s[8] ^= 1;
     s[12]++;                    /* Size of a record. */
     write_file(s, size);
-    check_error("a record file of version 2 with events of another form");
+    check_error("a record file of version 3 with events of another form");
     s[12]--;
-    set_version(s, 3);
+    set_version(s, 4);
     write_file(s, size);
-    check_error("a record file of version 3, and this vtrace reads none after "
-                "2: use the vtrace that belongs to");
+    check_error("a record file of version 4, and this vtrace reads none after "
+                "3: use the vtrace that belongs to");
     check_error(name);
     free(s);
     unlink(name);

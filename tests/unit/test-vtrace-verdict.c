@@ -557,19 +557,38 @@ START_TEST(test_json_verdict)
 }
 END_TEST
 
-/* The two directions of a path know the clocks, one does not. */
+/* The two directions of a path know the clocks, and so do probes.  Whoever was
+ * faster is believed. */
 START_TEST(test_clock_offset)
 {
-    for (int i = 0; i < 2; i++) {
-        struct sim_options o = { .scenario = SIM_VPC, .fault = SIM_NONE,
-                                 .n_packets = 100, .both = i,
-                                 .clock_ahead = 50 * MSEC };
+    static const struct {
+        bool both;
+        unsigned int probe_rtt; /* us. */
+        const char *how;
+    } cases[] = {
+        { false, 0, "unknown" },
+        { true, 0, "both-directions" },
+        { false, 200, "probes" },
+        { true, 200, "probes" },
+        { true, 2000, "both-directions" },
+    };
+
+    for (size_t i = 0; i < 2 * ARRAY_SIZE(cases); i++) {
+        struct sim_options o = {
+            .scenario = SIM_VPC, .fault = SIM_NONE, .n_packets = 100,
+            .both = cases[i / 2].both, .probe_rtt = cases[i / 2].probe_rtt,
+            .clock_ahead = i % 2 ? 50 * MSEC : -50 * MSEC,
+        };
         struct vtrace_analysis *an;
         struct vtrace_analyzer *az = sim_run(&o, &an);
         struct json *json = vtrace_analysis_to_json(an, false);
         const struct json *edge = json_array_at(member(json, "edges"), 0);
-        const struct json *p50 = member(member(edge, "delay"), "p50_us");
-        if (!i) {
+        const struct json *delay = member(edge, "delay");
+        const struct json *p50 = member(delay, "p50_us");
+
+        ck_assert_str_eq(json_string(member(delay, "clock")),
+                         cases[i / 2].how);
+        if (!strcmp(cases[i / 2].how, "unknown")) {
             ck_assert_int_eq(p50->type, JSON_NULL);
         } else {
             ck_assert_double_eq_tol(json_real(p50), 302, 1);

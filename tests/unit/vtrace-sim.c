@@ -526,6 +526,25 @@ is_dropped(struct sim *sim, int node)
     return sim->dropping[node];
 }
 
+/* The node 'i' says what probes tell of node 'j'.  Their clocks began some
+ * hours apart. */
+static void
+tell_clock(const struct sim *sim, struct vtrace_analyzer *az,
+           struct vtrace_exporter *exporter, int i, int j)
+{
+    int64_t rtt = sim->o->probe_rtt * 1000LL;
+    struct vtrace_clock c = {
+        .time = START,
+        .probe_clock = clock_of(sim, i, START) - i * 7200 * SEC,
+        .ahead = clock_of(sim, i, START) - j * 7200 * SEC + rtt / 2,
+        .rtt = rtt,
+    };
+
+    set_address(&c.local, 192, 0, 2, 1 + i);
+    set_address(&c.remote, 192, 0, 2, 1 + j);
+    vtrace_analyzer_clock(az, exporter, &c);
+}
+
 static void
 feed(struct sim *sim, struct vtrace_analyzer *az,
      struct vtrace_exporter **exporters)
@@ -538,6 +557,11 @@ feed(struct sim *sim, struct vtrace_analyzer *az,
         set_address(&endpoint.address, 192, 0, 2, 1 + i);
         vtrace_analyzer_connected(az, exporters[i]);
         vtrace_analyzer_endpoint(az, exporters[i], &endpoint);
+        for (int j = 0; sim->o->probe_rtt && j < sim->n_nodes; j++) {
+            if (j != i) {
+                tell_clock(sim, az, exporters[i], i, j);
+            }
+        }
     }
     for (size_t i = 0; i < sim->n_events; i++) {
         struct event *e = &sim->events[i];

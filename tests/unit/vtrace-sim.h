@@ -82,6 +82,8 @@ struct sim_options {
     double drop_messages;       /* Share of messages that do not arrive. */
     unsigned int message_len;   /* Records in each, 0 for ten. */
     unsigned int relay_delay;   /* us that each edge adds. */
+    unsigned int probe_rtt;     /* us that probes take between neighbors and
+                                 * back, 0 for no probes. */
     const char *record_file;    /* Where the analyzer's is written, or NULL. */
 };
 
