@@ -13,21 +13,50 @@
  * See the License for the specific language governing permissions and
  * limitations under the License.
  */
+
 #include <config.h>
 #include "zoo-mode.h"
 
 #include "openvswitch/dynamic-string.h"
-#include "zoo-peer.h"
+#include "util.h"
+#include "zoo-peer-learn.h"
+#include "zoo-peer-private.h"
 
-#define MSEC (1000 * 1000LL)
-
-void
-zoo_mode_format(const struct zoo_peer *peer, const struct zoo_params *params,
-                long long int waited, struct ds *s)
+/* Appends how often an active peer is probed. */
+static void
+format_active(const struct zoo_peer *peer, const struct zoo_params *params,
+              struct ds *s)
 {
-    zoo_peer_format_mode(peer, params, s);
-    if (peer->state == ZOO_PEER_IDLE) {
-        return;
+    unsigned int n_used = count_1bits(zoo_peer_in_use(peer));
+
+    ds_put_format(s, "in use: %u candidate%s each %lld ms, all each %lld ms",
+                  n_used, n_used == 1 ? "" : "s",
+                  zoo_peer_fast_interval(peer, params) / MSEC,
+                  zoo_peer_full_interval(peer, params) / MSEC);
+    if (zoo_peer_is_learning(peer)) {
+        uint32_t spared = peer->learner->spared;
+
+        ds_put_format(s, ", %u of them and %u in all learned about instead",
+                      count_1bits(spared & zoo_peer_in_use(peer)),
+                      count_1bits(spared));
+    }
+    if (peer->n_silent || peer->overdue) {
+        ds_put_cstr(s, ", asking again after a loss");
+    } else if (peer->forgiven) {
+        ds_put_cstr(s, ", all more often after a mass loss");
+    }
+}
+
+/* Appends why it is less often, or to no effect. */
+static void
+format_limits(const struct zoo_peer *peer, const struct zoo_params *params,
+              struct ds *s)
+{
+    if (peer->slowed) {
+        ds_put_format(s, ", slowed by peer (CTL) x%u", 1u << peer->slowed);
+    }
+    if (params->stretch) {
+        ds_put_format(s, ", slowed by CPU limit x%u", 1u << params->stretch);
     }
     if (peer->state == ZOO_PEER_ACTIVE) {
         if (zoo_peer_is_calm(peer, params)) {
@@ -38,6 +67,37 @@ zoo_mode_format(const struct zoo_peer *peer, const struct zoo_params *params,
             ds_put_cstr(s, ", silence excused for some seconds since this "
                         "switch is flooded");
         }
+    }
+}
+
+void
+zoo_mode_format(const struct zoo_peer *peer, const struct zoo_params *params,
+                long long int waited, struct ds *s)
+{
+    long long int backoff = zoo_peer_backoff_interval(peer, params) / MSEC;
+
+    switch (peer->state) {
+    case ZOO_PEER_IDLE:
+        ds_put_cstr(s, "idle: no tenant traffic, not probed");
+        return;
+    case ZOO_PEER_ACTIVE:
+        format_active(peer, params, s);
+        format_limits(peer, params, s);
+        break;
+    case ZOO_PEER_EXHAUSTED:
+        ds_put_format(s, "backing off (exhausted): all each %lld ms", backoff);
+        format_limits(peer, params, s);
+        break;
+    case ZOO_PEER_LEGACY:
+    case ZOO_PEER_UNSUPPORTED:
+        ds_put_format(s, "backing off (%s): %u candidates each %lld ms",
+                      (peer->state == ZOO_PEER_LEGACY
+                       ? "never answered" : "ports are rewritten"),
+                      MIN(ZOO_PEER_LEGACY_CANDIDATES, peer->table.n),
+                      backoff);
+        break;
+    default:
+        OVS_NOT_REACHED();
     }
     if (waited > 0) {
         ds_put_format(s, ", waiting for max_probe_rate for %lld ms",

@@ -20,7 +20,6 @@
 #include "zoo-peer-private.h"
 
 #include "hash.h"
-#include "openvswitch/dynamic-string.h"
 #include "util.h"
 #include "zoo-peer-learn.h"
 #include "zoo-responder.h"
@@ -177,57 +176,4 @@ zoo_peer_relax(struct zoo_peer *peer, const struct zoo_params *params,
     peer->slowed_ms = now_ms;
     zoo_peer_reconfigured(peer, params, now);
     return true;
-}
-
-/* For operators. */
-
-void
-zoo_peer_format_mode(const struct zoo_peer *peer,
-                     const struct zoo_params *params, struct ds *s)
-{
-    unsigned int n_used = count_1bits(zoo_peer_in_use(peer));
-
-    switch (peer->state) {
-    case ZOO_PEER_IDLE:
-        ds_put_cstr(s, "idle: no tenant traffic, not probed");
-        return;
-    case ZOO_PEER_ACTIVE:
-        ds_put_format(s, "in use: %u candidate%s each %lld ms, "
-                      "all each %lld ms", n_used, n_used == 1 ? "" : "s",
-                      zoo_peer_fast_interval(peer, params) / MSEC,
-                      zoo_peer_full_interval(peer, params) / MSEC);
-        if (zoo_peer_is_learning(peer)) {
-            ds_put_format(s, ", %u of them and %u in all learned about "
-                          "instead",
-                          count_1bits(peer->learner->spared
-                                      & zoo_peer_in_use(peer)),
-                          count_1bits(peer->learner->spared));
-        }
-        if (peer->n_silent || peer->overdue) {
-            ds_put_cstr(s, ", asking again after a loss");
-        } else if (peer->forgiven) {
-            ds_put_cstr(s, ", all more often after a mass loss");
-        }
-        break;
-    case ZOO_PEER_EXHAUSTED:
-        ds_put_format(s, "backing off (exhausted): all each %lld ms",
-                      zoo_peer_backoff_interval(peer, params) / MSEC);
-        break;
-    case ZOO_PEER_LEGACY:
-    case ZOO_PEER_UNSUPPORTED:
-        ds_put_format(s, "backing off (%s): %u candidates each %lld ms",
-                      (peer->state == ZOO_PEER_LEGACY
-                       ? "never answered" : "ports are rewritten"),
-                      MIN(ZOO_PEER_LEGACY_CANDIDATES, peer->table.n),
-                      zoo_peer_backoff_interval(peer, params) / MSEC);
-        return;
-    default:
-        OVS_NOT_REACHED();
-    }
-    if (peer->slowed) {
-        ds_put_format(s, ", slowed by peer (CTL) x%u", 1u << peer->slowed);
-    }
-    if (params->stretch) {
-        ds_put_format(s, ", slowed by CPU limit x%u", 1u << params->stretch);
-    }
 }

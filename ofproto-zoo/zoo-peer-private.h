@@ -20,7 +20,8 @@
 /* What zoo-peer.c (states, schedule), zoo-peer-buckets.c (failover and return),
  * zoo-peer-rounds.c (what reports, and their absence, teach),
  * zoo-peer-intervals.c (how often, and how long), zoo-peer-exchange.c (other
- * ports) and zoo-peer-learn.c (sessions) share. */
+ * ports), zoo-peer-learn.c (sessions) and zoo-mode.c (what is said of all this)
+ * share. */
 
 #include "util.h"
 #include "zoo-peer.h"

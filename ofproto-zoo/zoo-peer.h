@@ -390,9 +390,4 @@ bool zoo_peer_consents(struct zoo_peer *, uint16_t cap, long long int now);
 
 const char *zoo_peer_state_to_string(enum zoo_peer_state);
 
-/* Appends to 's' how often the peer is probed, and why, on one line without
- * its end. */
-void zoo_peer_format_mode(const struct zoo_peer *, const struct zoo_params *,
-                          struct ds *s);
-
 #endif /* zoo-peer.h */

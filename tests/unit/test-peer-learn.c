@@ -22,6 +22,7 @@
 
 #include <string.h>
 
+#include "ofproto-zoo/zoo-mode.h"
 #include "openvswitch/dynamic-string.h"
 #include "random.h"
 #include "unit.h"
@@ -114,10 +115,11 @@ START_TEST(learns_without_probing)
     ck_assert_uint_eq(count_1bits(zoo_peer_healthy(&sim.side[1].peer)), 32);
     ck_assert_uint_eq(count_1bits(sim.side[1].peer.learner->learned),
                       SESSIONS);
-    zoo_peer_format_mode(&sim.side[1].peer, &sim.side[1].params, &mode);
+    zoo_mode_format(&sim.side[1].peer, &sim.side[1].params, 0, &mode);
     ck_assert_str_eq(ds_cstr(&mode),
                      "in use: 8 candidates each 100 ms, all each 2000 ms, "
-                     "8 of them and 32 in all learned about instead");
+                     "8 of them and 32 in all learned about instead, "
+                     "all half as often as configured while all answer");
     ds_destroy(&mode);
     sim_check_all_good(&sim, 0, 1);
 
