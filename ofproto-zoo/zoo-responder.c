@@ -30,6 +30,10 @@
  * tell. */
 #define MAX_ROUND_LAG 16
 
+/* For so long after a request has found no room, other requests of its round
+ * may come. */
+#define ROUND_TIME (1000 * 1000LL * 1000)
+
 /* Former sessions of one sender that cannot come back. */
 #define N_DEAD 4
 
@@ -52,6 +56,8 @@ struct sender {
     uint64_t challenge;         /* To be repeated by any other session. */
     uint64_t dead[N_DEAD];
     unsigned int next_dead;
+    uint32_t partial;           /* Round of which some requests may have come
+                                 * unnoticed, 0 if none. */
     uint32_t round;             /* Newest round. */
     unsigned int n_unlisted;    /* Its requests from ports not listed. */
     uint16_t newest_key;
@@ -64,6 +70,7 @@ struct sender {
     uint32_t report_round;
     uint16_t report_flags;
     uint8_t report_ctl;
+    unsigned int n_entries;     /* Of the requests. */
     unsigned int n_arrived;     /* Requests that the report answers. */
     unsigned int n_sports;
     uint16_t sports[ZOO_MAX_CANDIDATES];
@@ -86,6 +93,7 @@ struct zoo_responder {
     /* A ring, also in that order. */
     struct stranger strangers[ZOO_RESPONDER_MAX_STRANGERS];
     unsigned int first_stranger, n_strangers;
+    long long int no_room;      /* When a request was last forgotten. */
 };
 
 struct zoo_responder *
@@ -98,6 +106,7 @@ zoo_responder_create(void)
     ovs_list_init(&r->due);
     ovs_list_init(&r->later);
     r->first_stranger = r->n_strangers = 0;
+    r->no_room = LLONG_MIN / 2;
     return r;
 }
 
@@ -140,12 +149,14 @@ sender_find(const struct zoo_responder *r, const struct zoo_sender_key *key,
 
 static struct sender *
 sender_create(struct zoo_responder *r, const struct zoo_sender_key *key,
-              uint32_t hash, const struct zoo_probe *probe, long long int now,
-              uint64_t random)
+              uint32_t hash, const struct zoo_probe *probe, uint8_t ctl,
+              long long int now, uint64_t random)
 {
+    bool unseen = ctl & (ZOO_PROBE_CTL_UNSEEN | ZOO_PROBE_CTL_BUSY);
     struct sender *s;
 
     if (hmap_count(&r->senders) >= ZOO_RESPONDER_MAX_SENDERS) {
+        r->no_room = now;
         sender_destroy(r, CONTAINER_OF(ovs_list_front(&r->lru),
                                        struct sender, lru_node));
     }
@@ -154,6 +165,8 @@ sender_create(struct zoo_responder *r, const struct zoo_sender_key *key,
     s->heard = now;
     s->session = probe->session;
     s->challenge = random;
+    s->partial = (unseen || now - r->no_room < ROUND_TIME
+                  ? probe->round : 0);
     hmap_insert(&r->senders, &s->hmap_node, hash);
     ovs_list_push_back(&r->lru, &s->lru_node);
     ovs_list_init(&s->due_node);
@@ -168,6 +181,7 @@ adopt_session(struct sender *s, uint64_t session, uint64_t random)
     s->challenge = random;
     s->round = 0;
     s->n_unlisted = 0;
+    s->partial = 0;
     memset(s->ports, 0, sizeof s->ports);
 }
 
@@ -310,10 +324,11 @@ note_request(struct zoo_responder *r, struct sender *s,
         s->report_round = probe->round;
         s->report_flags = adopted ? 0 : ZOO_PROBE_F_CHALLENGE;
         s->report_ctl = 0;
+        s->n_entries = probe->n_entries;
         s->n_arrived = 0;
         s->arrived = 0;
         s->n_sports = 0;
-        if (adopted) {
+        if (adopted && probe->round != s->partial) {
             s->n_sports = probe->n_entries;
             for (unsigned int i = 0; i < probe->n_entries; i++) {
                 s->sports[i] = probe->entries[i].sport;
@@ -323,17 +338,20 @@ note_request(struct zoo_responder *r, struct sender *s,
     s->report_flags |= probe->flags & ZOO_PROBE_F_URGENT;
     s->report_flags |= listed ? 0 : ZOO_PROBE_F_REWRITTEN;
     s->n_arrived++;
+
+    /* Of a session that is only challenged nothing is remembered but this, and
+     * of a round that is known in part only nothing else is to be said. */
+    if (s->n_sports < probe->n_entries
+        && (!adopted || (listed && probe->round == s->partial))) {
+        s->sports[s->n_sports++] = sport;
+    }
+
     /* One bit for one request, however often it lists the port. */
     for (unsigned int i = 0; i < s->n_sports; i++) {
         if (s->sports[i] == sport) {
             s->arrived |= UINT32_C(1) << i;
             break;
         }
-    }
-
-    /* Of a session that is only challenged nothing is remembered but this. */
-    if (!adopted && s->n_sports < probe->n_entries) {
-        s->sports[s->n_sports++] = sport;
     }
 
     s->report_ctl = merge_ctl(s->report_ctl, grant.ctl);
@@ -352,24 +370,40 @@ stranger_at(struct zoo_responder *r, unsigned int i)
                          % ZOO_RESPONDER_MAX_STRANGERS];
 }
 
-/* Returns the report that round 'probe->round' of 'key' is owed, which is new
- * if there is none yet, or NULL if there is no room. */
-static struct zoo_report *
+/* Returns which of the strangers round 'probe->round' of 'key' is, or
+ * 'r->n_strangers' if it is none. */
+static unsigned int
 find_stranger(struct zoo_responder *r, const struct zoo_sender_key *key,
-              const struct zoo_probe *probe, long long int now,
-              uint64_t random)
+              const struct zoo_probe *probe)
 {
-    struct zoo_report *report;
+    unsigned int i;
 
-    for (unsigned int i = 0; i < r->n_strangers; i++) {
-        report = &stranger_at(r, i)->report;
+    for (i = 0; i < r->n_strangers; i++) {
+        const struct zoo_report *report = &stranger_at(r, i)->report;
+
         if (report->probe.session == probe->session
             && report->probe.round == probe->round
             && !memcmp(&report->key, key, sizeof *key)) {
-            return report;
+            break;
         }
     }
-    if (r->n_strangers >= ZOO_RESPONDER_MAX_STRANGERS) {
+    return i;
+}
+
+/* Returns the report that round 'probe->round' of 'key' is owed, which is new
+ * if there is none yet, or NULL if there is no room. */
+static struct zoo_report *
+owe_stranger(struct zoo_responder *r, const struct zoo_sender_key *key,
+             const struct zoo_probe *probe, long long int now,
+             uint64_t random)
+{
+    unsigned int i = find_stranger(r, key, probe);
+    struct zoo_report *report;
+
+    if (i < r->n_strangers) {
+        return &stranger_at(r, i)->report;
+    } else if (r->n_strangers >= ZOO_RESPONDER_MAX_STRANGERS) {
+        r->no_room = now;
         return NULL;
     }
 
@@ -397,7 +431,7 @@ receive_stranger(struct zoo_responder *r, const struct zoo_sender_key *key,
                  long long int now, uint64_t random, struct zoo_rx_grant grant,
                  struct zoo_sender_tunnel **tunnelp)
 {
-    struct zoo_report *report = find_stranger(r, key, probe, now, random);
+    struct zoo_report *report = owe_stranger(r, key, probe, now, random);
     bool listed = lists_port(probe, sport);
     struct zoo_probe *answer;
 
@@ -434,6 +468,37 @@ pay_stranger(struct zoo_responder *r, long long int now,
     r->n_strangers--;
 }
 
+/* 's', which is new, has been a stranger in this very round: from now on one
+ * report says of all its requests that they have arrived. */
+static void
+introduce_stranger(struct zoo_responder *r, struct sender *s,
+                   const struct zoo_probe *probe, long long int now)
+{
+    unsigned int i = find_stranger(r, &s->key, probe);
+    const struct zoo_report *report;
+    struct zoo_rx_grant grant;
+    long long int arrival;
+
+    if (i >= r->n_strangers) {
+        return;
+    }
+    report = &stranger_at(r, i)->report;
+    arrival = stranger_at(r, i)->due - ZOO_RESPONDER_REFUSED_HOLD;
+    grant = (struct zoo_rx_grant) { true, report->probe.ctl };
+    s->tunnel = report->tunnel;
+    for (unsigned int k = 0; k < report->probe.n_entries; k++) {
+        uint16_t sport = report->probe.entries[k].sport;
+        bool listed = lists_port(probe, sport);
+
+        if (request_is_new(s, probe, sport, listed, arrival)) {
+            note_request(r, s, probe, sport, listed, true, grant, now);
+        }
+    }
+    for (r->n_strangers--; i < r->n_strangers; i++) {
+        *stranger_at(r, i) = *stranger_at(r, i + 1);
+    }
+}
+
 enum zoo_probe_error
 zoo_responder_receive(struct zoo_responder *r,
                       const struct zoo_sender_key *key,
@@ -453,7 +518,8 @@ zoo_responder_receive(struct zoo_responder *r,
         return receive_stranger(r, key, sport, probe, now, random, grant,
                                 tunnelp);
     } else if (!s) {
-        s = sender_create(r, key, hash, probe, now, random);
+        s = sender_create(r, key, hash, probe, grant.ctl, now, random);
+        introduce_stranger(r, s, probe, now);
     } else if (s->session != probe->session) {
         if (session_is_dead(s, probe->session)) {
             return ZOO_PROBE_STALE_SESSION;
@@ -471,7 +537,7 @@ zoo_responder_receive(struct zoo_responder *r,
     if (adopted) {
         if (s->report_session == probe->session
             && s->report_round == probe->round
-            && s->n_sports != probe->n_entries) {
+            && s->n_entries != probe->n_entries) {
             /* Requests of one round are identical.  A shorter one must not get
              * a longer one's report. */
             return ZOO_PROBE_MALFORMED;
@@ -539,6 +605,18 @@ fill_entry(const struct sender *s, uint16_t sport, bool adopted,
     }
 }
 
+/* Returns what sets the challenge in the report owed to 's' apart from those in
+ * others, 0 for nothing.  A sender takes another challenge than before as a sign
+ * that what arrived earlier may have been forgotten, and so draws no conclusion
+ * from what a report does not say of earlier rounds. */
+static uint32_t
+knowledge(const struct sender *s)
+{
+    return (s->partial && s->report_round >= s->partial
+            && s->report_round - s->partial <= MAX_ROUND_LAG
+            ? s->report_round : 0);
+}
+
 /* Returns who is owed the report that is due first, or NULL. */
 static struct sender *
 first_due(const struct zoo_responder *r)
@@ -587,7 +665,8 @@ zoo_responder_next_report(struct zoo_responder *r, long long int now,
     report->probe.ctl = s->report_ctl;
     report->probe.round = s->report_round;
     report->probe.session = s->report_session;
-    report->probe.challenge = s->challenge;
+    report->probe.challenge = (adopted ? s->challenge ^ knowledge(s)
+                               : s->challenge);
     report->probe.n_entries = s->n_sports;
     for (unsigned int i = 0; i < s->n_sports; i++) {
         fill_entry(s, s->sports[i], adopted, now, &report->probe.entries[i]);

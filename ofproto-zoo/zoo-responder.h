@@ -37,6 +37,12 @@
  * ZOO_RESPONDER_MAX_STRANGERS answered per ZOO_RESPONDER_REFUSED_HOLD.  What
  * finds no room among these is dropped.
  *
+ * No report says of such a request that it has not arrived.  When a stranger
+ * becomes known in the middle of a round, what was noted of it goes into the
+ * round's report; and where requests may have been dropped before that, this
+ * report lists none but those that came, and the next ones tell that earlier
+ * rounds are not known.
+ *
  * A session is adopted at once for a sender not known yet, otherwise only
  * when the sender repeats the challenge that it got, so that packets of an old
  * session that are sent again cannot displace the current one.

@@ -23,6 +23,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "ofproto-zoo/zoo-peer.h"
 #include "ofproto-zoo/zoo-responder.h"
 #include "packets.h"
 #include "random.h"
@@ -641,6 +642,172 @@ START_TEST(refused_at_first_contact)
 }
 END_TEST
 
+/* A round at first contact of which some requests are refused and then others
+ * are not: one report says that all of them have arrived. */
+START_TEST(split_at_first_contact)
+{
+    struct zoo_probe probe = request(200, 5, 4);
+    struct zoo_report report;
+
+    grant = (struct zoo_rx_grant) { .refused = true, .ctl = 2 };
+    ck_assert_int_eq(receive_from(2, &probe, 40001), ZOO_PROBE_OK);
+    tunnel->tun_id = htonll(77);
+    ck_assert_int_eq(receive_from(3, &probe, 40000), ZOO_PROBE_OK);
+    ck_assert_int_eq(receive_from(2, &probe, 40003), ZOO_PROBE_OK);
+    ck_assert_int_eq(receive_from(4, &probe, 40000), ZOO_PROBE_OK);
+
+    now += MSEC / 2;
+    grant = (struct zoo_rx_grant) { .refused = false };
+    /* A copy of one that was refused is none of the round's other requests. */
+    ck_assert_int_eq(receive_from(2, &probe, 40001), ZOO_PROBE_REPLAYED);
+    ck_assert_uint_eq(zoo_responder_count(r), 1);
+    check_no_report(now + HOLD);
+    ck_assert_int_eq(receive_from(2, &probe, 40000), ZOO_PROBE_OK);
+    ck_assert(tunnel->tun_id == htonll(77));
+    ck_assert(newest);
+    check_no_report(now);
+    ck_assert_int_eq(receive_from(2, &probe, 40002), ZOO_PROBE_OK);
+    ck_assert(zoo_responder_next_report(r, now, &report));
+    ck_assert_uint_eq(report.max_copies, 4);
+    ck_assert_uint_eq(report.arrived, 0xf);
+    ck_assert_uint_eq(report.probe.ctl, 2);
+    ck_assert_uint_eq(report.probe.n_entries, 4);
+    for (int i = 0; i < 4; i++) {
+        const struct zoo_probe_entry *e = &report.probe.entries[i];
+
+        ck_assert_uint_eq(e->sport, 40000 + i);
+        ck_assert_uint_eq(e->last, 5);
+        ck_assert_uint_eq(e->age_us, i % 2 ? 500 : 0);
+    }
+
+    /* The others' reports are still owed, and no other. */
+    check_no_report(now);
+    now += ZOO_RESPONDER_REFUSED_HOLD;
+    for (uint32_t i = 3; i <= 4; i++) {
+        struct zoo_sender_key key = sim_sender(i);
+
+        ck_assert(zoo_responder_next_report(r, now, &report));
+        ck_assert_mem_eq(&report.key, &key, sizeof key);
+        ck_assert_uint_eq(report.probe.n_entries, 1);
+    }
+    check_no_report(LLONG_MAX);
+}
+END_TEST
+
+/* A round at first contact of which some requests have found no room at all: no
+ * report says that they have not arrived. */
+START_TEST(no_room_at_first_contact)
+{
+    struct zoo_probe probe = request(200, 5, 4);
+    struct zoo_report report;
+    uint64_t challenge;
+
+    grant = (struct zoo_rx_grant) { .refused = true, .ctl = 1 };
+    for (uint32_t i = 0; i < ZOO_RESPONDER_MAX_STRANGERS; i++) {
+        ck_assert_int_eq(receive_from(i + 100, &probe, 40000), ZOO_PROBE_OK);
+    }
+    ck_assert_int_eq(receive_from(2, &probe, 40000), ZOO_PROBE_REFUSED);
+    grant = (struct zoo_rx_grant) { .refused = false };
+    ck_assert_int_eq(receive_from(2, &probe, 40002), ZOO_PROBE_OK);
+    ck_assert_int_eq(receive_from(2, &probe, 40001), ZOO_PROBE_OK);
+    now += HOLD;
+    ck_assert(zoo_responder_next_report(r, now, &report));
+    ck_assert_uint_eq(report.probe.n_entries, 2);
+    ck_assert_uint_eq(report.arrived, 3);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_uint_eq(report.probe.entries[i].sport, 40002 - i);
+        ck_assert_uint_eq(report.probe.entries[i].last, 5);
+    }
+    challenge = report.probe.challenge;
+
+    /* What comes later is answered as always, but for a sign that the round
+     * before that is not known as a whole. */
+    for (uint32_t round = 6; round < 30; round++) {
+        probe.round = round;
+        for (int i = 0; i < 3; i++) {
+            ck_assert_int_eq(receive_from(2, &probe, 40000 + i),
+                             ZOO_PROBE_OK);
+        }
+        now += HOLD;
+        ck_assert(zoo_responder_next_report(r, now, &report));
+        ck_assert_uint_eq(report.probe.n_entries, 4);
+        ck_assert_uint_eq(report.probe.entries[3].last, 0);
+        ck_assert_int_eq(report.probe.challenge != challenge, round <= 22);
+        challenge = report.probe.challenge;
+    }
+}
+END_TEST
+
+/* Prober and responder at first contact, in the midst of a flood: whatever is
+ * refused, and for whatever reason, has not been lost.  (Not all of it, as long
+ * silence is a failure.) */
+START_TEST(refused_is_never_lost)
+{
+    struct zoo_rx_grant granted = { .refused = false };
+    struct zoo_rx_grant refused_ = { .refused = true, .ctl = 1 };
+    struct zoo_probe flood = request(9, 1, 1);
+    uint32_t n_reports = 0;
+
+    for (uint32_t seed = 0; seed < 300; seed++) {
+        unsigned int refusals = random_range(100);
+        unsigned int n_silent = random_range(3);
+        struct zoo_peer peer;
+        uint32_t from = 200000 + seed;
+
+        zoo_responder_destroy(r);
+        r = zoo_responder_create();
+        zoo_peer_init(&peer, &sim_defaults, &seed, sizeof seed, 1,
+                      random_uint64(), now);
+        for (int step = 0; step < 1000; step++) {
+            struct zoo_report report;
+            bool used[ZOO_N_BUCKETS] = { true };
+            uint32_t set;
+
+            now += MSEC;
+            grant = refused_;
+            for (unsigned int i = random_range(3); i; i--) {
+                receive_from(random_range(100000), &flood, 40000);
+            }
+            if (step < 100) {
+                continue;
+            }
+            zoo_peer_use(&peer, used, &sim_defaults, now);
+            set = zoo_peer_run(&peer, &sim_defaults, now);
+            if (set) {
+                struct zoo_probe probe;
+
+                zoo_peer_request(&peer, set, &probe);
+                zoo_peer_sent(&peer, true, now);
+                for (unsigned int i = 0; i < probe.n_entries; i++) {
+                    bool needed = (peer.round > n_silent
+                                   && i == probe.n_entries - 1);
+
+                    grant = (!needed && random_range(100) < refusals
+                             ? refused_ : granted);
+                    receive_from(from, &probe, probe.entries[i].sport);
+                    now += 1000;
+                }
+            }
+            while (zoo_responder_next_report(r, now, &report)) {
+                if (report.probe.session == peer.session) {
+                    zoo_peer_report(&peer, &sim_defaults, &report.probe,
+                                    peer.table.sport[0], now);
+                    n_reports++;
+                }
+            }
+            for (unsigned int i = 0; i < peer.table.n; i++) {
+                ck_assert_msg(!peer.candidates[i].lost, "seed %u, step %d: "
+                              "candidate %u has lost %u", seed, step, i,
+                              peer.candidates[i].lost);
+            }
+        }
+        ck_assert_int_eq(peer.state, ZOO_PEER_ACTIVE);
+        zoo_peer_uninit(&peer);
+    }
+    ck_assert_uint_gt(n_reports, 300 * 3);
+}
+END_TEST
+
 /* However many such there are, nothing grows, nobody's place is taken, and who
  * is known is answered. */
 START_TEST(flood_of_strangers)
@@ -870,6 +1037,9 @@ main(void)
     tc = unit_case(s, "sessions", 60);
     tcase_add_test(tc, refused);
     tcase_add_test(tc, refused_at_first_contact);
+    tcase_add_test(tc, split_at_first_contact);
+    tcase_add_test(tc, no_room_at_first_contact);
+    tcase_add_test(tc, refused_is_never_lost);
     tcase_add_test(tc, flood_of_strangers);
     tcase_add_test(tc, middleboxes_with_one_address);
     tcase_add_checked_fixture(tc, setup, teardown);
