@@ -27,6 +27,7 @@
 #include "openvswitch/ofp-flow.h"
 #include "openvswitch/ofp-match.h"
 #include "socket-util.h"
+#include "svec.h"
 #include "unixctl.h"
 #include "util.h"
 #include "zoo-mode.h"
@@ -34,12 +35,21 @@
 #define MSEC (1000 * 1000LL)
 
 /* PEER on the command line is REMOTE, or LOCAL,REMOTE, or
- * LOCAL,REMOTE,DST_PORT. */
+ * LOCAL,REMOTE,DST_PORT, or LOCAL,REMOTE,DST_PORT,mark=PKT_MARK; or what
+ * zooroute_format_key() prints, which is always one peer. */
+#define PEER_SYNTAX "REMOTE, LOCAL,REMOTE, LOCAL,REMOTE,DST_PORT or " \
+    "LOCAL,REMOTE,DST_PORT,mark=PKT_MARK"
+
+/* Peers listed as those that one name may mean. */
+#define MAX_CHOICES 8
+
 struct peer_filter {
     bool any;
     bool has_local;
+    bool has_mark;
     struct in6_addr local, remote;
     unsigned int dst_port;      /* 0 for any. */
+    unsigned int pkt_mark;
 };
 
 static bool
@@ -54,34 +64,83 @@ parse_address(const char *s, struct in6_addr *address)
     return s && ipv6_parse(s, address);
 }
 
+/* Parses "mark=PKT_MARK". */
+static bool
+parse_mark(const char *s, struct peer_filter *f)
+{
+    f->has_mark = true;
+    return (!strncmp(s, "mark=", 5) && s[5] != '-' && s[5] != '+'
+            && str_to_uint(s + 5, 0, &f->pkt_mark));
+}
+
+static bool
+parse_dst_port(const char *s, struct peer_filter *f)
+{
+    return (str_to_uint(s, 10, &f->dst_port)
+            && f->dst_port && f->dst_port <= UINT16_MAX);
+}
+
+/* Parses what zooroute_format_key() prints, in which 'arrow' is "->". */
+static bool
+parse_printed(char *s, char *arrow, struct peer_filter *f)
+{
+    char *remote = arrow + 2;
+    char *mark = strchr(remote, ',');
+    char *port;
+
+    *arrow = '\0';
+    if (mark) {
+        *mark++ = '\0';
+    }
+    port = strrchr(remote, ':');
+    if (!port) {
+        return false;
+    }
+    *port++ = '\0';
+    f->has_local = f->has_mark = true;
+    return (parse_address(s, &f->local)
+            && parse_address(remote, &f->remote)
+            && parse_dst_port(port, f)
+            && (!mark || parse_mark(mark, f)));
+}
+
+/* Parses the other forms. */
+static bool
+parse_listed(char *s, struct peer_filter *f)
+{
+    char *part[5] = { NULL, NULL, NULL, NULL, NULL };
+    char *save_ptr = NULL;
+
+    for (int i = 0; i < 5; i++) {
+        part[i] = strtok_r(i ? NULL : s, ",", &save_ptr);
+    }
+    if (!part[1]) {
+        return parse_address(part[0], &f->remote);
+    }
+    f->has_local = true;
+    return (parse_address(part[0], &f->local)
+            && parse_address(part[1], &f->remote)
+            && (!part[2] || parse_dst_port(part[2], f))
+            && (!part[3] || parse_mark(part[3], f))
+            && !part[4]);
+}
+
 /* Parses 's' into '*f'.  Returns NULL or an error that the caller must
  * free. */
 static char *
 parse_filter(const char *s, struct peer_filter *f)
 {
     char *copy = xstrdup(s);
-    char *save_ptr = NULL;
-    char *part[4] = { NULL, NULL, NULL, NULL };
+    char *arrow = strstr(copy, "->");
     bool ok;
 
     memset(f, 0, sizeof *f);
-    for (int i = 0; i < 4; i++) {
-        part[i] = strtok_r(i ? NULL : copy, ",", &save_ptr);
-    }
-    if (!part[1]) {
-        ok = parse_address(part[0], &f->remote);
-    } else {
-        f->has_local = true;
-        ok = (parse_address(part[0], &f->local)
-              && parse_address(part[1], &f->remote)
-              && (!part[2] || (str_to_uint(part[2], 10, &f->dst_port)
-                               && f->dst_port && f->dst_port <= UINT16_MAX))
-              && !part[3]);
-    }
+    ok = arrow ? parse_printed(copy, arrow, f) : parse_listed(copy, f);
     free(copy);
     return (ok ? NULL
-            : xasprintf("%s: not a peer: give REMOTE, LOCAL,REMOTE or "
-                        "LOCAL,REMOTE,DST_PORT with IP addresses", s));
+            : xasprintf("%s: not a peer: give "PEER_SYNTAX" with IP "
+                        "addresses, or a peer as \"zooroute/show\" prints "
+                        "it", s));
 }
 
 static bool
@@ -90,7 +149,8 @@ filter_matches(const struct peer_filter *f, const struct zooroute_key *key)
     return (f->any
             || (ipv6_addr_equals(&f->remote, &key->remote)
                 && (!f->has_local || ipv6_addr_equals(&f->local, &key->local))
-                && (!f->dst_port || f->dst_port == ntohs(key->dst_port))));
+                && (!f->dst_port || f->dst_port == ntohs(key->dst_port))
+                && (!f->has_mark || f->pkt_mark == key->pkt_mark)));
 }
 
 /* Returns an error, which the caller must free, about 's', which names no
@@ -103,6 +163,47 @@ no_such_peer(const char *s)
                         "tenant traffic", s)
             : xasprintf("%s: no such peer: ZooRoute is off, \"ovs-vsctl create "
                         "ZooRoute\" turns it on", s));
+}
+
+/* Returns an error, which the caller must free, about 's', which names all of
+ * the peers that match 'f': how to name one of them. */
+static char *
+several_peers(const char *s, const struct peer_filter *f)
+    OVS_REQUIRES(zooroute_mutex)
+{
+    struct ds error = DS_EMPTY_INITIALIZER;
+    struct svec names = SVEC_EMPTY_INITIALIZER;
+    struct zooroute_peer *peer;
+    bool marks = false;
+
+    CMAP_FOR_EACH (peer, cmap_node, &zooroute_peers) {
+        marks |= filter_matches(f, &peer->key) && peer->key.pkt_mark;
+    }
+    CMAP_FOR_EACH (peer, cmap_node, &zooroute_peers) {
+        if (filter_matches(f, &peer->key)) {
+            struct ds name = DS_EMPTY_INITIALIZER;
+
+            ipv6_format_mapped(&peer->key.local, &name);
+            ds_put_char(&name, ',');
+            ipv6_format_mapped(&peer->key.remote, &name);
+            ds_put_format(&name, ",%"PRIu16, ntohs(peer->key.dst_port));
+            if (marks) {
+                ds_put_format(&name, ",mark=%#"PRIx32, peer->key.pkt_mark);
+            }
+            svec_add_nocopy(&names, ds_steal_cstr(&name));
+        }
+    }
+    svec_sort(&names);
+    ds_put_format(&error, "%s: several peers: give", s);
+    for (size_t i = 0; i < MIN(names.n, MAX_CHOICES); i++) {
+        ds_put_format(&error, "%s%s", i ? " or " : " ", names.names[i]);
+    }
+    if (names.n > MAX_CHOICES) {
+        ds_put_format(&error, " or one of %"PRIuSIZE" more, which "
+                      "\"zooroute/show %s\" lists", names.n - MAX_CHOICES, s);
+    }
+    svec_destroy(&names);
+    return ds_steal_cstr(&error);
 }
 
 /* Returns the one peer that 's' names.  Otherwise returns NULL and replies to
@@ -119,8 +220,7 @@ find_one_peer(struct unixctl_conn *conn, const char *s)
         CMAP_FOR_EACH (peer, cmap_node, &zooroute_peers) {
             if (filter_matches(&filter, &peer->key)) {
                 if (found) {
-                    error = xasprintf("%s: several peers: give "
-                                      "LOCAL,REMOTE,DST_PORT", s);
+                    error = several_peers(s, &filter);
                     break;
                 }
                 found = peer;
