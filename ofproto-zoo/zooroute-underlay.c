@@ -90,6 +90,8 @@ struct underlay {
     struct ds probes;               /* What probes have shown. */
     struct zoo_path_samples samples;
     unsigned int n_candidates;      /* Of the ports. */
+    char *unusable;                 /* What there is to say of candidates that
+                                     * no socket could be had for, or NULL. */
     struct zoo_trace trace;
     int fds[ZOO_TRACE_MAX_PORTS];
     long long int next;             /* Step. */
@@ -381,28 +383,88 @@ underlay_destroy(struct underlay *u)
     ovs_list_remove(&u->list_node);
     n_checks -= u->conn != NULL;
     ds_destroy(&u->probes);
+    free(u->unusable);
     free(u);
 }
 
-/* Begins to trace the 'n' ports 'sports' of 'peer', the first 'n_candidates'
- * of which are its candidates.  Returns 0 and stores it into '*up', or a
- * positive errno value if not even one socket can be had. */
+/* Opens sockets for the 'n' ports 'sports' into 'fds', -1 where none can be
+ * had.  Returns 0, or the error of the first one if there is not even one. */
 static int
-underlay_create(const struct zooroute_peer *peer, const uint16_t sports[],
+open_sockets(const struct zooroute_key *key, const uint16_t sports[],
+             unsigned int n, int fds[])
+{
+    unsigned int n_fds = 0;
+    int first_error = 0;
+
+    for (unsigned int i = 0; i < n; i++) {
+        int error = open_socket(key, sports[i], &fds[i]);
+
+        if (error) {
+            fds[i] = -1;
+            first_error = first_error ? first_error : error;
+        } else {
+            n_fds++;
+        }
+    }
+    return n_fds ? 0 : first_error;
+}
+
+/* Moves those of the '*n' candidates 'sports' for which there is a socket in
+ * 'fds' to the front, and sets '*n' to their number.  Returns a line, which the
+ * caller must free, about the others, or NULL if there are none. */
+static char *
+leave_out_unusable(uint16_t sports[], int fds[], unsigned int *n)
+{
+    struct ds others = DS_EMPTY_INITIALIZER;
+    unsigned int n_all = *n;
+    char *line;
+
+    *n = 0;
+    for (unsigned int i = 0; i < n_all; i++) {
+        if (fds[i] >= 0) {
+            sports[*n] = sports[i];
+            fds[(*n)++] = fds[i];
+        } else {
+            ds_put_format(&others, " %"PRIu16, sports[i]);
+        }
+    }
+    line = (*n < n_all
+            ? xasprintf("%u of %u candidates not traced, since no socket can "
+                        "send from them (another program may have the "
+                        "port):%s\n", n_all - *n, n_all, ds_cstr(&others))
+            : NULL);
+    ds_destroy(&others);
+    return line;
+}
+
+/* Begins to trace the 'n' ports 'ports' of 'peer', the first 'n_candidates'
+ * of which are its candidates.  Returns 0 and stores it into '*up', or a
+ * positive errno value if not even one socket can be had.
+ *
+ * Other fields than the port are tried from the first one, so a trace that is
+ * about them, too, leaves out those without a socket. */
+static int
+underlay_create(const struct zooroute_peer *peer, const uint16_t ports[],
                 unsigned int n, unsigned int n_candidates, bool sports_only,
                 struct underlay **up)
     OVS_REQUIRES(zooroute_mutex)
 {
+    uint16_t sports[ZOO_TRACE_MAX_PORTS];
     struct underlay *u = xzalloc(sizeof *u);
-    unsigned int n_fds = 0;
-    int first_error = 0;
     uint64_t token;
+    int error;
 
-    if (get_entropy(&token, sizeof token)) {
-        free(u);
-        return EIO;
-    }
+    memcpy(sports, ports, n * sizeof *sports);
     u->key = peer->key;
+    error = (get_entropy(&token, sizeof token) ? EIO
+             : open_sockets(&u->key, sports, n, u->fds));
+    if (error) {
+        free(u);
+        return error;
+    }
+    if (!sports_only) {
+        u->unusable = leave_out_unusable(sports, u->fds, &n);
+    }
     u->n_candidates = n_candidates;
     u->next = zoo_now();
     u->deadline = LLONG_MAX;
@@ -412,21 +474,6 @@ underlay_create(const struct zooroute_peer *peer, const uint16_t sports[],
                    ntohll(peer->dst.tun_id) & 0xffffff, sports, n,
                    ntohs(peer->key.dst_port), sports_only, zoo_now());
     ovs_list_push_back(&underlays, &u->list_node);
-    for (unsigned int i = 0; i < n; i++) {
-        int error = open_socket(&u->key, sports[i], &u->fds[i]);
-
-        if (error) {
-            u->fds[i] = -1;
-            first_error = first_error ? first_error : error;
-        } else {
-            n_fds++;
-        }
-    }
-    /* The other fields are tried from the first port. */
-    if (!n_fds || u->fds[0] < 0) {
-        underlay_destroy(u);
-        return first_error;
-    }
     *up = u;
     return 0;
 }
@@ -480,6 +527,9 @@ reply(struct underlay *u)
     } else {
         ds_put_cstr(&s, ds_cstr(&u->probes));
         zoo_trace_format_verdict(&u->trace, &s);
+    }
+    if (u->unusable) {
+        ds_put_cstr(&s, u->unusable);
     }
     unixctl_command_reply(u->conn, ds_cstr(&s));
     ds_destroy(&s);
