@@ -158,8 +158,39 @@ next_candidate(uint32_t eligible, unsigned int start)
     return zoo_gateway_bitmap_pick(eligible, start % ZOO_GATEWAY_N_CANDIDATES);
 }
 
+/* Returns those of 'eligible' that lead to the machine which most candidates of
+ * the entry's own group 'own' lead to, of those that any of 'eligible' does; or
+ * all of them if that is not known. */
+static uint32_t
+of_same_machine(uint32_t eligible, uint32_t own, uint32_t healthy,
+                const uint8_t *groups)
+{
+    unsigned int best = 0;
+    uint32_t result = eligible;
+
+    for (unsigned int i = 0; groups && i < ZOO_GATEWAY_N_CANDIDATES; i++) {
+        uint32_t same = 0;
+        unsigned int n;
+
+        if (!(own >> i & 1) || !groups[i]) {
+            continue;
+        }
+        for (unsigned int j = 0; j < ZOO_GATEWAY_N_CANDIDATES; j++) {
+            same |= groups[j] == groups[i] ? UINT32_C(1) << j : 0;
+        }
+        n = (2 * count_1bits(same & own)
+             + ((same & own & ~healthy) != 0));
+        if (n > best && same & eligible) {
+            best = n;
+            result = same & eligible;
+        }
+    }
+    return result;
+}
+
 uint32_t
-zoo_gateway_index_update(uint32_t cell, uint32_t healthy, unsigned int salt)
+zoo_gateway_index_update(uint32_t cell, uint32_t healthy,
+                         const uint8_t *groups, unsigned int salt)
 {
     const uint32_t group_mask = (UINT32_C(1) << ZOO_GATEWAY_M) - 1;
     int recorded[ZOO_GATEWAY_INDEX_ENTRIES];
@@ -185,6 +216,7 @@ zoo_gateway_index_update(uint32_t cell, uint32_t healthy, unsigned int salt)
         uint32_t others = healthy & ~group;
 
         if ((healthy & group) != group && recorded[e] < 0 && others) {
+            others = of_same_machine(others, group, healthy, groups);
             recorded[e] = next_candidate(others & ~taken
                                          ? others & ~taken : others,
                                          salt + entry_base(e));

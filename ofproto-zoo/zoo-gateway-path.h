@@ -125,9 +125,16 @@ unsigned int zoo_gateway_index_pick(uint32_t cell, unsigned int own);
  * group are healthy, or none of another group is; otherwise it keeps the
  * candidate that it has while that is healthy, and else gets the one that is
  * next after 'salt' (so that not all destinations take the same) and that no
- * other entry has, if possible. */
+ * other entry has, if possible.
+ *
+ * If 'groups' is not NULL it says for each candidate which of several machines
+ * with the destination's address it leads to, 0 if that is not known: an entry
+ * gets a candidate that leads to the same machine as most of its own group do
+ * (as the failed ones, if there is a tie), while one of these is healthy.  The
+ * flows of its own group that were with another machine change it all the
+ * same. */
 uint32_t zoo_gateway_index_update(uint32_t cell, uint32_t healthy,
-                                  unsigned int salt);
+                                  const uint8_t *groups, unsigned int salt);
 
 /* Arrays of cells, as many bits each as the table really needs. */
 struct zoo_gateway_array {

@@ -475,6 +475,25 @@ zooroute_is_legacy(const struct zooroute_key *key)
     return legacy;
 }
 
+unsigned int
+zooroute_get_groups(const struct zooroute_key *key, uint8_t groups[32])
+{
+    const struct zooroute_peer *peer;
+    unsigned int n = 0;
+
+    BUILD_ASSERT(ZOO_MAX_CANDIDATES == 32);
+    ovs_mutex_lock(&zooroute_mutex);
+    peer = zooroute_find(key);
+    if (peer) {
+        n = peer->peer.table.n;
+        for (unsigned int i = 0; i < n; i++) {
+            groups[i] = peer->peer.candidates[i].group;
+        }
+    }
+    ovs_mutex_unlock(&zooroute_mutex);
+    return n;
+}
+
 bool
 zooroute_takes_colors(const struct zooroute_key *key)
 {

@@ -191,6 +191,13 @@ void zooroute_forget(const struct zooroute_key *key);
  * and has never answered. */
 bool zooroute_is_legacy(const struct zooroute_key *key);
 
+/* Any thread: stores for each candidate of the peer with 'key' the number of the
+ * machine that it leads to, as BackendIDs in reports have told, 0 if that is not
+ * known, into 'groups', and returns how many candidates there are; 0 if there is
+ * no such peer. */
+unsigned int zooroute_get_groups(const struct zooroute_key *key,
+                                 uint8_t groups[32]);
+
 /* Any thread, but one at a time: says whether the calling thread takes all the
  * processor time that it gets, be there anything to do or not, from now on.
  * That is no load then, as 'cpu_limit' has it, and nothing that others could

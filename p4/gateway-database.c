@@ -342,15 +342,15 @@ parse_router_mac(const struct ovsrec_zoogateway *row)
 /* Tunnels. */
 
 static int
-parse_path_table(const struct ovsrec_zoogateway_tunnel *row, bool gateway)
+parse_path_table(const struct ovsrec_zoogateway_tunnel *row, bool gateway,
+                 bool several)
 {
     const char *s = row->path_table;
 
     return (s && !strcmp(s, "plain") ? ZOO_GATEWAY_PLAIN
             : s && !strcmp(s, "bitmap") ? ZOO_GATEWAY_BITMAP
             : s && !strcmp(s, "index") ? ZOO_GATEWAY_INDEX
-            : gateway ? ZOO_GATEWAY_BITMAP
-            : ZOO_GATEWAY_INDEX);
+            : gateway_best_path_table(gateway, several));
 }
 
 static enum zooroute_role
@@ -388,7 +388,7 @@ put_tunnel(const struct ovsrec_zoogateway_tunnel *row, unsigned long *done)
     }
     gateway = (role == ZOOROUTE_GATEWAY
                || (role == ZOOROUTE_ROLE_AS_SAID && t && t->says_gateway));
-    path_table = parse_path_table(row, gateway);
+    path_table = parse_path_table(row, gateway, t && t->n_backends > 1);
     if (t && t->path_table != path_table) {
         /* Its cell is in another array. */
         gateway_tunnel_remove(t);

@@ -29,6 +29,7 @@
 #include "ofproto-zoo/zooroute.h"
 #include "openvswitch/list.h"
 #include "openvswitch/poll-loop.h"
+#include "openvswitch/vlog.h"
 #include "ovs-ext/zoo-datapath.h"
 #include "ovs-ext/zoo-quarantine.h"
 #include "ovs-rcu.h"
@@ -37,6 +38,8 @@
 #include "seq.h"
 #include "timeval.h"
 #include "util.h"
+
+VLOG_DEFINE_THIS_MODULE(gateway_paths);
 
 /* Between two looks at what has become of ZooRoute's peers, and at which
  * tunnels are in use, ms. */
@@ -171,20 +174,28 @@ update_cell(struct gateway_tunnel *tunnel) OVS_REQUIRES(gateway_mutex)
         set_cell(tunnel, healthy);
     } else if (tunnel->path_table == ZOO_GATEWAY_INDEX) {
         set_cell(tunnel, zoo_gateway_index_update(tunnel->cell, healthy,
+                                                  tunnel->groups,
                                                   tunnel->id));
     }
+}
+
+unsigned int
+gateway_tunnel_pick(const struct gateway_tunnel *tunnel, unsigned int own)
+{
+    return (tunnel->vtep.path_table == ZOO_GATEWAY_BITMAP
+            ? zoo_gateway_bitmap_pick(tunnel->cell, own)
+            : tunnel->vtep.path_table == ZOO_GATEWAY_INDEX
+            ? zoo_gateway_index_pick(tunnel->cell, own)
+            : own);
 }
 
 uint16_t
 gateway_tunnel_sport(const struct gateway_tunnel *tunnel, uint32_t hash)
 {
-    unsigned int own = zoo_gateway_own(hash);
-
-    return (!candidate_ports[0] ? zoo_gateway_plain_port(hash)
-            : tunnel->vtep.path_table == ZOO_GATEWAY_BITMAP
-            ? candidate_ports[zoo_gateway_bitmap_pick(tunnel->cell, own)]
-            : tunnel->vtep.path_table == ZOO_GATEWAY_INDEX
-            ? candidate_ports[zoo_gateway_index_pick(tunnel->cell, own)]
+    return (candidate_ports[0]
+            && tunnel->vtep.path_table != ZOO_GATEWAY_PLAIN
+            ? candidate_ports[gateway_tunnel_pick(tunnel,
+                                                  zoo_gateway_own(hash))]
             : zoo_gateway_plain_port(hash));
 }
 
@@ -330,21 +341,16 @@ ask_for(struct gateway_tunnel *t, struct zooroute_output *out)
     return is_used(t, UNUSED_TIME) ? A_SLOT : ITS_SLOT;
 }
 
-/* The peer of 'tunnel', whose 'role' is not configured, has said whether it is a
- * gateway.  Returns true if the pipeline's tables have changed. */
+/* Gives 'tunnel' the path table that is best for it, unless it is configured.
+ * Returns true if the pipeline's tables have changed. */
 static bool
-set_role(struct gateway_tunnel *tunnel, bool gateway)
-    OVS_REQUIRES(gateway_mutex)
+choose_path_table(struct gateway_tunnel *tunnel) OVS_REQUIRES(gateway_mutex)
 {
+    int best = gateway_best_path_table(tunnel->is_gateway,
+                                       tunnel->n_backends > 1);
     bool changed;
 
-    tunnel->says_gateway = gateway;
-    if (tunnel->role != ZOOROUTE_ROLE_AS_SAID
-        || gateway == tunnel->is_gateway) {
-        return false;
-    }
-    tunnel->is_gateway = gateway;
-    if (!tunnel->any_path_table) {
+    if (!tunnel->any_path_table || tunnel->path_table == best) {
         return false;
     }
     /* The cell in the other array comes first, and the one in this array goes
@@ -353,12 +359,57 @@ set_role(struct gateway_tunnel *tunnel, bool gateway)
         .path_table = tunnel->path_table,
         .destination = tunnel->id,
     };
-    tunnel->path_table = gateway ? ZOO_GATEWAY_BITMAP : ZOO_GATEWAY_INDEX;
+    tunnel->path_table = best;
     tunnel->cell = 0;
     update_cell(tunnel);
     changed = gateway_tunnel_resolve(tunnel);
     gateway_path_update(&old);
     return changed;
+}
+
+/* The peer of 'tunnel' has said whether it is a gateway, which counts unless it
+ * is configured. */
+static void
+set_role(struct gateway_tunnel *tunnel, bool gateway)
+    OVS_REQUIRES(gateway_mutex)
+{
+    tunnel->says_gateway = gateway;
+    if (tunnel->role == ZOOROUTE_ROLE_AS_SAID) {
+        tunnel->is_gateway = gateway;
+    }
+}
+
+/* The 'n' candidates of 'tunnel' lead to 'groups'. */
+static void
+set_groups(struct gateway_tunnel *tunnel,
+           const uint8_t groups[ZOO_GATEWAY_N_CANDIDATES], unsigned int n)
+    OVS_REQUIRES(gateway_mutex)
+{
+    unsigned int before = tunnel->n_backends;
+
+    tunnel->n_candidates = n;
+    if (!n || !memcmp(groups, tunnel->groups, sizeof tunnel->groups)) {
+        return;
+    }
+    memcpy(tunnel->groups, groups, sizeof tunnel->groups);
+    tunnel->n_backends = 0;
+    for (unsigned int i = 0; i < n; i++) {
+        bool new = groups[i] != 0;
+
+        for (unsigned int j = 0; j < i; j++) {
+            new = new && groups[j] != groups[i];
+        }
+        tunnel->n_backends += new;
+    }
+    if (tunnel->n_backends > 1 && before <= 1) {
+        char s[INET6_ADDRSTRLEN + 1];
+
+        ipv6_string_mapped(s, &tunnel->remote);
+        VLOG_WARN("tunnel %s: its probes are answered with %u BackendIDs: "
+                  "flows of a candidate that fails may get to another machine "
+                  "than before, though others lead to the same one, since path "
+                  "tables do not tell machines apart", s, tunnel->n_backends);
+    }
 }
 
 /* Asks ZooRoute for what the tunnel with 'id' wants, if there is one.  Returns
@@ -403,9 +454,13 @@ update_slot(uint32_t id, bool *refused) OVS_EXCLUDED(gateway_mutex)
     ovs_mutex_unlock(&gateway_mutex);
     if (out.choice) {
         bool gateway = zooroute_set_role(&out.key, role);
+        uint8_t groups[ZOO_GATEWAY_N_CANDIDATES] = { 0 };
+        unsigned int n_candidates = zooroute_get_groups(&out.key, groups);
 
         ovs_mutex_lock(&gateway_mutex);
-        changed |= set_role(t, gateway);
+        set_role(t, gateway);
+        set_groups(t, groups, n_candidates);
+        changed |= choose_path_table(t);
         ovs_mutex_unlock(&gateway_mutex);
     }
     return changed;

@@ -57,6 +57,9 @@ format_tunnel(const struct gateway_tunnel *t, struct ds *s)
                       : t->installed ? "ZooRoute is off"
                       : "no way to the tunnel");
     }
+    if (t->n_backends > 1) {
+        ds_put_format(s, ", %u BackendIDs", t->n_backends);
+    }
     if (t->last_used) {
         ds_put_format(s, ", last packet %lld s ago",
                       (time_msec() - t->last_used) / 1000);
@@ -172,6 +175,20 @@ hashed_flow(const struct flow *flow, struct zoo_gateway_flow *gf)
     }
 }
 
+/* Says so if flows of candidate 'own' are known to get to another machine now
+ * than by that candidate. */
+static void
+explain_machine(const struct gateway_tunnel *t, unsigned int own, struct ds *s)
+    OVS_REQUIRES(gateway_mutex)
+{
+    unsigned int picked = gateway_tunnel_pick(t, own);
+
+    if (t->groups[own] && t->groups[picked]
+        && t->groups[own] != t->groups[picked]) {
+        ds_put_cstr(s, "; it leads to another machine than its own");
+    }
+}
+
 /* Says which outer source port a packet with 'flow' takes to the peer with
  * 'key', and why. */
 static void
@@ -208,6 +225,7 @@ explain(const struct zooroute_key *key, const struct flow *flow,
             ds_put_cstr(s, healthy ? "its own, with nothing recorded"
                         : "its own, since no other 8 have a healthy one");
         }
+        explain_machine(t, own, s);
         ds_put_char(s, '\n');
     }
     ovs_mutex_unlock(&gateway_mutex);

@@ -152,7 +152,7 @@ struct gateway_tunnel {
     bool is_gateway;            /* Otherwise a host. */
     bool says_gateway;          /* As far as ZooRoute has heard. */
     int role;                   /* enum zooroute_role, as configured. */
-    bool any_path_table;        /* 'path_table' follows 'is_gateway'. */
+    bool any_path_table;        /* 'path_table' is what it is best to be. */
     uint32_t probe_vni;         /* Of a route through it, otherwise 0. */
     bool has_route;
 
@@ -170,6 +170,9 @@ struct gateway_tunnel {
     bool legacy;                /* The VTEP has never answered a probe. */
     bool no_slot;               /* It is in use, but there are too many. */
     uint32_t healthy;           /* Candidates whose flows are at home. */
+    unsigned int n_candidates;  /* That ZooRoute has, 0 if not known. */
+    uint8_t groups[ZOO_GATEWAY_N_CANDIDATES]; /* zooroute_get_groups(). */
+    unsigned int n_backends;    /* Different ones, without 0. */
     uint32_t cell;              /* In the path table. */
 };
 
@@ -183,8 +186,26 @@ struct gateway_tunnel *gateway_tunnel_find(const struct in6_addr *remote)
 struct gateway_tunnel *gateway_tunnel_with_id(uint32_t id)
     OVS_REQUIRES(gateway_mutex);
 
+/* Returns the path table that is best for a tunnel to a gateway or a host, with
+ * several machines at its other end or not.
+ *
+ * By its index all flows of 8 candidates move when one of these fails, so those
+ * of the other 7 that were with another machine change theirs for nothing; by its
+ * bitmap only flows of the one that has failed move. */
+static inline int
+gateway_best_path_table(bool gateway, bool several)
+{
+    return gateway || several ? ZOO_GATEWAY_BITMAP : ZOO_GATEWAY_INDEX;
+}
+
 /* Returns a number that is larger than the ID of any tunnel so far. */
 uint32_t gateway_tunnel_max_ids(void) OVS_REQUIRES(gateway_mutex);
+
+/* Returns the candidate that flows through 'tunnel' take by its path table whose
+ * own is 'own': that itself without one. */
+unsigned int gateway_tunnel_pick(const struct gateway_tunnel *,
+                                 unsigned int own)
+    OVS_REQUIRES(gateway_mutex);
 
 /* Returns the outer source port of an inner packet with 'hash' (see
  * zoo_gateway_hash()) through 'tunnel', as the pipeline chooses it. */

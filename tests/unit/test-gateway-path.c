@@ -177,10 +177,10 @@ START_TEST(index_moves_only_groups_of_the_failed)
         unsigned int changed = random_range(N);
         uint32_t now = (unit_chance(.1) ? random_bitmap()
                         : healthy ^ bit(changed));
-        uint32_t next = zoo_gateway_index_update(cell, now, salt);
+        uint32_t next = zoo_gateway_index_update(cell, now, NULL, salt);
 
         ck_assert_uint_eq(next >> ZOO_GATEWAY_CELL_BITS, 0);
-        ck_assert_uint_eq(zoo_gateway_index_update(next, now, salt), next);
+        ck_assert_uint_eq(zoo_gateway_index_update(next, now, NULL, salt), next);
         for (unsigned int own = 0; own < N; own++) {
             uint32_t group = (bit(M) - 1) << own / M * M;
             unsigned int was = zoo_gateway_index_pick(cell, own);
@@ -204,7 +204,7 @@ START_TEST(index_moves_only_groups_of_the_failed)
         cell = next;
         healthy = now;
     }
-    ck_assert_uint_eq(zoo_gateway_index_update(cell, UINT32_MAX, salt), 0);
+    ck_assert_uint_eq(zoo_gateway_index_update(cell, UINT32_MAX, NULL, salt), 0);
 }
 END_TEST
 
@@ -216,7 +216,7 @@ START_TEST(index_takes_different_candidates)
     uint32_t ever = 0;
 
     for (unsigned int salt = 0; salt < N; salt++) {
-        uint32_t cell = zoo_gateway_index_update(0, healthy, salt);
+        uint32_t cell = zoo_gateway_index_update(0, healthy, NULL, salt);
         uint32_t used = 0;
 
         for (unsigned int own = 0; own < N; own += M) {
@@ -228,9 +228,69 @@ START_TEST(index_takes_different_candidates)
     ck_assert_uint_eq(ever, healthy);
 
     /* Where two are left, both are taken. */
-    uint32_t cell = zoo_gateway_index_update(0, bit(30) | bit(31), 0);
+    uint32_t cell = zoo_gateway_index_update(0, bit(30) | bit(31), NULL, 0);
     ck_assert_uint_ne(zoo_gateway_index_pick(cell, 0),
                       zoo_gateway_index_pick(cell, M));
+}
+END_TEST
+
+/* Where candidates lead to several machines, flows stay with theirs as far as
+ * entries of 8 candidates can tell them apart. */
+START_TEST(index_keeps_to_machines)
+{
+    uint8_t groups[N];
+
+    unit_seed(_i);
+
+    /* Each entry's own 8 lead to one machine, which others lead to, too. */
+    for (unsigned int i = 0; i < N; i++) {
+        groups[i] = 1 + i / M % 2;
+    }
+    for (int k = 0; k < N_CASES / 10; k++) {
+        uint32_t healthy = random_bitmap();
+        unsigned int salt = random_uint32();
+        uint32_t cell = zoo_gateway_index_update(0, healthy, groups, salt);
+
+        for (unsigned int own = 0; own < N; own++) {
+            uint32_t group = (bit(M) - 1) << own / M * M;
+            uint32_t sister = (bit(M) - 1) << (own / M + 2) % 4 * M;
+            unsigned int is = zoo_gateway_index_pick(cell, own);
+
+            if (!group_is_healthy(healthy, own) && healthy & sister) {
+                ck_assert(healthy & sister & bit(is));
+            } else if (group_is_healthy(healthy, own) || !(healthy & ~group)) {
+                ck_assert_uint_eq(is, own);
+            } else {
+                ck_assert(healthy & ~group & bit(is));
+            }
+        }
+    }
+
+    /* Five of an entry's own 8 lead to machine 1: its flows go there, whichever
+     * has failed; with four and four, where those of the failed one were. */
+    for (unsigned int n = 4; n <= 5; n++) {
+        for (unsigned int failed = 0; failed < M; failed++) {
+            for (unsigned int i = 0; i < N; i++) {
+                groups[i] = (i < M ? i < n : i % 2) ? 1 : 2;
+            }
+
+            uint32_t cell = zoo_gateway_index_update(0, ~bit(failed), groups,
+                                                     random_uint32());
+            unsigned int is = zoo_gateway_index_pick(cell, failed);
+
+            ck_assert_uint_ge(is, M);
+            ck_assert_uint_eq(groups[is], n == 5 ? 1 : groups[failed]);
+        }
+    }
+
+    /* What is recorded stays while it is healthy, even so; and what is not
+     * known prefers nothing. */
+    uint32_t cell = zoo_gateway_index_update(0, ~bit(0), NULL, 8);
+    ck_assert_uint_eq(zoo_gateway_index_pick(cell, 1), 8);
+    groups[8] = 2;
+    ck_assert_uint_eq(zoo_gateway_index_update(cell, ~bit(0), groups, 9), cell);
+    memset(groups, 0, sizeof groups);
+    ck_assert_uint_eq(zoo_gateway_index_update(0, ~bit(0), groups, 8), cell);
 }
 END_TEST
 
@@ -350,6 +410,7 @@ main(void)
     tc = unit_case(s, "index", 60);
     tcase_add_loop_test(tc, index_moves_only_groups_of_the_failed, 0, 20);
     tcase_add_test(tc, index_takes_different_candidates);
+    tcase_add_loop_test(tc, index_keeps_to_machines, 0, 4);
     tcase_add_loop_test(tc, index_of_any_cell, 0, N);
 
     tc = unit_case(s, "array", 60);

@@ -51,7 +51,7 @@
 /* The pipeline. */
 
 static bool used[ZOO_GATEWAY_N_VTEPS];
-static uint32_t cells[ZOO_GATEWAY_N_VTEPS];
+static uint32_t cells[3][ZOO_GATEWAY_N_VTEPS];
 static int path_tables[ZOO_GATEWAY_N_VTEPS];
 static uint16_t candidate_ports[ZOO_GATEWAY_N_CANDIDATES];
 static atomic_bool link_up = false;
@@ -92,7 +92,7 @@ gateway_port_get_info(unsigned int port OVS_UNUSED,
 void
 gateway_path_update(const struct gateway_update *update)
 {
-    cells[update->destination] = update->value;
+    cells[update->path_table][update->destination] = update->value;
 }
 
 bool
@@ -323,8 +323,8 @@ check_path_tables(bool (*on)(const struct gateway_tunnel *))
         unit_assert(path_tables[t->id] == (on(t) ? t->path_table
                                            : ZOO_GATEWAY_PLAIN),
                     "tunnel %u: path table %d", i, path_tables[t->id]);
-        unit_assert(!on(t) || cells[t->id] == home(t),
-                    "tunnel %u: cell 0x%x", i, cells[t->id]);
+        unit_assert(!on(t) || cells[t->path_table][t->id] == home(t),
+                    "tunnel %u: cell 0x%x", i, cells[t->path_table][t->id]);
     }
 }
 
@@ -370,17 +370,67 @@ START_TEST(on_demand)
 }
 END_TEST
 
+static struct zooroute_key
+key_of(const struct gateway_tunnel *t)
+{
+    return (struct zooroute_key) {
+        .local = t->vtep.local,
+        .remote = t->remote,
+        .dst_port = htons(4789),
+    };
+}
+
+/* Sets the machines that all candidates of 't' are known to lead to. */
+static void
+lead_to(const struct gateway_tunnel *t, unsigned int n_machines)
+{
+    struct zooroute_key key = key_of(t);
+    struct zooroute_peer *peer;
+
+    ovs_mutex_lock(&zooroute_mutex);
+    peer = zooroute_find(&key);
+    for (unsigned int i = 0; i < peer->peer.table.n; i++) {
+        peer->peer.candidates[i].group = 1 + i % n_machines;
+    }
+    ovs_mutex_unlock(&zooroute_mutex);
+}
+
+/* A tunnel with several machines at its other end has a bitmap, unless it is
+ * configured otherwise. */
+START_TEST(several_machines)
+{
+    struct gateway_tunnel *t = tunnels[14], *configured = tunnels[16];
+
+    t->any_path_table = true;
+    lead_to(t, 1);
+    run();
+    ck_assert_uint_eq(t->n_backends, 1);
+    ck_assert_int_eq(path_tables[t->id], ZOO_GATEWAY_INDEX);
+    lead_to(t, 3);
+    lead_to(configured, 2);
+    run();
+    ck_assert_uint_eq(t->n_backends, 3);
+    ck_assert_uint_eq(t->groups[31], 2);
+    ck_assert_uint_eq(configured->n_backends, 2);
+    ck_assert_int_eq(path_tables[t->id], ZOO_GATEWAY_BITMAP);
+    ck_assert_uint_eq(cells[t->path_table][t->id], UINT32_MAX);
+    ck_assert_int_eq(path_tables[configured->id], ZOO_GATEWAY_INDEX);
+    lead_to(t, 1);
+    lead_to(configured, 1);
+    run();
+    ck_assert_int_eq(path_tables[t->id], ZOO_GATEWAY_INDEX);
+    ck_assert_uint_eq(cells[ZOO_GATEWAY_BITMAP][t->id], 0);
+    t->any_path_table = false;
+}
+END_TEST
+
 /* A slot is free only when no tunnel has it any more. */
 START_TEST(quarantine)
 {
     struct gateway_tunnel *t = tunnels[10];
     unsigned int n = n_slots();
     uint16_t slot = t->slot;
-    struct zooroute_key key = {
-        .local = t->vtep.local,
-        .remote = t->remote,
-        .dst_port = htons(4789),
-    };
+    struct zooroute_key key = key_of(t);
 
     zooroute_forget(&key);
     for (int i = 0; i < 100; i++) {
@@ -598,6 +648,7 @@ main(int argc OVS_UNUSED, char *argv[])
     zooroute_init();
     tc = unit_case(s, "on demand", 120);
     tcase_add_test(tc, on_demand);
+    tcase_add_test(tc, several_machines);
     tcase_add_test(tc, quarantine);
     tcase_add_test(tc, too_many);
     tcase_add_test(tc, legacy);
