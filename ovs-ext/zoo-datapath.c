@@ -407,13 +407,15 @@ zoo_slot_read(uint16_t id, uint16_t ports[ZOO_N_BUCKETS])
 }
 
 void
-zoo_slot_mark_used(uint16_t id)
+zoo_slot_mark_used(uint16_t id, const bool used[ZOO_N_BUCKETS])
 {
     struct zoo_slot *slot = ovsrcu_get(struct zoo_slot *, &slots[id]);
 
     if (slot) {
         for (size_t b = 0; b < ZOO_N_BUCKETS; b++) {
-            atomic_store_relaxed(&slot->used[b], true);
+            if (used[b]) {
+                atomic_store_relaxed(&slot->used[b], true);
+            }
         }
         atomic_store(&slot->any_used, true);
     }

@@ -156,9 +156,10 @@ bool zoo_slot_take_used(uint16_t slot, bool used[ZOO_N_BUCKETS]);
  * is not quiescent. */
 void zoo_slot_read(uint16_t slot, uint16_t ports[ZOO_N_BUCKETS]);
 
-/* Makes zoo_slot_take_used() report all buckets of 'slot'.  For datapaths that
- * do not use zoo_push_udp_src().  Any thread that is not quiescent. */
-void zoo_slot_mark_used(uint16_t slot);
+/* Makes zoo_slot_take_used() report the buckets of 'slot' that are marked in
+ * 'used'.  For datapaths that do not use zoo_push_udp_src().  Any thread that is
+ * not quiescent. */
+void zoo_slot_mark_used(uint16_t slot, const bool used[ZOO_N_BUCKETS]);
 
 /* Has 'cb' called after each zoo_slot_publish(), by the thread that calls
  * that.  Once, before anything is published. */

@@ -466,7 +466,38 @@ update_slot(uint32_t id, bool *refused) OVS_EXCLUDED(gateway_mutex)
     return changed;
 }
 
-/* Which tunnels are in use. */
+/* Which tunnels are in use, and which of their candidates. */
+
+/* Tells ZooRoute which buckets of 'tunnel', which has a slot and which packets
+ * have gone to, are in use: those of candidates whose flows take, by the path
+ * table, a candidate that packets have left by.  Where nothing is known of these,
+ * all are. */
+static void
+mark_used(struct gateway_tunnel *tunnel) OVS_REQUIRES(gateway_mutex)
+{
+    bool plain = tunnel->vtep.path_table == ZOO_GATEWAY_PLAIN;
+    uint32_t candidates = (plain ? UINT32_MAX
+                           : gateway_use_get(&tunnel->remote));
+    unsigned int n = (tunnel->n_candidates ? tunnel->n_candidates
+                      : ZOO_GATEWAY_N_CANDIDATES);
+    bool used[ZOO_N_BUCKETS];
+
+    if (!candidates && !tunnel->unseen) {
+        /* The pipeline marks the tunnel before the packet leaves. */
+        tunnel->unseen = true;
+        gateway_path_mark_used(tunnel->id);
+        return;
+    }
+    tunnel->unseen = false;
+    for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
+        /* Bucket b < n is the one that tells whether candidate b is healthy.
+         * Flows whose own candidate the tunnel does not have take others. */
+        used[b] = (plain || !candidates
+                   || (b < n
+                       && candidates >> gateway_tunnel_pick(tunnel, b) & 1));
+    }
+    zoo_slot_mark_used(tunnel->slot, used);
+}
 
 /* Notes which tunnels packets have gone to since the last time, and tells
  * ZooRoute.  Appends the IDs of those that have no slot to 'ids', and returns
@@ -477,6 +508,7 @@ note_use(uint32_t ids[]) OVS_EXCLUDED(gateway_mutex)
     long long int now = time_msec();
     size_t n = 0;
 
+    gateway_use_turn();
     ovs_mutex_lock(&gateway_mutex);
     /* Not tunnel by tunnel, as most are not in use. */
     for (uint32_t id = 0; id < gateway_tunnel_max_ids(); id++) {
@@ -486,7 +518,7 @@ note_use(uint32_t ids[]) OVS_EXCLUDED(gateway_mutex)
         if (t) {
             t->last_used = now;
             if (t->slot) {
-                zoo_slot_mark_used(t->slot);
+                mark_used(t);
             } else if (!t->no_slot && zooroute_is_enabled()
                        && t->path_table != ZOO_GATEWAY_PLAIN) {
                 ids[n++] = t->id;

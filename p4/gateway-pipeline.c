@@ -43,6 +43,7 @@
 #include "ovs-thread.h"
 #include "p4/gateway-names.h"
 #include "p4/gateway-private.h"
+#include "p4/gateway-use.h"
 #include "p4/swx-compiled.h"
 #include "p4/swx-spec.h"
 #include "svec.h"
@@ -471,6 +472,7 @@ gateway_set_candidate_ports(const uint16_t ports[ZOO_GATEWAY_N_CANDIDATES])
     for (uint32_t i = 0; i < ZOO_GATEWAY_N_CANDIDATES; i++) {
         gateway_register_write(GATEWAY_CANDIDATE_PORTS, i, ports[i]);
     }
+    gateway_use_set_ports(ports);
 }
 
 /* Start and stop. */

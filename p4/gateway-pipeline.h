@@ -164,6 +164,15 @@ bool gateway_path_take_used(uint32_t destination);
  * 'destination'. */
 void gateway_path_mark_used(uint32_t destination);
 
+/* Main thread: begins a period in which is noted by which candidates tenants'
+ * packets leave; gateway_use_get() tells of the one that has ended. */
+void gateway_use_turn(void);
+
+/* Main thread: returns the candidates, by the ports that gateway_set_candidate_
+ * ports() has given them, that packets to 'remote' have left by in that period;
+ * and perhaps others. */
+uint32_t gateway_use_get(const struct in6_addr *remote);
+
 /* Negotiation, in numbers since the start. */
 struct gateway_update_stats {
     uint64_t updates;           /* Written, as acknowledged. */

@@ -40,6 +40,7 @@
 #include "ovs-atomic.h"
 #include "ovs-thread.h"
 #include "p4/gateway-private.h"
+#include "p4/gateway-use.h"
 #include "smap.h"
 #include "util.h"
 
@@ -182,7 +183,10 @@ gateway_network_rx(void *port OVS_UNUSED, struct rte_swx_pkt *pkt)
 static void
 flush(struct port *p, bool drop)
 {
-    unsigned int n = rte_eth_tx_burst(p->id, 0, p->tx, p->n_tx);
+    unsigned int n;
+
+    gateway_use_note(p->tx, p->n_tx);
+    n = rte_eth_tx_burst(p->id, 0, p->tx, p->n_tx);
 
     p->n_tx -= n;
     if (p->n_tx && n) {

@@ -25,6 +25,7 @@
  *     gateway-cpu.c          the CPU port, and the thread "gateway-punt"
  *     gateway-negotiation.c  updates of path tables, in "gateway-punt"
  *     gateway-tables.c       what the tables hold
+ *     gateway-use.c          by which candidates packets leave
  */
 
 #include <rte_swx_port.h>

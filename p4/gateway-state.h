@@ -169,6 +169,8 @@ struct gateway_tunnel {
     long long int last_used;    /* A packet went to it, ms; 0 for never. */
     bool legacy;                /* The VTEP has never answered a probe. */
     bool no_slot;               /* It is in use, but there are too many. */
+    bool unseen;                /* In use, but no packet has been seen to
+                                 * leave. */
     uint32_t healthy;           /* Candidates whose flows are at home. */
     unsigned int n_candidates;  /* That ZooRoute has, 0 if not known. */
     uint8_t groups[ZOO_GATEWAY_N_CANDIDATES]; /* zooroute_get_groups(). */

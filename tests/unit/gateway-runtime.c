@@ -327,6 +327,12 @@ gr_expect_packet(struct gw_packet *packet, unsigned int vm)
     packet->inner_ttl--;
 }
 
+uint16_t
+gr_candidate_port(unsigned int i)
+{
+    return candidate_ports[i];
+}
+
 void
 gr_start(void)
 {

@@ -93,6 +93,9 @@ void gr_packet_to_vm(unsigned int vm, bool outer6, bool inner6,
                      struct gw_packet *packet);
 void gr_expect_packet(struct gw_packet *packet, unsigned int vm);
 
+/* The port of candidate 'i'. */
+uint16_t gr_candidate_port(unsigned int i);
+
 /* Count 'number' of the pipeline. */
 uint64_t gr_read_count(unsigned int number);
 

@@ -110,6 +110,20 @@ gateway_path_mark_used(uint32_t destination)
     used[destination] = true;
 }
 
+/* By which candidates packets leave, to whomever. */
+static uint32_t leave_by = UINT32_MAX;
+
+void
+gateway_use_turn(void)
+{
+}
+
+uint32_t
+gateway_use_get(const struct in6_addr *remote OVS_UNUSED)
+{
+    return leave_by;
+}
+
 bool
 gateway_vtep_add(uint32_t id, const struct gateway_vtep *vtep)
 {
@@ -380,6 +394,61 @@ key_of(const struct gateway_tunnel *t)
     };
 }
 
+/* Returns the candidates of 't' that ZooRoute takes to be in use. */
+static uint32_t
+in_use(const struct gateway_tunnel *t)
+{
+    struct zooroute_key key = key_of(t);
+    const struct zooroute_peer *peer;
+    uint32_t candidates = 0;
+
+    ovs_mutex_lock(&zooroute_mutex);
+    peer = zooroute_find(&key);
+    if (peer) {
+        candidates = zoo_peer_in_use(&peer->peer);
+    }
+    ovs_mutex_unlock(&zooroute_mutex);
+    return candidates;
+}
+
+/* Has packets go to 't' by candidates 'by', until those that ZooRoute takes to be
+ * in use are 'expected'. */
+static void
+wait_for_use(const struct gateway_tunnel *t, uint32_t by, uint32_t expected)
+{
+    long long int until = time_msec() + 60 * 1000;
+
+    leave_by = by;
+    while (in_use(t) != expected) {
+        unit_assert(time_msec() < until, "0x%x in use instead of 0x%x",
+                    in_use(t), expected);
+        used[t->id] = true;
+        gateway_tunnels_run();
+        zooroute_run();
+        ovsrcu_quiesce();
+        xnanosleep(MSEC);
+    }
+    leave_by = UINT32_MAX;
+}
+
+/* Only the candidates are in use that packets leave by. */
+START_TEST(use_of_candidates)
+{
+    for (unsigned int i = 11; i <= 12; i++) {
+        struct gateway_tunnel *t = tunnels[i];
+
+        ck_assert_int_eq(t->vtep.path_table, (i % 2 ? ZOO_GATEWAY_BITMAP
+                                              : ZOO_GATEWAY_INDEX));
+        wait_for_use(t, 1u << 5, 1u << 5);
+        wait_for_use(t, 1u << 31 | 1u << 6, 1u << 31 | 1u << 6);
+        wait_for_use(t, UINT32_MAX, UINT32_MAX);
+        /* A packet that has not been seen to leave might be by any. */
+        wait_for_use(t, 1, 1);
+        wait_for_use(t, 0, UINT32_MAX);
+    }
+}
+END_TEST
+
 /* Sets the machines that all candidates of 't' are known to lead to. */
 static void
 lead_to(const struct gateway_tunnel *t, unsigned int n_machines)
@@ -648,6 +717,7 @@ main(int argc OVS_UNUSED, char *argv[])
     zooroute_init();
     tc = unit_case(s, "on demand", 120);
     tcase_add_test(tc, on_demand);
+    tcase_add_test(tc, use_of_candidates);
     tcase_add_test(tc, several_machines);
     tcase_add_test(tc, quarantine);
     tcase_add_test(tc, too_many);

@@ -103,6 +103,79 @@ START_TEST(use)
 }
 END_TEST
 
+/* Returns the candidates that packets to the destination of 'packet' have left
+ * by since this was asked last. */
+static uint32_t
+left_by(const struct gw_packet *packet)
+{
+    struct in6_addr remote = (packet->outer6
+                              ? gr_ip6(packet->outer_dst[0],
+                                       packet->outer_dst[1])
+                              : gr_ip4(packet->outer_dst[1]));
+
+    gateway_use_turn();
+    return gateway_use_get(&remote);
+}
+
+/* What leaves says by which candidate, and to whom; what is no tenant's packet
+ * says nothing. */
+START_TEST(use_of_candidates)
+{
+    unsigned int n_plain = 0, n_choices = 0;
+    struct gw_packet packet;
+    struct gw_frame frame;
+
+    for (int i = 0; i < 2; i++) {
+        gateway_use_turn();
+    }
+    for (unsigned int i = 0; i < 1000; i++) {
+        unsigned int vm = random_range(GR_N_VMS);
+        uint32_t expected = 0;
+
+        gr_packet_to_vm(vm, random_range(2), random_range(2), &packet);
+        gw_packet_encode(&packet, &frame);
+        gr_expect_packet(&packet, vm);
+        gr_inject(&gr_hosts, &frame);
+        GR_WAIT_FOR(gr_take(&gr_uplink, &frame));
+        for (unsigned int c = 0; c < ZOO_GATEWAY_N_CANDIDATES; c++) {
+            if (packet.sport == gr_candidate_port(c)) {
+                expected |= UINT32_C(1) << c;
+            }
+        }
+        n_choices += expected != 0;
+        n_plain += !expected;
+        ck_assert_uint_eq(left_by(&packet), expected);
+        ck_assert_uint_eq(left_by(&packet), 0);
+    }
+    ck_assert_uint_gt(n_plain, 0);
+    ck_assert_uint_gt(n_choices, 0);
+
+    /* Probes and fragments, as ZooRoute and others send them. */
+    packet.sport = gr_candidate_port(7);
+    for (int i = 0; i < 3; i++) {
+        packet.flags = (ZOO_GATEWAY_VXLAN_F_VNI
+                        | (i == 0 ? ZOO_GATEWAY_VXLAN_F_PROBE : 0));
+        packet.dport = i == 1 ? 4790 : 4789;
+        gw_packet_encode(&packet, &frame);
+        ck_assert(gateway_send(GR_UPLINK, frame.data, frame.len));
+        GR_WAIT_FOR(gr_take(&gr_uplink, &frame));
+        ck_assert_uint_eq(left_by(&packet), i == 2 ? 1u << 7 : 0);
+    }
+
+    /* Ports that several candidates have stand for all of these. */
+    uint16_t ports[ZOO_GATEWAY_N_CANDIDATES];
+
+    for (unsigned int c = 0; c < ZOO_GATEWAY_N_CANDIDATES; c++) {
+        ports[c] = gr_candidate_port(c % 12);
+    }
+    gateway_set_candidate_ports(ports);
+    ck_assert(gateway_send(GR_UPLINK, frame.data, frame.len));
+    GR_WAIT_FOR(gr_take(&gr_uplink, &frame));
+    ck_assert_uint_eq(left_by(&packet), 1u << 7 | 1u << 19 | 1u << 31);
+    gr_configure();
+}
+END_TEST
+
 static uint64_t
 statistic(unsigned int port, const char *name)
 {
@@ -895,6 +968,7 @@ main(int argc OVS_UNUSED, char *argv[])
     tc = unit_case(s, "runtime", 300);
     tcase_add_test(tc, forwards);
     tcase_add_test(tc, use);
+    tcase_add_test(tc, use_of_candidates);
     tcase_add_test(tc, punts);
     tcase_add_test(tc, awkward_buffers);
     tcase_add_test(tc, sends);
