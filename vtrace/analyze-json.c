@@ -98,11 +98,20 @@ put_table_and_cookie(struct json *object, bool has_table, uint8_t table,
     }
 }
 
+/* Returns the name of a port for those who are a tenant's or not: names of
+ * tunnel ports may say what is hidden from tenants. */
+static const char *
+port_name(const char *port, uint8_t port_class, bool tenant)
+{
+    return tenant && port && port_class == VTRACE_PORT_TUNNEL ? "tunnel"
+           : port;
+}
+
 /* Adds to the verdict 'v', in 'json', that it is not about the replies to all
  * packets, if these left in several places. */
 static void
 put_replies(struct json *json, const struct vtrace_analysis *an,
-            const struct vtrace_verdict *v)
+            const struct vtrace_verdict *v, bool tenant)
 {
     const struct point *watched;
     uint64_t here, all;
@@ -113,7 +122,9 @@ put_replies(struct json *json, const struct vtrace_analysis *an,
             || v->kind == VTRACE_VERDICT_NO_REPLY)) {
         char *s = xasprintf("watched at %s/%s/%s only, where %"PRIu64" of %"
                             PRIu64" packets left", watched->fn->node->name,
-                            watched->bridge, watched->port, here, all);
+                            watched->bridge,
+                            port_name(watched->port, watched->key.port_class,
+                                      tenant), here, all);
 
         put_string(json, "replies", s);
         free(s);
@@ -214,7 +225,7 @@ verdict_to_json(const struct vtrace_analysis *an, bool tenant)
     put_string(json, "direction", direction_name(v.direction));
     put_string(json, "node", v.node);
     put_string(json, "bridge", v.bridge);
-    put_string(json, "port", v.port);
+    put_string(json, "port", port_name(v.port, v.port_class, tenant));
     put_string(json, "reason", vtrace_reason_name(v.reason, reason));
     put_string(json, "description", info ? info->description : NULL);
     put_string(json, "suggestion",
@@ -239,7 +250,7 @@ verdict_to_json(const struct vtrace_analysis *an, bool tenant)
     } else {
         json_object_put(json, "edge", json_null_create());
     }
-    put_replies(json, an, &v);
+    put_replies(json, an, &v, tenant);
     put_sampling(json, an, &v);
     put_conntrack(json, &v);
     put_controller(json, an, &v);
@@ -265,7 +276,7 @@ hop_to_json(const struct point *point, const struct point *previous,
     put_string(json, "direction", direction_name(direction));
     put_string(json, "node", point->fn->node->name);
     put_string(json, "bridge", point->bridge);
-    put_string(json, "port", point->port);
+    put_string(json, "port", port_name(point->port, key->port_class, tenant));
     put_string(json, "role", role_name(key->role));
     put_string(json, "class", port_class_name(key->port_class));
     put_integer(json, "packets", point->packets);

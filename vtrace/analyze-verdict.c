@@ -362,6 +362,7 @@ set_place(const struct flow_state *flow, const struct point *point,
     v->node = point->fn->node->name;
     v->bridge = point->bridge;
     v->port = point->port;
+    v->port_class = point->key.port_class;
     v->has_table = point->key.flags & VTRACE_F_TABLE;
     v->has_cookie = point->key.flags & VTRACE_F_COOKIE;
     v->table = point->key.table;

@@ -75,6 +75,7 @@ struct vtrace_verdict {
     uint64_t seen;              /* Packets judged, in that direction. */
 
     const char *node, *bridge, *port;   /* Where, NULL if nowhere. */
+    enum vtrace_port_class port_class;
     bool ct_invalid;            /* Dropped by a rule that says nothing of it,
                                  * and invalid to connection tracking. */
     bool has_table, has_cookie;
@@ -228,9 +229,9 @@ void vtrace_analysis_verdict(const struct vtrace_analysis *,
                              struct vtrace_verdict *verdict);
 
 /* Returns the members "verdict", "hops", "edges", "evidence" and "injected" of
- * 'vtrace show --json', a new object that the caller must destroy.  Leaves underlay
- * addresses, outer source ports, tables and cookies out if 'tenant' is
- * true. */
+ * 'vtrace show --json', a new object that the caller must destroy.  Leaves
+ * underlay addresses, outer source ports, tables and cookies out if 'tenant' is
+ * true, and the names of tunnel ports, which may be made of such addresses. */
 struct json *vtrace_analysis_to_json(const struct vtrace_analysis *,
                                      bool tenant);
 

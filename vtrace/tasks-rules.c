@@ -230,10 +230,11 @@ vtrace_tasks_restore_maps(struct vtrace_tasks *tasks, struct live *live,
             continue;
         } else if (vtrace_analysis_crosses(live->analysis, rule->direction,
                                            at)) {
-            return xasprintf("border %s/%s/%s: the task's rule was gone, as "
+            /* Tenants read this: the port is a tunnel's. */
+            return xasprintf("border at %s/%s: the task's rule was gone, as "
                              "if somebody removed it or the switch was "
                              "restarted, and packets came there: start the "
-                             "task again", at->node, at->bridge, at->port);
+                             "task again", at->node, at->bridge);
         } else if (restore && (status == VTRACE_OP_GONE
                                || status == VTRACE_OP_REFUSED)) {
             VLOG_INFO("task %"PRId64": putting the rule at border %s/%s/%s "

@@ -324,6 +324,13 @@ find_reverse(struct vtrace_tasks *tasks, struct live *live,
     vtrace_match_replies(&task->request.match, &exit.match, &match);
     error = vtrace_store_add_reverse(tasks->store, task->id, &entry, &match,
                                      time_wall_msec(), random_uint32());
+    if (error && exit.port_class == VTRACE_PORT_TUNNEL) {
+        /* Tenants do not see the port's name. */
+        VLOG_WARN("task %"PRId64": reverse: %s", task->id, error);
+        free(error);
+        error = xasprintf("they cannot be traced at a tunnel of %s/%s",
+                          exit.node, exit.bridge);
+    }
     if (error) {
         set_reverse_error(live, error);
         return false;

@@ -34,6 +34,9 @@
 /* The addresses of the underlay, in simulations. */
 #define UNDERLAY "192.0.2."
 
+/* The name of the tunnel ports there. */
+#define TUNNEL_PORT "vxlan0"
+
 /* Members that only operators see, beside the verdict's "sport". */
 static const char *const secrets[] = {
     "rules", "color", "cookie", "table", "sports", "tun_id", "tun_src",
@@ -104,6 +107,7 @@ static void
 check_secrets(const struct views *views)
 {
     ck_assert_ptr_null(strstr(views->text[1], UNDERLAY));
+    ck_assert_ptr_null(strstr(views->text[1], TUNNEL_PORT));
     for (size_t i = 0; i < ARRAY_SIZE(secrets); i++) {
         ck_assert_msg(!has_member(views->text[1], secrets[i]),
                       "a tenant sees \"%s\"", secrets[i]);
@@ -129,9 +133,10 @@ static void
 check_edges(const struct views *views)
 {
     static const char *const of_verdict[] = {
-        "kind", "direction", "node", "bridge", "port", "reason", "lost",
-        "seen", "edge", NULL
+        "kind", "direction", "node", "bridge", "reason", "lost", "seen",
+        "edge", NULL
     };
+    static const char *const of_port[] = { "port", NULL };
     static const char *const of_edge[] = {
         "direction", "from", "to", "sent", "received", "lost", "delay", NULL
     };
@@ -139,6 +144,13 @@ check_edges(const struct views *views)
     const struct json *tenant = get_member(views->json[1], "edges");
 
     check_same(get_verdict(views, 0), get_verdict(views, 1), of_verdict);
+    if (strcmp(vtrace_json_string(get_verdict(views, 0), "port", ""),
+               TUNNEL_PORT)) {
+        check_same(get_verdict(views, 0), get_verdict(views, 1), of_port);
+    } else {
+        ck_assert_str_eq(vtrace_json_string(get_verdict(views, 1), "port",
+                                            ""), "tunnel");
+    }
     ck_assert_uint_eq(json_array_size(operator), json_array_size(tenant));
     for (size_t i = 0; i < json_array_size(operator); i++) {
         check_same(json_array_at(operator, i), json_array_at(tenant, i),
@@ -200,6 +212,8 @@ START_TEST(test_edge)
     ck_assert_ptr_nonnull(strstr(views.text[1],
                                  "underlay-silent) between h1 and h2"));
     ck_assert_ptr_nonnull(strstr(views.text[1], "to h2: 300 sent, 300 lost"));
+    ck_assert_ptr_nonnull(strstr(views.text[0], "h1/br-int/" TUNNEL_PORT));
+    ck_assert_ptr_nonnull(strstr(views.text[1], "h1/br-int/tunnel"));
     for (size_t i = 0; i < ARRAY_SIZE(seen); i++) {
         ck_assert_msg(has_member(views.text[0], seen[i]),
                       "an operator does not see \"%s\"", seen[i]);
