@@ -114,6 +114,7 @@ draw_verdict(const struct json *task, struct ds *s)
     const char *sampling = vtrace_json_string(v, "sampling", NULL);
     const char *controller = vtrace_json_string(v, "controller", NULL);
     const char *conntrack = vtrace_json_string(v, "conntrack", NULL);
+    const char *so_far = vtrace_json_string(v, "so_far", NULL);
 
     if (!v) {
         return;
@@ -153,6 +154,16 @@ draw_verdict(const struct json *task, struct ds *s)
     }
     if (conntrack) {
         ds_put_format(s, "; connection tracking %s", conntrack);
+    }
+    if (so_far) {
+        ds_put_format(s, "; %s so far", so_far);
+    }
+    if (vtrace_json_member(v, "as_of_ms", JSON_INTEGER)) {
+        int64_t since = vtrace_json_integer(v, "as_of_ms", 0)
+                        - vtrace_json_integer(task, "running_ms", 0);
+
+        ds_put_format(s, "; as of %.1f s after the task began to run",
+                      since / 1e3);
     }
     ds_put_char(s, '\n');
     if (vtrace_json_string(v, "description", NULL)) {

@@ -204,6 +204,24 @@ vtrace_store_get(struct vtrace_store *store, const char *tenant, int64_t id,
 }
 
 char *
+vtrace_store_get_saved(struct vtrace_store *store, int64_t id, char **result,
+                       int64_t *at)
+{
+    sqlite3_stmt *stmt;
+    int rc;
+
+    *result = NULL;
+    *at = 0;
+    stmt = vtrace_sql_query(store, "SELECT result, at FROM saved "
+                            "WHERE task = ?", "i", id);
+    while (vtrace_sql_next(stmt, &rc)) {
+        *result = text_dup(stmt, 0);
+        *at = sqlite3_column_int64(stmt, 1);
+    }
+    return vtrace_sql_done(store, stmt, rc);
+}
+
+char *
 vtrace_store_list(struct vtrace_store *store, const char *tenant,
                   enum vtrace_which which, int64_t **ids, size_t *n)
 {
@@ -505,6 +523,9 @@ vtrace_store_check(struct vtrace_store *store)
           "WHERE colors.task = maps.task "
           "AND colors.direction = maps.direction "
           "AND color IN (theirs, maps.color))" },
+        { "something saved though it does not run",
+          "SELECT task FROM saved WHERE NOT EXISTS "
+          "(SELECT 1 FROM tasks WHERE id = task AND state = 'running')" },
         { "a task that lacks the time of a step",
           "SELECT id FROM tasks WHERE CASE state "
           "WHEN 'new' THEN ready WHEN 'ready' THEN deployed "

@@ -140,6 +140,13 @@ static const char *const schema_steps[] = {
     "BEGIN\n"
     "  INSERT OR IGNORE INTO border_bridges VALUES (NEW.node, NEW.bridge);\n"
     "END;\n",
+
+    /* 4 to 5: what running tasks have seen so far. */
+    "CREATE TABLE saved (\n"
+    "  task INTEGER PRIMARY KEY NOT NULL\n"
+    "    REFERENCES tasks (id) ON DELETE CASCADE,\n"
+    "  at INTEGER NOT NULL,\n"
+    "  result TEXT NOT NULL);\n",
 };
 
 static char *

@@ -686,6 +686,10 @@ end__(struct vtrace_store *store, int64_t id, enum vtrace_state state,
                                 result, id);
     }
     if (!error) {
+        error = vtrace_sql_exec(store, NULL, "DELETE FROM saved "
+                                "WHERE task = ?", "i", id);
+    }
+    if (!error) {
         /* No switch has seen these. */
         error = rules_gone(store, "?2", "rules.task = ?1 "
                            "AND rules.state = 0", "ii", id, now);
@@ -712,6 +716,56 @@ vtrace_store_end(struct vtrace_store *store, int64_t id,
         error = vtrace_sql_end(store, step, error);
     }
     return error;
+}
+
+/* What is saved has little value: it is not worth to wait for the disk, as for
+ * steps.  The next step has it written, too. */
+static char *
+set_synchronous(struct vtrace_store *store, const char *level)
+{
+    char *sql = xasprintf("PRAGMA synchronous = %s", level);
+    char *error = vtrace_sql_exec(store, NULL, sql, "");
+
+    free(sql);
+    return error;
+}
+
+static char *
+save__(struct vtrace_store *store, const struct vtrace_store_saved *saved,
+       size_t n, int64_t now)
+{
+    char *error = vtrace_sql_begin(store, "save");
+
+    if (error) {
+        return error;
+    }
+    for (size_t i = 0; i < n && !error; i++) {
+        error = vtrace_sql_exec(
+            store, NULL, "INSERT INTO saved SELECT id, ?2, ?3 FROM tasks "
+            "WHERE id = ?1 AND state = 'running' ON CONFLICT (task) "
+            "DO UPDATE SET at = excluded.at, result = excluded.result", "iis",
+            saved[i].id, now, saved[i].result);
+    }
+    return vtrace_sql_end(store, "save", error);
+}
+
+char *
+vtrace_store_save(struct vtrace_store *store,
+                  const struct vtrace_store_saved *saved, size_t n,
+                  int64_t now)
+{
+    char *error = set_synchronous(store, "NORMAL");
+    char *full;
+
+    if (!error) {
+        error = save__(store, saved, n, now);
+    }
+    full = set_synchronous(store, "FULL");
+    if (error) {
+        free(full);
+        return error;
+    }
+    return full;
 }
 
 char *

@@ -242,6 +242,28 @@ char *vtrace_store_end(struct vtrace_store *, int64_t id,
                        const char *result, int64_t now)
     OVS_WARN_UNUSED_RESULT;
 
+/* What running tasks have seen so far is saved while they run, so that a crash
+ * loses little of it.  It is the one thing here that a power failure may take
+ * back, by some seconds. */
+
+/* What a running task has seen. */
+struct vtrace_store_saved {
+    int64_t id;
+    char *result;               /* JSON. */
+};
+
+/* Saves the 'n' elements of 'saved', all or nothing, in the place of what was
+ * saved of these tasks before.  Those that do not run are left out. */
+char *vtrace_store_save(struct vtrace_store *,
+                        const struct vtrace_store_saved *saved, size_t n,
+                        int64_t now) OVS_WARN_UNUSED_RESULT;
+
+/* Sets '*result' to what was saved last of task 'id', for the caller to free,
+ * and '*at' to when, or '*result' to NULL if nothing was or the task has
+ * ended. */
+char *vtrace_store_get_saved(struct vtrace_store *, int64_t id, char **result,
+                             int64_t *at) OVS_WARN_UNUSED_RESULT;
+
 /* Says that the rule is in no switch any more; its color begins to rest. */
 char *vtrace_store_rule_gone(struct vtrace_store *, int64_t id,
                              enum vtrace_direction, int64_t now)

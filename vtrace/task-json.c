@@ -240,29 +240,44 @@ analysis_to_json(const struct vtrace_analysis *analysis, bool tenant,
     return json;
 }
 
-char *
-vtrace_task_result(const struct vtrace_analysis *analysis,
-                   const char *unwatched)
+/* What a stored result consists of. */
+static const char *const views[] = { "operator", "tenant" };
+
+/* Returns the text of a stored result: 'json', which has the 'views', behind a
+ * line with what a list of tasks has of it. */
+static char *
+format_result(const struct json *json)
 {
-    struct json *json = json_object_create();
     struct json *brief = json_object_create();
     struct ds s = DS_EMPTY_INITIALIZER;
 
-    for (int tenant = 0; tenant < 2; tenant++) {
-        const char *name = tenant ? "tenant" : "operator";
-        struct json *whole = analysis_to_json(analysis, tenant, unwatched);
+    for (size_t i = 0; i < ARRAY_SIZE(views); i++) {
         struct json *part = json_object_create();
 
-        merge(part, whole, true);
-        json_object_put(json, name, whole);
-        json_object_put(brief, name, part);
+        merge(part, vtrace_json_member(json, views[i], JSON_OBJECT), true);
+        json_object_put(brief, views[i], part);
     }
     json_to_ds(brief, 0, &s);
     ds_put_char(&s, '\n');
     json_to_ds(json, 0, &s);
     json_destroy(brief);
-    json_destroy(json);
     return ds_steal_cstr(&s);
+}
+
+char *
+vtrace_task_result(const struct vtrace_analysis *analysis,
+                   const char *unwatched)
+{
+    struct json *json = json_object_create();
+    char *result;
+
+    for (size_t i = 0; i < ARRAY_SIZE(views); i++) {
+        json_object_put(json, views[i],
+                        analysis_to_json(analysis, i > 0, unwatched));
+    }
+    result = format_result(json);
+    json_destroy(json);
+    return result;
 }
 
 /* Returns the JSON in 'result', which vtrace_task_result() made: the whole, or
@@ -282,6 +297,53 @@ parse_result(const char *result, bool brief)
     json = json_from_string(line);
     free(line);
     return json;
+}
+
+/* Has 'verdict' claim no more than was known at 'as_of'. */
+static void
+make_provisional(struct json *verdict, int64_t as_of)
+{
+    const char *kind = vtrace_json_string(verdict, "kind", "");
+
+    put_integer(verdict, "as_of_ms", as_of);
+    if (strcmp(kind, "drop") && strcmp(kind, "underlay-loss")
+        && strcmp(kind, "inconclusive")) {
+        put_string(verdict, "so_far", kind);
+        put_string(verdict, "kind", "inconclusive");
+        put_string(verdict, "reason", "interrupted");
+        put_string(verdict, "description",
+                   "vtraced ended before the task's time was over");
+        put_string(verdict, "suggestion", "start the task again");
+    }
+}
+
+char *
+vtrace_task_interrupted(const char *result, int64_t as_of,
+                        const char *unwatched)
+{
+    struct json *json = parse_result(result, false);
+    char *interrupted = NULL;
+    size_t n = 0;
+
+    for (size_t i = 0; json->type == JSON_OBJECT && i < ARRAY_SIZE(views);
+         i++) {
+        struct json *view = shash_find_data(json_object(json), views[i]);
+        struct json *verdict = view && view->type == JSON_OBJECT
+            ? shash_find_data(json_object(view), "verdict") : NULL;
+
+        if (verdict && verdict->type == JSON_OBJECT) {
+            make_provisional(verdict, as_of);
+            if (unwatched && !vtrace_json_string(view, "reverse", NULL)) {
+                put_string(view, "reverse", unwatched);
+            }
+            n++;
+        }
+    }
+    if (n == ARRAY_SIZE(views)) {
+        interrupted = format_result(json);
+    }
+    json_destroy(json);
+    return interrupted;
 }
 
 static void

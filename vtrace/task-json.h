@@ -33,6 +33,19 @@ struct vtrace_analysis;
 char *vtrace_task_result(const struct vtrace_analysis *,
                          const char *unwatched);
 
+/* Returns what is to be stored as the result of a task that was interrupted, by
+ * a crash for instance, if 'result', of vtrace_task_result(), is what it had
+ * seen at 'as_of', a wall clock time in ms.  The verdict gets a member
+ * "as_of_ms".  One that a loss is the evidence of stays; any other, such as
+ * that there is none, could have become another one, and is "inconclusive", with
+ * what it was in "so_far".  'unwatched' is why replies were not traced until
+ * then, or NULL.
+ *
+ * Returns NULL if 'result' is not what it should be.  The caller must free the
+ * result. */
+char *vtrace_task_interrupted(const char *result, int64_t as_of,
+                              const char *unwatched);
+
 /* Returns 'task' as JSON, without the path if 'brief' is true, and without
  * what a tenant must not see if 'tenant' is true.  The verdict is that of
  * 'analysis', or of the stored result if that is NULL.  'reverse_error' is why

@@ -42,6 +42,8 @@ struct live {
     bool stop;                  /* A user wants it to end. */
     int64_t stopped;            /* When its time was over, or 0. */
     char *reverse_error;        /* Why there is no reverse rule, or NULL. */
+    bool running;
+    ovs_u128 saved;             /* Hash of what was saved of it last. */
 };
 
 struct vtrace_tasks {
@@ -50,6 +52,13 @@ struct vtrace_tasks {
     struct vtrace_analyzer *analyzer;
     struct hmap live;
     long long int next_run;     /* LLONG_MAX without unsettled tasks. */
+    long long int next_save;    /* When running tasks are saved again. */
+
+    /* The last time that any was saved. */
+    uint64_t n_saves;
+    size_t n_saved;             /* Tasks that had changed. */
+    size_t saved_bytes;
+    double save_ms;             /* How long it took. */
 };
 
 /* tasks-rules.c: a rule of a task, and its maps at borders, in the switches. */

@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "hash.h"
+#include "openvswitch/dynamic-string.h"
 #include "openvswitch/hmap.h"
 #include "openvswitch/poll-loop.h"
 #include "openvswitch/vlog.h"
@@ -41,6 +42,14 @@ VLOG_DEFINE_THIS_MODULE(vtrace_tasks);
 
 /* How often tasks are looked at while there are any, in ms. */
 #define TICK_MS 50
+
+/* How often what running tasks have seen is saved, in ms, and how much of the
+ * time that may take, one part of so many: else it comes less often. */
+#define SAVE_MS 1000
+#define SAVE_SHARE 20
+
+/* Of a task that has seen more than this only the verdict is saved, in bytes. */
+#define MAX_SAVED (256 * 1024)
 
 /* After a task's time is over, so long is waited for the last records. */
 #define GRACE_MS 7000
@@ -72,12 +81,15 @@ live_destroy(struct vtrace_tasks *tasks, struct live *live)
     free(live);
 }
 
+static void save(struct vtrace_tasks *);
+
 void
 vtrace_tasks_destroy(struct vtrace_tasks *tasks)
 {
     struct live *live;
 
     if (tasks) {
+        save(tasks);
         HMAP_FOR_EACH_SAFE (live, node, &tasks->live) {
             live_destroy(tasks, live);
         }
@@ -431,6 +443,44 @@ inject(struct vtrace_tasks *tasks, const struct vtrace_task *task)
     return why;
 }
 
+/* Ends 'task', which an earlier vtraced was at, with what that had saved. */
+static bool
+end_interrupted(struct vtrace_tasks *tasks, const struct vtrace_task *task)
+{
+    bool unwatched = (task->request.both
+                      && (task->n_rules < 2
+                          || task->rules[VTRACE_REVERSE].state
+                             < VTRACE_RULE_INSTALLED));
+    char *saved, *result = NULL, *reason;
+    int64_t as_of;
+    bool changed;
+
+    /* Without it the task could not be told from one that saw nothing. */
+    if (!succeeded(task->id, vtrace_store_get_saved(tasks->store, task->id,
+                                                    &saved, &as_of))) {
+        return false;
+    }
+    if (saved) {
+        result = vtrace_task_interrupted(saved, as_of, unwatched
+                                         ? "no rule for them was installed "
+                                         "until vtraced ended" : NULL);
+        free(saved);
+    }
+    reason = xasprintf("vtraced ended while the task was running%s: start it "
+                       "again", result ? ", with the verdict that it had "
+                       "so far" : "");
+    changed = succeeded(task->id,
+                        vtrace_store_end(tasks->store, task->id,
+                                         VTRACE_FAILED, reason, result,
+                                         time_wall_msec()));
+    if (changed) {
+        VLOG_INFO("task %"PRId64": failed: %s", task->id, reason);
+    }
+    free(reason);
+    free(result);
+    return changed;
+}
+
 static bool
 run_running(struct vtrace_tasks *tasks, const struct vtrace_task *task)
 {
@@ -441,10 +491,9 @@ run_running(struct vtrace_tasks *tasks, const struct vtrace_task *task)
 
     if (!live || !live->began[VTRACE_FORWARD]) {
         /* Its records went nowhere meanwhile. */
-        return end(tasks, task, VTRACE_FAILED,
-                   "vtraced was restarted while the task was running: start "
-                   "it again");
+        return end_interrupted(tasks, task);
     }
+    live->running = true;
     if (live->stopped) {
         return run_stopping(tasks, live, task);
     }
@@ -549,6 +598,83 @@ run_id(struct vtrace_tasks *tasks, int64_t id)
     }
 }
 
+/* Returns what 'live' has seen, for the caller to free, or NULL if that is what
+ * was saved last. */
+static char *
+changed_result(struct live *live)
+{
+    char *result = vtrace_task_result(live->analysis, live->reverse_error);
+    size_t len = strlen(result);
+    ovs_u128 hash;
+
+    if (len > MAX_SAVED) {
+        size_t brief = strcspn(result, "\n");
+        char *verdict = xasprintf("%.*s\n%.*s", (int) brief, result,
+                                  (int) brief, result);
+
+        free(result);
+        result = verdict;
+        len = strlen(result);
+    }
+    hash_bytes128(result, len, 0, &hash);
+    if (ovs_u128_equals(hash, live->saved)) {
+        free(result);
+        return NULL;
+    }
+    live->saved = hash;
+    return result;
+}
+
+/* Saves what running tasks have seen. */
+static void
+save(struct vtrace_tasks *tasks)
+{
+    size_t max = hmap_count(&tasks->live), n = 0, bytes = 0;
+    struct vtrace_store_saved *saved = xmalloc(max * sizeof *saved);
+    long long int begin = time_usec();
+    struct live *live;
+    bool ok = true;
+
+    HMAP_FOR_EACH (live, node, &tasks->live) {
+        char *result = live->running ? changed_result(live) : NULL;
+
+        if (result) {
+            saved[n++] = (struct vtrace_store_saved) { live->id, result };
+            bytes += strlen(result);
+        }
+    }
+    if (n) {
+        ok = succeeded(saved[0].id, vtrace_store_save(tasks->store, saved, n,
+                                                      time_wall_msec()));
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (!ok) {
+            find_live(tasks, saved[i].id)->saved = OVS_U128_ZERO;
+        }
+        free(saved[i].result);
+    }
+    free(saved);
+    double took = (time_usec() - begin) / 1e3;
+    if (n && ok) {
+        tasks->n_saves++;
+        tasks->n_saved = n;
+        tasks->saved_bytes = bytes;
+        tasks->save_ms = took;
+    }
+    tasks->next_save = time_msec() + MAX(SAVE_MS, took * SAVE_SHARE);
+}
+
+void
+vtrace_tasks_format(const struct vtrace_tasks *tasks, struct ds *s)
+{
+    if (tasks->n_saves) {
+        ds_put_format(s, "running tasks saved %"PRIu64" times, last %"PRIuSIZE
+                      " that had changed, %"PRIuSIZE" bytes, in %.1f ms\n",
+                      tasks->n_saves, tasks->n_saved, tasks->saved_bytes,
+                      tasks->save_ms);
+    }
+}
+
 struct unsettled {
     const int64_t *ids;
     size_t n;
@@ -614,6 +740,9 @@ vtrace_tasks_run(struct vtrace_tasks *tasks)
     }
     vtrace_deployer_retain(tasks->deployer, keep_rule, &unsettled);
     free(ids);
+    if (time_msec() >= tasks->next_save) {
+        save(tasks);
+    }
     tasks->next_run = n ? time_msec() + TICK_MS : LLONG_MAX;
 }
 

@@ -20,12 +20,14 @@
 /* Takes tasks through their states: does what the state of each in the store
  * asks for, with the analyzer and the deployer, and writes down that it is
  * done.  What it keeps in memory is only what a restart may lose: the analysis
- * of tasks that have not ended. */
+ * of tasks that have not ended, of which what a running task has seen is saved
+ * each second. */
 
 #include <stdbool.h>
 #include <stdint.h>
 #include "compiler.h"
 
+struct ds;
 struct json;
 struct vtrace_analyzer;
 struct vtrace_deployer;
@@ -36,6 +38,8 @@ struct vtrace_tasks;
 struct vtrace_tasks *vtrace_tasks_create(struct vtrace_store *,
                                          struct vtrace_deployer *,
                                          struct vtrace_analyzer *);
+/* Saves what running tasks have seen, which end as interrupted when somebody
+ * opens the store again. */
 void vtrace_tasks_destroy(struct vtrace_tasks *);
 
 void vtrace_tasks_run(struct vtrace_tasks *);
@@ -49,6 +53,9 @@ void vtrace_tasks_sweep(struct vtrace_tasks *, const char *name);
 
 /* Says that something changed that tasks may be waiting for. */
 void vtrace_tasks_kick(struct vtrace_tasks *);
+
+/* Appends to 's' what saving running tasks costs. */
+void vtrace_tasks_format(const struct vtrace_tasks *, struct ds *s);
 
 /* Stops task 'id' of 'tenant' (NULL: of any): ends it now, with a verdict if
  * it was running.  Returns NULL or an error message that the caller must

@@ -343,6 +343,7 @@ appctl_show(struct unixctl_conn *conn, int argc OVS_UNUSED,
     ds_put_format(&s, "store %s\n", store_file);
     vtrace_collector_format(context.collector, &s);
     vtrace_deployer_format(context.deployer, &s);
+    vtrace_tasks_format(context.tasks, &s);
     unixctl_command_reply(conn, ds_cstr(&s));
     ds_destroy(&s);
 }

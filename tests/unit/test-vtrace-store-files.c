@@ -107,7 +107,7 @@ downgrade(void)
 {
     exec_sql("ALTER TABLE tasks DROP COLUMN src_mac; "
              "ALTER TABLE tasks DROP COLUMN dst_mac; "
-             "DROP TABLE border_bridges; "
+             "DROP TABLE border_bridges; DROP TABLE saved; "
              "DROP TABLE borders; DROP TABLE maps; "
              "ALTER TABLE nodes DROP COLUMN database; "
              "PRAGMA user_version = 1");
@@ -154,6 +154,31 @@ START_TEST(old_file)
     add_border("h2", "other");
     task = store_get(id);
     ck_assert_int_eq(task->state, VTRACE_RUNNING);
+    vtrace_task_destroy(task);
+}
+END_TEST
+
+/* A store of the version before running tasks were saved, with one. */
+START_TEST(unsaved_file)
+{
+    int64_t at, id = store_create("red", "h1", 80);
+    struct vtrace_store_saved saved = { id, CONST_CAST(char *, "{}") };
+    struct vtrace_task *task;
+    char *result;
+
+    store_run_to(id, VTRACE_RUNNING);
+    exec_sql("DROP TABLE saved; PRAGMA user_version = 4");
+    store_reopen();
+    OK(vtrace_store_check(store));
+    OK(vtrace_store_get_saved(store, id, &result, &at));
+    ck_assert_ptr_null(result);
+    OK(vtrace_store_save(store, &saved, 1, NOW));
+    OK(vtrace_store_get_saved(store, id, &result, &at));
+    ck_assert_str_eq(result, "{}");
+    free(result);
+    task = store_get(id);
+    ck_assert_int_eq(task->state, VTRACE_RUNNING);
+    ck_assert_int_eq(task->request.match.dport, 80);
     vtrace_task_destroy(task);
 }
 END_TEST
@@ -210,6 +235,7 @@ START_TEST(bridges)
     check_bridges("h1", "br-int", 1);
     add_border("h2", "other");
     exec_sql("DROP TRIGGER borders_add; DROP TABLE border_bridges; "
+             "DROP TABLE saved; "
              "PRAGMA user_version = 3");
     store_reopen();
     check_bridges("h2", "br-x", 1);
@@ -250,6 +276,7 @@ main(void)
     tcase_add_test(tc, files);
     tcase_add_test(tc, first_version);
     tcase_add_test(tc, old_file);
+    tcase_add_test(tc, unsaved_file);
     tcase_add_test(tc, foreign_file);
     tcase_add_test(tc, bridges);
     return unit_run(suite);

@@ -30,6 +30,22 @@
 #include "vtrace/fault.h"
 #include "vtrace/store.h"
 
+/* Returns true if what task 1 has seen is saved. */
+static bool
+is_saved(void)
+{
+    char *result;
+    int64_t at;
+
+    OK(vtrace_store_get_saved(store, 1, &result, &at));
+    if (result) {
+        ck_assert_str_eq(result, "{\"s\":1}");
+        ck_assert_int_eq(at, NOW + 5000);
+    }
+    free(result);
+    return result != NULL;
+}
+
 /* Takes task 1 from whatever state it is in through all steps to its end, as
  * vtraced would after each start. */
 static void
@@ -70,6 +86,12 @@ proceed(void)
                                        NOW));
             } else if (back_state == VTRACE_RULE_SENT) {
                 OK(vtrace_store_installed(store, 1, VTRACE_REVERSE, NOW));
+            } else if (!is_saved()) {
+                struct vtrace_store_saved saved = {
+                    1, CONST_CAST(char *, "{\"s\":1}")
+                };
+
+                OK(vtrace_store_save(store, &saved, 1, NOW + 5000));
             } else {
                 OK(vtrace_store_end(store, 1, VTRACE_DONE, NULL, "{\"r\":1}",
                                     NOW + 10000));
@@ -128,7 +150,8 @@ kill_and_proceed(const char *spec)
 }
 
 static const char *const steps[] = { "open", "new", "ready", "deployed",
-                                     "running", "reverse", "done", "gone" };
+                                     "running", "reverse", "save", "done",
+                                     "gone" };
 static const char *const places[] = { "begin", "write", "commit" };
 
 START_TEST(killed)
@@ -295,6 +318,10 @@ START_TEST(killed_any_time)
                 OK(vtrace_store_deploy(store, id, VTRACE_FORWARD, now + 1000,
                                        now));
                 OK(vtrace_store_installed(store, id, VTRACE_FORWARD, now));
+                struct vtrace_store_saved saved = {
+                    id, CONST_CAST(char *, "{\"s\":1}")
+                };
+                OK(vtrace_store_save(store, &saved, 1, now));
             }
             _exit(0);
         }

@@ -23,9 +23,12 @@
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "packets.h"
+#include "random.h"
+#include "timeval.h"
 #include "util.h"
 #include "vtrace-store-fixture.h"
 #include "vtrace/node-address.h"
@@ -102,6 +105,111 @@ START_TEST(handshake)
     ck_assert_int_eq(task->rules[0].color, 101);
     ck_assert_int_eq(task->rules[0].expires, NOW + 15000);
     vtrace_task_destroy(task);
+}
+END_TEST
+
+/* What a running task has seen is saved, in the place of what was before, and
+ * gone when it ends. */
+START_TEST(saves)
+{
+    int64_t id = store_create("red", "h1", 80), at;
+    struct vtrace_store_saved saved[] = {
+        { id, CONST_CAST(char *, "{\"a\":1}") }, { 99, saved[0].result }
+    };
+    char *result;
+
+    /* Only of tasks that run. */
+    OK(vtrace_store_save(store, saved, 2, NOW));
+    store_run_to(id, VTRACE_RUNNING);
+    OK(vtrace_store_get_saved(store, id, &result, &at));
+    ck_assert_ptr_null(result);
+
+    OK(vtrace_store_save(store, saved, 2, NOW + 1000));
+    saved[0].result = CONST_CAST(char *, "{\"a\":2}");
+    OK(vtrace_store_save(store, saved, 1, NOW + 2000));
+    OK(vtrace_store_check(store));
+    store_reopen();
+    OK(vtrace_store_get_saved(store, id, &result, &at));
+    ck_assert_str_eq(result, "{\"a\":2}");
+    ck_assert_int_eq(at, NOW + 2000);
+    free(result);
+    OK(vtrace_store_get_saved(store, 99, &result, &at));
+    ck_assert_ptr_null(result);
+
+    OK(vtrace_store_end(store, id, VTRACE_FAILED, "why", "{}", NOW + 3000));
+    OK(vtrace_store_get_saved(store, id, &result, &at));
+    ck_assert_ptr_null(result);
+    OK(vtrace_store_save(store, saved, 1, NOW + 4000));
+    OK(vtrace_store_get_saved(store, id, &result, &at));
+    ck_assert_ptr_null(result);
+}
+END_TEST
+
+/* Returns the size of the store's file whose name ends with 'suffix'. */
+static int64_t
+file_size(const char *suffix)
+{
+    char *name = xasprintf("%s%s", store_file, suffix);
+    struct stat s;
+
+    ck_assert_int_eq(stat(name, &s), 0);
+    free(name);
+    return s.st_size;
+}
+
+static char *
+some_text(size_t len)
+{
+    char *text = xmalloc(len + 1);
+
+    for (size_t i = 0; i < len; i++) {
+        text[i] = 'a' + random_range(26);
+    }
+    text[len] = '\0';
+    return text;
+}
+
+/* What saving costs, and that it takes no room but that of what is saved, how
+ * long ever a task runs. */
+START_TEST(saved_often)
+{
+    enum { N = 100, ROUNDS = 300, LEN = 8000 };
+    struct vtrace_quota many = { .max_tasks = N, .max_kept = N };
+    struct vtrace_store_saved saved[N];
+    int64_t early = 0, early_log = 0;
+    long long int took = 0;
+
+    for (int i = 0; i < N; i++) {
+        struct vtrace_request request = store_request("red", "h1", i + 1);
+
+        OK(vtrace_store_create(store, &request, &many, NOW, i,
+                               &saved[i].id));
+        store_run_to(saved[i].id, VTRACE_RUNNING);
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        long long int begin;
+
+        for (int i = 0; i < N; i++) {
+            saved[i].result = some_text(LEN / 2 + random_range(LEN));
+        }
+        begin = time_usec();
+        OK(vtrace_store_save(store, saved, N, NOW + round * 1000));
+        took += time_usec() - begin;
+        for (int i = 0; i < N; i++) {
+            free(saved[i].result);
+        }
+        if (round == ROUNDS / 10) {
+            early = file_size("");
+            early_log = file_size("-wal");
+        }
+    }
+    printf("saving %d running tasks of %d bytes: %.1f ms; after %d times the "
+           "store has %.1f MB, after %d %.1f MB, and its log %.1f MB\n", N,
+           LEN, took / 1e3 / ROUNDS, ROUNDS / 10, early / 1e6, ROUNDS,
+           file_size("") / 1e6, file_size("-wal") / 1e6);
+    ck_assert_int_le(file_size(""), early + early / 5);
+    ck_assert_int_le(file_size("-wal"), early_log + early_log / 5);
+    ck_assert_int_le(file_size(""), 3 * N * LEN);
 }
 END_TEST
 
@@ -734,6 +842,8 @@ main(void)
     tcase_add_checked_fixture(tc, store_setup, store_teardown);
     tcase_add_test(tc, node_by_address);
     tcase_add_test(tc, handshake);
+    tcase_add_test(tc, saves);
+    tcase_add_test(tc, saved_often);
     tcase_add_test(tc, only_these_steps);
     tcase_add_test(tc, database_refuses);
     tcase_add_test(tc, repeated_steps);

@@ -179,6 +179,91 @@ START_TEST(test_faults)
 }
 END_TEST
 
+/* What is left of a task that a crash of vtraced has interrupted: a loss is one
+ * still, and no other verdict is left. */
+START_TEST(test_interrupted)
+{
+    struct sim_options o = {
+        .scenario = SIM_VPC, .fault = _i, .both = true, .flows = true,
+        .n_packets = 300,
+    };
+    struct vtrace_analysis *an;
+    struct vtrace_analyzer *az = sim_run(&o, &an);
+    char *saved = vtrace_task_result(an, NULL);
+    struct vtrace_task task = {
+        .id = 1, .state = VTRACE_FAILED, .request = { .both = true },
+        .n_rules = 1, .running = 1000, .ends = 11000, .ended = 20000,
+        .reason = CONST_CAST(char *, "vtraced ended"),
+        .result = vtrace_task_interrupted(saved, 3500, "not yet"),
+    };
+
+    struct vtrace_task whole = task;
+
+    whole.result = saved;
+    ck_assert_ptr_nonnull(task.result);
+    for (int i = 0; i < 4; i++) {
+        bool tenant = i & 1, brief = i & 2;
+        struct json *before = vtrace_task_to_json(&whole, tenant, brief,
+                                                  NULL, NULL);
+        struct json *after = vtrace_task_to_json(&task, tenant, brief, NULL,
+                                                 NULL);
+        const struct json *verdict = get_member(after, "verdict");
+        const char *kind = vtrace_json_string(verdict, "kind", "");
+        const char *was = vtrace_json_string(get_member(before, "verdict"),
+                                             "kind", "");
+        const char *so_far = vtrace_json_string(verdict, "so_far", NULL);
+        struct ds s = DS_EMPTY_INITIALIZER;
+
+        vtrace_draw_task(after, &s);
+        ck_assert_ptr_nonnull(strstr(ds_cstr(&s), "; as of 2.5 s after"));
+        ck_assert_ptr_nonnull(strstr(ds_cstr(&s), "failed: vtraced ended"));
+        ck_assert_int_eq(vtrace_json_integer(verdict, "as_of_ms", 0), 3500);
+        ck_assert_str_eq(vtrace_json_string(after, "reverse", ""), "not yet");
+        if (!strcmp(was, "drop") || !strcmp(was, "underlay-loss")) {
+            ck_assert_str_eq(kind, was);
+            ck_assert_ptr_null(so_far);
+            ck_assert(json_equal(get_member(verdict, "reason"),
+                                 get_member(get_member(before, "verdict"),
+                                            "reason")));
+        } else {
+            ck_assert_str_eq(kind, "inconclusive");
+            ck_assert_str_eq(so_far, was);
+            ck_assert_str_eq(vtrace_json_string(verdict, "reason", ""),
+                             "interrupted");
+        }
+        ck_assert(json_equal(get_member(verdict, "lost"),
+                             get_member(get_member(before, "verdict"),
+                                        "lost")));
+        if (!brief) {
+            ck_assert(json_equal(get_member(after, "hops"),
+                                 get_member(before, "hops")));
+            ck_assert(json_equal(get_member(after, "edges"),
+                                 get_member(before, "edges")));
+        }
+        ds_destroy(&s);
+        json_destroy(before);
+        json_destroy(after);
+    }
+    free(task.result);
+    free(saved);
+    vtrace_analyzer_destroy(az);
+}
+END_TEST
+
+/* What cannot have been saved. */
+START_TEST(test_interrupted_damaged)
+{
+    static const char *const damaged[] = {
+        "", "{", "[]", "{}\n{}", "{\"operator\":{},\"tenant\":{}}",
+        "{\"operator\":{\"verdict\":{}},\"tenant\":{\"verdict\":[]}}",
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(damaged); i++) {
+        ck_assert_ptr_null(vtrace_task_interrupted(damaged[i], 1, NULL));
+    }
+}
+END_TEST
+
 /* Returns the end of the edge in the verdict in 'views', as 'tenant' or not
  * sees it. */
 static const char *
@@ -255,6 +340,8 @@ main(void)
     TCase *tc = unit_case(suite, "views", 60);
 
     tcase_add_loop_test(tc, test_faults, 0, SIM_N_SCENARIOS * SIM_N_FAULTS);
+    tcase_add_loop_test(tc, test_interrupted, 0, SIM_N_FAULTS);
+    tcase_add_test(tc, test_interrupted_damaged);
     tcase_add_test(tc, test_edge);
     tcase_add_test(tc, test_unknown_end);
     return unit_run(suite);
