@@ -39,7 +39,7 @@ struct consent {
 struct zoo_consents {
     struct cmap map;                /* By addresses and port. */
     struct ovs_list lru;
-    bool changed;
+    bool changed, ended;
     long long int taken;            /* When a change was last taken. */
 };
 
@@ -167,13 +167,19 @@ zoo_consents_changed(struct zoo_consents *c)
     c->changed = true;
 }
 
+void
+zoo_consents_ended(struct zoo_consents *c)
+{
+    c->changed = c->ended = true;
+}
+
 bool
 zoo_consents_take_change(struct zoo_consents *c, long long int now)
 {
-    if (!c->changed || now - c->taken < SEC) {
+    if (!c->changed || (!c->ended && now - c->taken < SEC)) {
         return false;
     }
-    c->changed = false;
+    c->changed = c->ended = false;
     c->taken = now;
     return true;
 }

@@ -65,8 +65,11 @@ bool zoo_consents_has(const struct zoo_consents *,
 /* Consent has changed in another way. */
 void zoo_consents_changed(struct zoo_consents *);
 
+/* Consent has ended in another way, which must not wait. */
+void zoo_consents_ended(struct zoo_consents *);
+
 /* Returns true if consent has changed since this was last true, but once a
- * second at most: flows must be translated again. */
+ * second at most unless some has ended: flows must be translated again. */
 bool zoo_consents_take_change(struct zoo_consents *, long long int now);
 
 #endif /* zoo-consent.h */

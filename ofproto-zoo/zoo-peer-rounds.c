@@ -46,6 +46,14 @@
 #define UNANSWERED_ROUNDS 3
 #define UNANSWERED_TIME (3 * SEC)
 
+/* It has if its machine answers that long after the peer did. */
+#define ALIVE_TIME SEC
+
+/* How often the machine is asked: to know that it answers, and when the peer
+ * does not. */
+#define ALIVE_INTERVAL (10 * SEC)
+#define SILENT_ALIVE_INTERVAL (100 * MSEC)
+
 /* CTL is followed once per this time, which its effect takes to show. */
 #define SLOWER_TIME_MS 500
 
@@ -445,15 +453,46 @@ learn_caps(struct zoo_peer *peer, struct zoo_group *group, uint16_t caps)
 bool
 zoo_peer_consents(struct zoo_peer *peer, uint16_t cap, long long int now)
 {
-    long long int asked = MAX(MAX(peer->last_report, peer->active_since),
-                              peer->link_down);
+    long long int answered = MAX(MAX(peer->last_report, peer->confirmed),
+                                 MAX(peer->active_since, peer->link_down));
+    bool silent = (peer->state != ZOO_PEER_IDLE
+                   && peer->n_silent >= UNANSWERED_ROUNDS);
+    bool known = (peer->alive
+                  && answered - peer->alive < ZOO_PEER_CONSENT_TIME);
 
-    if ((peer->state != ZOO_PEER_IDLE && peer->n_silent >= UNANSWERED_ROUNDS
-         && now - asked > UNANSWERED_TIME)
+    if ((silent && known && peer->alive - answered > ALIVE_TIME)
+        || (silent && !known && now - answered > UNANSWERED_TIME)
         || now - peer->last_report > ZOO_PEER_CONSENT_TIME) {
         peer->peer_caps = 0;
     }
     return (peer->peer_caps & cap) == cap;
+}
+
+void
+zoo_peer_confirm(struct zoo_peer *peer, uint16_t caps, long long int now)
+{
+    peer->peer_caps &= caps;
+    peer->confirmed = now;
+}
+
+bool
+zoo_peer_ask_alive(struct zoo_peer *peer, uint16_t cap, long long int now)
+{
+    long long int interval = peer->n_silent ? SILENT_ALIVE_INTERVAL
+                                            : ALIVE_INTERVAL;
+
+    if ((peer->peer_caps & cap) != cap || peer->state == ZOO_PEER_IDLE
+        || (peer->alive_asked && now - peer->alive_asked < interval)) {
+        return false;
+    }
+    peer->alive_asked = now;
+    return true;
+}
+
+void
+zoo_peer_alive(struct zoo_peer *peer, long long int now)
+{
+    peer->alive = now;
 }
 
 /* Follows what 'report' asks for. */

@@ -142,6 +142,10 @@ struct zoo_peer {
     uint8_t slowed;             /* Doublings of intervals, because of CTL. */
     uint32_t slowed_ms;         /* When that changed, modulo 2**32. */
     long long int last_report;  /* When it came. */
+    long long int confirmed;    /* When a request last said that 'peer_caps'
+                                 * are what they are. */
+    long long int alive_asked;  /* When the peer's machine was asked last. */
+    long long int alive;        /* When it answered, 0 if never. */
     struct zoo_open_round rounds[ZOO_PEER_MAX_ROUNDS]; /* By ID modulo. */
     bool urgent;                /* The last round is urgent. */
     uint8_t n_clean;            /* Rounds of all since the last loss, up to
@@ -378,15 +382,42 @@ unsigned int zoo_peer_report_ports(const struct zoo_peer *,
                                    struct eth_addr backend, uint32_t salt,
                                    uint16_t sports[], unsigned int n);
 
-/* How long a peer that is not asked is taken to be what it was, ns. */
+/* Consent: whether the peer may be taken to have a capability, ZOO_PROBE_CAP_*,
+ * that it has said to have in its reports.
+ *
+ * One that does not answer any more may have been restarted without it, or the
+ * underlay swallows everything.  A switch that does not know ZooRoute says
+ * nothing, but its machine answers to what is no probe (see zoo-alive.h).  So
+ * the machine is asked, too: every now and then while the peer answers probes,
+ * to know that it answers; and often when it does not.
+ *
+ *     - If the machine answers for a second while the peer does not, the peer
+ *       is another one.
+ *
+ *     - If neither does, though the machine did before, nothing arrives: the
+ *       peer is taken to be what it was.
+ *
+ *     - If the machine never answers, it cannot be told, and the peer must
+ *       consent again after three seconds.
+ *
+ * The peer's own requests, which are known to be new and say what it is capable
+ * of, are as good as reports for this. */
+
+/* How long a peer that is not asked, or from which nothing comes, is taken to be
+ * what it was, ns.  So long it is known, too, that its machine answers. */
 #define ZOO_PEER_CONSENT_TIME (3600 * 1000LL * 1000 * 1000)
 
-/* Returns true if the peer has consented to 'cap', one of ZOO_PROBE_CAP_*, in
- * its reports, and may be taken to do so still at 'now': it has answered when it
- * was last asked, or not been asked for less than ZOO_PEER_CONSENT_TIME.  One
- * that has been asked for three seconds without an answer may have been
- * restarted without the capability; it must consent again. */
+/* Returns true if the peer consents to 'cap' at 'now'. */
 bool zoo_peer_consents(struct zoo_peer *, uint16_t cap, long long int now);
+
+/* A new request of the peer has said, at 'now', that it has 'caps': it may have
+ * lost some, or still have what its reports have said. */
+void zoo_peer_confirm(struct zoo_peer *, uint16_t caps, long long int now);
+
+/* Returns true if the peer's machine is to be asked now, because of 'cap': the
+ * caller does, and calls zoo_peer_alive() when it answers. */
+bool zoo_peer_ask_alive(struct zoo_peer *, uint16_t cap, long long int now);
+void zoo_peer_alive(struct zoo_peer *, long long int now);
 
 const char *zoo_peer_state_to_string(enum zoo_peer_state);
 

@@ -25,10 +25,12 @@
 #include "openvswitch/dynamic-string.h"
 #include "openvswitch/hmap.h"
 #include "ovs-ext/zoo-quarantine.h"
+#include "ovs-ext/zoo-vtrace.h"
 #include "ovs-rcu.h"
 #include "timeval.h"
 #include "util.h"
 #include "uuid.h"
+#include "zoo-alive.h"
 
 /* All peers: how they come, by whom they are found, and how they go. */
 
@@ -161,6 +163,9 @@ zooroute_schedule(struct zooroute_peer *peer, long long int now)
                         zooroute_segment_params(peer->segment), now);
 }
 
+/* What asks the machines of peers, created when that is first necessary. */
+static struct zoo_alive *zooroute_alive OVS_GUARDED_BY(zooroute_mutex);
+
 void
 zooroute_update_consent(struct zooroute_peer *peer, long long int now)
 {
@@ -170,7 +175,41 @@ zooroute_update_consent(struct zooroute_peer *peer, long long int now)
     atomic_read_relaxed(&peer->takes_colors, &took);
     if (takes != took) {
         atomic_store_relaxed(&peer->takes_colors, takes);
-        zoo_consents_changed(zooroute_consents);
+        if (takes) {
+            zoo_consents_changed(zooroute_consents);
+        } else {
+            zoo_consents_ended(zooroute_consents);
+        }
+    }
+    /* A mark may have it routed otherwise. */
+    if (takes && !peer->key.pkt_mark && zoo_vtrace_is_enabled()
+        && zoo_peer_ask_alive(&peer->peer, ZOO_PROBE_CAP_GBP, now)) {
+        if (!zooroute_alive) {
+            zooroute_alive = zoo_alive_create();
+        }
+        zoo_alive_ask(zooroute_alive, &peer->key.local, &peer->key.remote);
+    }
+}
+
+void
+zooroute_hear_alive(long long int now)
+{
+    struct in6_addr remote;
+
+    while (zooroute_alive && zoo_alive_take(zooroute_alive, &remote)) {
+        struct zooroute_peer *peer;
+
+        CMAP_FOR_EACH (peer, cmap_node, &zooroute_peers) {
+            if (ipv6_addr_equals(&peer->key.remote, &remote)) {
+                zoo_peer_alive(&peer->peer, now);
+                zooroute_update_consent(peer, now);
+                if (zoo_peer_hint(&peer->peer,
+                                  zooroute_segment_params(peer->segment),
+                                  now)) {
+                    zooroute_schedule(peer, now);
+                }
+            }
+        }
     }
 }
 

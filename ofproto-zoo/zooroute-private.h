@@ -132,6 +132,9 @@ void zooroute_schedule(struct zooroute_peer *, long long int now)
 void zooroute_update_consent(struct zooroute_peer *, long long int now)
     OVS_REQUIRES(zooroute_mutex);
 
+/* Learns which peers' machines have answered. */
+void zooroute_hear_alive(long long int now) OVS_REQUIRES(zooroute_mutex);
+
 /* Returns the bit of 'port' in a peer's 'known_ports'. */
 uint64_t zooroute_port_bit(const struct zoo_tunnel_port *port);
 

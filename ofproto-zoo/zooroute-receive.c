@@ -71,15 +71,19 @@ find_by_session(uint64_t session) OVS_REQUIRES(zooroute_mutex)
 
 /* The sender with 'key' has said, in a request that is surely new, what it is
  * capable of.  'peer' is this side's own peer there, or NULL: it may say on that
- * occasion that it does not take colors any more, but not that it does, which
- * only an answer proves. */
+ * occasion that it does not take colors any more, or still does, but not that it
+ * does now, which only an answer proves. */
 static void
 learn_capabilities(const struct zoo_sender_key *key,
                    struct zooroute_peer *peer, uint16_t caps,
                    long long int now) OVS_REQUIRES(zooroute_mutex)
 {
     zoo_consents_note(zooroute_consents, key, caps & ZOO_PROBE_CAP_GBP, now);
-    if (peer) {
+    if (peer && eth_addr_is_zero(key->backend)) {
+        zoo_peer_confirm(&peer->peer, caps, now);
+        zooroute_update_consent(peer, now);
+    } else if (peer) {
+        /* Another machine with this address may be what does not answer. */
         peer->peer.peer_caps &= caps;
         zooroute_update_consent(peer, now);
     }

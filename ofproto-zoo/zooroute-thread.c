@@ -253,6 +253,7 @@ housekeep(long long int now) OVS_REQUIRES(zooroute_mutex)
     watch_flood(now);
     if (now >= next_use) {
         next_use = now + USE_INTERVAL;
+        zooroute_hear_alive(now);
         zooroute_poll_use(now);
         if (zoo_consents_take_change(zooroute_consents, now)) {
             zoo_quarantine_revalidate();

@@ -40,6 +40,8 @@ lib_libopenvswitch_la_SOURCES += \
 	ovs-ext/zoo-sampling.h
 
 ofproto_libofproto_la_SOURCES += \
+	ofproto-zoo/zoo-alive.c \
+	ofproto-zoo/zoo-alive.h \
 	ofproto-zoo/zoo-auth.c \
 	ofproto-zoo/zoo-auth.h \
 	ofproto-zoo/zoo-budget.c \

@@ -21,6 +21,7 @@
 
 #include <string.h>
 
+#include "ofproto-zoo/zoo-alive.h"
 #include "ofproto-zoo/zoo-consent.h"
 #include "packets.h"
 #include "sim.h"
@@ -105,6 +106,16 @@ START_TEST(changes_are_rare)
     zoo_consents_changed(c);
     ck_assert(zoo_consents_take_change(c, now));
     ck_assert(!zoo_consents_take_change(c, now + 2 * SEC));
+
+    /* An end does not wait. */
+    zoo_consents_changed(c);
+    ck_assert(zoo_consents_take_change(c, now + 2 * SEC));
+    zoo_consents_changed(c);
+    ck_assert(!zoo_consents_take_change(c, now + 2 * SEC));
+    zoo_consents_ended(c);
+    ck_assert(zoo_consents_take_change(c, now + 2 * SEC));
+    zoo_consents_changed(c);
+    ck_assert(!zoo_consents_take_change(c, now + 2 * SEC));
 }
 END_TEST
 
@@ -175,6 +186,25 @@ END_TEST
 
 static struct sim sim;
 
+/* Whether the machine of side 1 answers while there is a path to it and
+ * back, and how often it was asked. */
+static bool machine_answers;
+static unsigned int n_asked;
+
+static void
+ask_machine(void)
+{
+    struct zoo_peer *peer = &sim.side[0].peer;
+
+    if (zoo_peer_ask_alive(peer, ZOO_PROBE_CAP_GBP, sim.now)) {
+        n_asked++;
+        if (machine_answers && sim.path[0][0].loss < 1
+            && sim.path[1][0].loss < 1) {
+            zoo_peer_alive(peer, sim.now);
+        }
+    }
+}
+
 static bool
 consents(void)
 {
@@ -191,6 +221,7 @@ run(long long int duration)
 
     while (sim.now - begin < duration) {
         sim_run(&sim, 10 * MSEC);
+        ask_machine();
         if (consents() != before && change == LLONG_MAX) {
             change = sim.now - begin;
         }
@@ -202,6 +233,8 @@ static void
 setup_sim(uint32_t seed)
 {
     unit_seed(seed);
+    machine_answers = false;
+    n_asked = 0;
     sim_init(&sim, 4, &sim_defaults);
     sim.side[1].caps = ZOO_PROBE_CAP_GBP;
     sim_use(&sim, 0, 8);
@@ -273,6 +306,152 @@ START_TEST(not_without_an_answer)
 }
 END_TEST
 
+/* Sets up a peer whose machine is known to answer. */
+static void
+setup_machine(uint32_t seed)
+{
+    setup_sim(seed);
+    machine_answers = true;
+    run(2 * SEC);
+    ck_assert(consents());
+}
+
+/* An underlay that swallows everything does not change what the peer is. */
+START_TEST(silent_underlay)
+{
+    for (uint32_t seed = 0; seed < 5; seed++) {
+        setup_machine(seed);
+        sim_set_loss_both(&sim, SIM_ALL_PATHS, 1);
+        unit_assert(run(1800 * SEC) == LLONG_MAX, "seed %u", seed);
+        ck_assert_int_eq(sim.side[0].peer.state, ZOO_PEER_EXHAUSTED);
+
+        /* When it is mended, the machine may answer before the peer is probed
+         * again: until then, the peer may be another one. */
+        sim_set_loss_both(&sim, SIM_ALL_PATHS, 0);
+        run(2 * SEC);
+        unit_assert(consents(), "seed %u", seed);
+        unit_assert(run(20 * SEC) == LLONG_MAX, "seed %u", seed);
+
+        /* So it may be for an hour. */
+        sim_set_loss_both(&sim, SIM_ALL_PATHS, 1);
+        long long int took = run(ZOO_PEER_CONSENT_TIME + 60 * SEC);
+        unit_assert(took >= ZOO_PEER_CONSENT_TIME - SEC
+                    && took <= ZOO_PEER_CONSENT_TIME + SEC, "seed %u: %lld s",
+                    seed, took / SEC);
+        sim_destroy(&sim);
+    }
+}
+END_TEST
+
+/* If it was replaced meanwhile that shows as soon as its machine can be
+ * reached, and at once otherwise. */
+START_TEST(another_one_on_the_machine)
+{
+    for (uint32_t seed = 0; seed < 10; seed++) {
+        setup_machine(seed);
+        sim_set_loss_both(&sim, SIM_ALL_PATHS, 1);
+        run((1 + seed * 10) * SEC);
+        sim.side[1].patched = false;
+        unit_assert(run(5 * SEC) == LLONG_MAX, "seed %u", seed);
+        sim_set_loss_both(&sim, SIM_ALL_PATHS, 0);
+        unit_assert(run(SEC) <= 110 * MSEC, "seed %u", seed);
+        sim.side[1].patched = true;
+        unit_assert(run(5 * SEC) <= 3 * SEC, "seed %u", seed);
+
+        sim.side[1].patched = false;
+        long long int took = run(20 * SEC);
+        unit_assert(took >= 850 * MSEC && took <= 1500 * MSEC, "seed %u: %lld ms",
+                    seed, took / MSEC);
+        /* It is not asked for nothing. */
+        n_asked = 0;
+        run(20 * SEC);
+        unit_assert(!n_asked, "seed %u", seed);
+        sim_destroy(&sim);
+    }
+}
+END_TEST
+
+/* Nobody knows whether it is another one. */
+START_TEST(machine_that_never_answers)
+{
+    setup_sim(0);
+    run(2 * SEC);
+    sim_set_loss_both(&sim, SIM_ALL_PATHS, 1);
+    long long int took = run(20 * SEC);
+    ck_assert_int_ge(took, 2900 * MSEC);
+    ck_assert_int_le(took, 4500 * MSEC);
+    sim_destroy(&sim);
+}
+END_TEST
+
+/* While some paths work nothing changes, and the machine is rarely asked. */
+START_TEST(some_paths_work)
+{
+    setup_machine(0);
+    sim_set_loss_both(&sim, 1, 1);
+    n_asked = 0;
+    ck_assert_int_eq(run(100 * SEC), LLONG_MAX);
+    ck_assert_uint_le(n_asked, 30);
+    sim_destroy(&sim);
+}
+END_TEST
+
+/* Nothing arrives there, but its own requests do here: it is what it was, for
+ * as long as they say so, whether its machine answers or not. */
+START_TEST(requests_confirm)
+{
+    struct zoo_peer *peer = &sim.side[0].peer;
+
+    for (int answers = 0; answers < 2; answers++) {
+        setup_sim(0);
+        machine_answers = answers;
+        run(2 * SEC);
+        sim.side[1].patched = false;
+        for (int i = 0; i < 600; i++) {
+            zoo_peer_confirm(peer, ZOO_PROBE_CAP_GBP, sim.now);
+            ck_assert_int_eq(run(100 * MSEC), LLONG_MAX);
+            ck_assert(consents());
+        }
+        long long int took = run(20 * SEC);
+        ck_assert_int_le(took, answers ? 1500 * MSEC : 4500 * MSEC);
+
+        /* A request gives back nothing. */
+        zoo_peer_confirm(peer, ZOO_PROBE_CAP_GBP, sim.now);
+        ck_assert_int_eq(run(SEC), LLONG_MAX);
+        sim.side[1].patched = true;
+        run(5 * SEC);
+        ck_assert(consents());
+        zoo_peer_confirm(peer, 0, sim.now);
+        ck_assert(!consents());
+        sim_destroy(&sim);
+    }
+}
+END_TEST
+
+/* A real machine: this one. */
+START_TEST(questions)
+{
+    struct zoo_alive *alive = zoo_alive_create();
+    struct in6_addr local, answer, other;
+    int n = 0;
+
+    ck_assert(!zoo_alive_take(alive, &answer));
+    in6_addr_set_mapped_ipv4(&local, htonl(0x7f000001));
+    in6_addr_set_mapped_ipv4(&other, htonl(0x7f000002));
+    for (int i = 0; i < 50 && !n; i++) {
+        /* A service may have one of the ports, which does not answer. */
+        zoo_alive_ask(alive, &local, &other);
+        for (int j = 0; j < 10 && !n; j++) {
+            xnanosleep(MSEC);
+            n += zoo_alive_take(alive, &answer);
+        }
+    }
+    ck_assert_int_eq(n, 1);
+    ck_assert(ipv6_addr_equals(&answer, &other));
+    zoo_alive_destroy(alive);
+}
+END_TEST
+
 /* A candidate that an operator has set up keeps the peer from being exhausted,
  * but answers nothing. */
 START_TEST(forced_candidates_do_not_answer)
@@ -306,6 +485,12 @@ main(void)
     tcase_add_test(tc, a_report_gives_and_withdraws);
     tcase_add_test(tc, idle_ones_keep_it);
     tcase_add_test(tc, not_without_an_answer);
+    tcase_add_test(tc, silent_underlay);
+    tcase_add_test(tc, another_one_on_the_machine);
+    tcase_add_test(tc, machine_that_never_answers);
+    tcase_add_test(tc, some_paths_work);
+    tcase_add_test(tc, requests_confirm);
+    tcase_add_test(tc, questions);
     tcase_add_test(tc, forced_candidates_do_not_answer);
     return unit_run(s);
 }
