@@ -19,6 +19,7 @@
 #include "ovs-ext/zoo-gbp.h"
 
 #include "cmap.h"
+#include "coverage.h"
 #include "dp-packet.h"
 #include "hash.h"
 #include "netdev.h"
@@ -36,6 +37,9 @@
 #include "util.h"
 
 VLOG_DEFINE_THIS_MODULE(zoo_gbp);
+
+/* Packets made for tasks that came where VTrace has never been on. */
+COVERAGE_DEFINE(vtrace_inject_refused);
 
 static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(60, 5);
 
@@ -229,8 +233,12 @@ zoo_gbp_push_geneve(struct ovs_action_push_tnl *data, uint16_t color,
 
 /* Makes the color among the options in 'tnl', if colors are accepted and there
  * is one, its policy ID, with ZOO_GBP_F_INJECTED in its flags if the packet
- * was made for a task. */
-static void
+ * was made for a task.
+ *
+ * Returns false if it was made for a task and colors are not accepted: no
+ * machine is to have it, whether or not this switch knows of the task.  (In
+ * VXLAN such a packet is invalid then.) */
+static bool
 pop_geneve_color(struct flow_tnl *tnl)
 {
     size_t end = tnl->metadata.present.len / 4;
@@ -241,18 +249,22 @@ pop_geneve_color(struct flow_tnl *tnl)
     if (end < sizeof c / 4
         || opts[end - sizeof c / 4].opt_class != htons(ZOO_GENEVE_OPT_CLASS)
         || opts[end - sizeof c / 4].type != ZOO_GENEVE_COLOR_TYPE) {
-        return;
+        return true;
     }
 
     /* Those four bytes may be the data of another option. */
     while (i < end - sizeof c / 4) {
         i += 1 + opts[i].length;
     }
-    if (!zoo_gbp_accepts_colors() || i != end - sizeof c / 4
+    if (i != end - sizeof c / 4
         || opts[i].length != (sizeof c - sizeof c.opt) / 4) {
-        return;
+        return true;
     }
     memcpy(&c, &opts[i], sizeof c);
+    if (!zoo_gbp_accepts_colors()) {
+        return !(c.color & htons(ZOO_COLOR_TRACED)
+                 && c.flags & htons(ZOO_GENEVE_COLOR_F_INJECTED));
+    }
     if (c.color & htons(ZOO_COLOR_TRACED)) {
         tnl->gbp_id = c.color;
         tnl->flags |= ZOO_TNL_F_COLORED;
@@ -262,6 +274,7 @@ pop_geneve_color(struct flow_tnl *tnl)
     }
     memset(&opts[i], 0, sizeof c);
     tnl->metadata.present.len -= sizeof c;
+    return true;
 }
 
 bool
@@ -272,7 +285,11 @@ zoo_pop_geneve_options(struct dp_packet *packet, const struct genevehdr *gnh,
         zoo_pop_geneve(packet);
         return false;
     }
-    pop_geneve_color(&packet->md.tunnel);
+    if (!pop_geneve_color(&packet->md.tunnel)) {
+        COVERAGE_INC(vtrace_inject_refused);
+        dp_packet_delete(packet);
+        return false;
+    }
     return true;
 }
 

@@ -175,8 +175,9 @@ bool zoo_gbp_push_geneve(struct ovs_action_push_tnl *data, uint16_t color,
                          bool injected);
 
 /* Does what the options of 'packet', with header 'gnh' and 'opts_len' bytes of
- * options that its metadata has already, ask for: takes it if it is a probe, and
- * returns false; otherwise takes the color out of its options, and returns
+ * options that its metadata has already, ask for: takes it if it is a probe, or
+ * was made for a task where colors are not accepted, and returns false; otherwise
+ * takes the color out of its options, and returns
  * true.  Not inline, so that packets without options do not pay for it. */
 bool zoo_pop_geneve_options(struct dp_packet *packet,
                             const struct genevehdr *gnh,
