@@ -28,6 +28,7 @@
 #include "hash.h"
 #include "openvswitch/hmap.h"
 #include "openvswitch/vlog.h"
+#include "packets.h"
 #include "sset.h"
 #include "util.h"
 #include "vtrace/analyze.h"
@@ -285,6 +286,19 @@ add_node(struct replay *r, const struct vtrace_event *e)
     return true;
 }
 
+/* Returns the reason in 'record' as today's switches say it.  When version 1 was
+ * written, they said of all that a rule dropped that it was denied, and it was
+ * the analyzer that took what was invalid to connection tracking for dropped
+ * because of that.  When version 2 came they still did, but not for long: those
+ * that say it themselves write the same version. */
+static uint16_t
+todays_reason(const struct replay *r, const struct vtrace_record *record)
+{
+    return (r->version == 1 && record->reason == VTRACE_REASON_ACL_DENY
+            && record->ct_state & CS_INVALID
+            ? VTRACE_REASON_CT_INVALID : record->reason);
+}
+
 /* What a node said. */
 static bool
 tell_node_event(struct replay *r, const struct vtrace_event *e)
@@ -298,10 +312,12 @@ tell_node_event(struct replay *r, const struct vtrace_event *e)
     if (e->type == VTRACE_EVENT_CONNECTED) {
         vtrace_analyzer_connected(r->analyzer, node);
     } else if (e->type == VTRACE_EVENT_RECORD) {
-        const struct vtrace_record *record = e->data;
+        struct vtrace_record record;
 
-        r->exps[record->color] = record->exp;
-        vtrace_analyzer_record(r->analyzer, node, record);
+        memcpy(&record, e->data, sizeof record);
+        record.reason = todays_reason(r, &record);
+        r->exps[record.color] = record.exp;
+        vtrace_analyzer_record(r->analyzer, node, &record);
     } else if (e->type == VTRACE_EVENT_WATERMARK) {
         vtrace_analyzer_watermark(r->analyzer, node, e->data, e->number);
     } else if (e->type == VTRACE_EVENT_CLOCK) {

@@ -27,6 +27,7 @@
 
 #include "openvswitch/json.h"
 #include "random.h"
+#include "packets.h"
 #include "util.h"
 #include "ovs-ext/vtrace-record.h"
 #include "vtrace-sim.h"
@@ -387,6 +388,70 @@ START_TEST(version_1)
 }
 END_TEST
 
+/* Writes the file 's' of 'size' bytes again as one of 'version', from switches
+ * that said of what is invalid to connection tracking that it was denied. */
+static void
+write_denied(const char *s, size_t size, uint16_t version)
+{
+    char *t = xmemdup(s, size);
+
+    set_version(t, version);
+    for (size_t ofs = HEADER_LEN; ofs < size; ) {
+        struct vtrace_record r;
+        struct event e;
+
+        memcpy(&e, t + ofs, sizeof e);
+        ofs += sizeof e + e.len;
+        if (e.type == VTRACE_EVENT_RECORD) {
+            memcpy(&r, t + ofs - sizeof r, sizeof r);
+            if (r.reason == VTRACE_REASON_CT_INVALID) {
+                r.reason = VTRACE_REASON_ACL_DENY;
+                r.ct_state |= CS_TRACKED | CS_INVALID;
+                memcpy(t + ofs - sizeof r, &r, sizeof r);
+            }
+        }
+    }
+    write_file(t, size);
+    free(t);
+}
+
+/* Who says that something was denied that is invalid to connection tracking. */
+START_TEST(version_1_denied)
+{
+    static const struct {
+        uint16_t version;
+        const char *reason;
+        bool note;
+    } cases[] = {
+        { 0, "ct-invalid", false },
+        { 1, "ct-invalid", false },
+        { 2, "acl-deny", true },
+    };
+    size_t size;
+    char *s;
+
+    json_destroy(record(SIM_VPC, SIM_CT_INVALID));
+    s = read_file(&size);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        const struct json *verdict;
+        struct json *tasks;
+        char *error;
+
+        write_denied(s, size, cases[i].version);
+        error = vtrace_record_file_replay(name, &tasks);
+        ck_assert_msg(!error, "%s", error);
+        verdict = vtrace_json_member(json_array_at(tasks, 0), "verdict",
+                                     JSON_OBJECT);
+        ck_assert_str_eq(vtrace_json_string(verdict, "reason", ""),
+                         cases[i].reason);
+        ck_assert(!vtrace_json_string(verdict, "conntrack", NULL)
+                  == !cases[i].note);
+        json_destroy(tasks);
+    }
+    free(s);
+}
+END_TEST
+
 /* Makes the byte at 'ofs' of the first record in a file 'byte', and returns
  * what a replay says. */
 static char *
@@ -513,6 +578,7 @@ main(void)
     tcase_add_test(tc, rule_count);
     tcase_add_test(tc, other_files);
     tcase_add_test(tc, version_1);
+    tcase_add_test(tc, version_1_denied);
     tcase_add_test(tc, names);
     tcase_add_test(tc, records);
     tcase_add_test(tc, cut_off);
