@@ -466,9 +466,9 @@ end_interrupted(struct vtrace_tasks *tasks, const struct vtrace_task *task)
                                          "until vtraced ended" : NULL);
         free(saved);
     }
-    reason = xasprintf("vtraced ended while the task was running%s: start it "
-                       "again", result ? ", with the verdict that it had "
-                       "so far" : "");
+    reason = xasprintf("vtraced was restarted while the task was running%s: "
+                       "start it again",
+                       result ? ", and has what it had seen" : "");
     changed = succeeded(task->id,
                         vtrace_store_end(tasks->store, task->id,
                                          VTRACE_FAILED, reason, result,
