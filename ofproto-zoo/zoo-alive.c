@@ -23,15 +23,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "packets.h"
+#include "socket-util.h"
+#include "util.h"
+
+/* After packets.h, whose words some of their macros are. */
 #ifdef __linux__
 #include <linux/errqueue.h>
 #include <netinet/icmp6.h>
 #include <netinet/ip_icmp.h>
 #endif
-
-#include "packets.h"
-#include "socket-util.h"
-#include "util.h"
 
 /* Destination ports. */
 #define FIRST_PORT 33434

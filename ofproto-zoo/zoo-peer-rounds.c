@@ -54,6 +54,9 @@
 #define ALIVE_INTERVAL (10 * SEC)
 #define SILENT_ALIVE_INTERVAL (100 * MSEC)
 
+/* That it is silent means nothing if it has not been asked for so long. */
+#define ASKED_TIME (2 * SEC)
+
 /* CTL is followed once per this time, which its effect takes to show. */
 #define SLOWER_TIME_MS 500
 
@@ -450,17 +453,32 @@ learn_caps(struct zoo_peer *peer, struct zoo_group *group, uint16_t caps)
     }
 }
 
+/* Returns the time 'when', for a member that is 0 if there is none. */
+static uint32_t
+to_ms(long long int when)
+{
+    return MAX(1, (uint32_t) (when / MSEC));
+}
+
+/* Returns how long after 'a' 'b' is, which may be before it, ns. */
+static long long int
+since_ms(uint32_t a, uint32_t b)
+{
+    return (int32_t) (b - a) * MSEC;
+}
+
 bool
 zoo_peer_consents(struct zoo_peer *peer, uint16_t cap, long long int now)
 {
-    long long int answered = MAX(MAX(peer->last_report, peer->confirmed),
-                                 MAX(peer->active_since, peer->link_down));
+    long long int answered = MAX(MAX(peer->last_report, peer->active_since),
+                                 peer->link_down);
     bool silent = (peer->state != ZOO_PEER_IDLE
                    && peer->n_silent >= UNANSWERED_ROUNDS);
-    bool known = (peer->alive
-                  && answered - peer->alive < ZOO_PEER_CONSENT_TIME);
+    long long int alive = since_ms(to_ms(answered), peer->alive_ms);
+    bool known = (peer->alive_ms && -alive < ZOO_PEER_CONSENT_TIME
+                  && since_ms(peer->alive_asked_ms, to_ms(now)) < ASKED_TIME);
 
-    if ((silent && known && peer->alive - answered > ALIVE_TIME)
+    if ((silent && known && alive > ALIVE_TIME)
         || (silent && !known && now - answered > UNANSWERED_TIME)
         || now - peer->last_report > ZOO_PEER_CONSENT_TIME) {
         peer->peer_caps = 0;
@@ -472,27 +490,31 @@ void
 zoo_peer_confirm(struct zoo_peer *peer, uint16_t caps, long long int now)
 {
     peer->peer_caps &= caps;
-    peer->confirmed = now;
+    peer->last_report = now;
 }
 
 bool
-zoo_peer_ask_alive(struct zoo_peer *peer, uint16_t cap, long long int now)
+zoo_peer_asks_alive(const struct zoo_peer *peer, uint16_t cap,
+                    long long int now)
 {
     long long int interval = peer->n_silent ? SILENT_ALIVE_INTERVAL
                                             : ALIVE_INTERVAL;
 
-    if ((peer->peer_caps & cap) != cap || peer->state == ZOO_PEER_IDLE
-        || (peer->alive_asked && now - peer->alive_asked < interval)) {
-        return false;
-    }
-    peer->alive_asked = now;
-    return true;
+    return ((peer->peer_caps & cap) == cap && peer->state != ZOO_PEER_IDLE
+            && (!peer->alive_asked_ms
+                || since_ms(peer->alive_asked_ms, to_ms(now)) >= interval));
+}
+
+void
+zoo_peer_alive_asked(struct zoo_peer *peer, long long int now)
+{
+    peer->alive_asked_ms = to_ms(now);
 }
 
 void
 zoo_peer_alive(struct zoo_peer *peer, long long int now)
 {
-    peer->alive = now;
+    peer->alive_ms = to_ms(now);
 }
 
 /* Follows what 'report' asks for. */

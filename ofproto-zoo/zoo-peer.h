@@ -141,11 +141,11 @@ struct zoo_peer {
                                  * candidates lead to. */
     uint8_t slowed;             /* Doublings of intervals, because of CTL. */
     uint32_t slowed_ms;         /* When that changed, modulo 2**32. */
-    long long int last_report;  /* When it came. */
-    long long int confirmed;    /* When a request last said that 'peer_caps'
-                                 * are what they are. */
-    long long int alive_asked;  /* When the peer's machine was asked last. */
-    long long int alive;        /* When it answered, 0 if never. */
+    long long int last_report;  /* When it came, or a request that is as good
+                                 * for 'peer_caps'. */
+    uint32_t alive_asked_ms;    /* When the peer's machine was asked last,
+                                 * modulo 2**32, 0 if never, */
+    uint32_t alive_ms;          /* and when it answered. */
     struct zoo_open_round rounds[ZOO_PEER_MAX_ROUNDS]; /* By ID modulo. */
     bool urgent;                /* The last round is urgent. */
     uint8_t n_clean;            /* Rounds of all since the last loss, up to
@@ -397,8 +397,8 @@ unsigned int zoo_peer_report_ports(const struct zoo_peer *,
  *     - If neither does, though the machine did before, nothing arrives: the
  *       peer is taken to be what it was.
  *
- *     - If the machine never answers, it cannot be told, and the peer must
- *       consent again after three seconds.
+ *     - If the machine never answers, or cannot be asked, it cannot be told,
+ *       and the peer must consent again after three seconds.
  *
  * The peer's own requests, which are known to be new and say what it is capable
  * of, are as good as reports for this. */
@@ -415,8 +415,10 @@ bool zoo_peer_consents(struct zoo_peer *, uint16_t cap, long long int now);
 void zoo_peer_confirm(struct zoo_peer *, uint16_t caps, long long int now);
 
 /* Returns true if the peer's machine is to be asked now, because of 'cap': the
- * caller does, and calls zoo_peer_alive() when it answers. */
-bool zoo_peer_ask_alive(struct zoo_peer *, uint16_t cap, long long int now);
+ * caller does, and says that it did, and when it answers. */
+bool zoo_peer_asks_alive(const struct zoo_peer *, uint16_t cap,
+                         long long int now);
+void zoo_peer_alive_asked(struct zoo_peer *, long long int now);
 void zoo_peer_alive(struct zoo_peer *, long long int now);
 
 const char *zoo_peer_state_to_string(enum zoo_peer_state);

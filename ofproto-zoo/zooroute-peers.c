@@ -24,6 +24,7 @@
 #include "hash.h"
 #include "openvswitch/dynamic-string.h"
 #include "openvswitch/hmap.h"
+#include "openvswitch/token-bucket.h"
 #include "ovs-ext/zoo-quarantine.h"
 #include "ovs-ext/zoo-vtrace.h"
 #include "ovs-rcu.h"
@@ -163,8 +164,28 @@ zooroute_schedule(struct zooroute_peer *peer, long long int now)
                         zooroute_segment_params(peer->segment), now);
 }
 
-/* What asks the machines of peers, created when that is first necessary. */
+/* What asks the machines of peers, created when that is first necessary, and
+ * how often it may: 2000 times a second. */
 static struct zoo_alive *zooroute_alive OVS_GUARDED_BY(zooroute_mutex);
+static struct token_bucket alive_limit OVS_GUARDED_BY(zooroute_mutex)
+    = TOKEN_BUCKET_INIT(2, 400);
+
+/* Asks the machine of 'peer', which takes colors, if that is due at 'now'. */
+static void
+ask_alive(struct zooroute_peer *peer, long long int now)
+    OVS_REQUIRES(zooroute_mutex)
+{
+    /* A mark may have it routed otherwise. */
+    if (!peer->key.pkt_mark && zoo_vtrace_is_enabled()
+        && zoo_peer_asks_alive(&peer->peer, ZOO_PROBE_CAP_GBP, now)
+        && token_bucket_withdraw(&alive_limit, 1)) {
+        if (!zooroute_alive) {
+            zooroute_alive = zoo_alive_create();
+        }
+        zoo_alive_ask(zooroute_alive, &peer->key.local, &peer->key.remote);
+        zoo_peer_alive_asked(&peer->peer, now);
+    }
+}
 
 void
 zooroute_update_consent(struct zooroute_peer *peer, long long int now)
@@ -181,13 +202,8 @@ zooroute_update_consent(struct zooroute_peer *peer, long long int now)
             zoo_consents_ended(zooroute_consents);
         }
     }
-    /* A mark may have it routed otherwise. */
-    if (takes && !peer->key.pkt_mark && zoo_vtrace_is_enabled()
-        && zoo_peer_ask_alive(&peer->peer, ZOO_PROBE_CAP_GBP, now)) {
-        if (!zooroute_alive) {
-            zooroute_alive = zoo_alive_create();
-        }
-        zoo_alive_ask(zooroute_alive, &peer->key.local, &peer->key.remote);
+    if (takes) {
+        ask_alive(peer, now);
     }
 }
 

@@ -189,6 +189,7 @@ static struct sim sim;
 /* Whether the machine of side 1 answers while there is a path to it and
  * back, and how often it was asked. */
 static bool machine_answers;
+static bool can_ask;
 static unsigned int n_asked;
 
 static void
@@ -196,7 +197,9 @@ ask_machine(void)
 {
     struct zoo_peer *peer = &sim.side[0].peer;
 
-    if (zoo_peer_ask_alive(peer, ZOO_PROBE_CAP_GBP, sim.now)) {
+    if (can_ask
+        && zoo_peer_asks_alive(peer, ZOO_PROBE_CAP_GBP, sim.now)) {
+        zoo_peer_alive_asked(peer, sim.now);
         n_asked++;
         if (machine_answers && sim.path[0][0].loss < 1
             && sim.path[1][0].loss < 1) {
@@ -234,6 +237,7 @@ setup_sim(uint32_t seed)
 {
     unit_seed(seed);
     machine_answers = false;
+    can_ask = true;
     n_asked = 0;
     sim_init(&sim, 4, &sim_defaults);
     sim.side[1].caps = ZOO_PROBE_CAP_GBP;
@@ -384,6 +388,28 @@ START_TEST(machine_that_never_answers)
 }
 END_TEST
 
+/* Nor where it cannot be asked, among too many for instance. */
+START_TEST(machine_that_is_not_asked)
+{
+    setup_machine(0);
+    can_ask = false;
+    sim_set_loss_both(&sim, SIM_ALL_PATHS, 1);
+    long long int took = run(20 * SEC);
+    ck_assert_int_ge(took, 2900 * MSEC);
+    ck_assert_int_le(took, 4500 * MSEC);
+
+    sim_set_loss_both(&sim, SIM_ALL_PATHS, 0);
+    can_ask = true;
+    run(5 * SEC);
+    ck_assert(consents());
+    sim_set_loss_both(&sim, SIM_ALL_PATHS, 1);
+    ck_assert_int_eq(run(20 * SEC), LLONG_MAX);
+    can_ask = false;
+    ck_assert_int_le(run(20 * SEC), 2100 * MSEC);
+    sim_destroy(&sim);
+}
+END_TEST
+
 /* While some paths work nothing changes, and the machine is rarely asked. */
 START_TEST(some_paths_work)
 {
@@ -488,6 +514,7 @@ main(void)
     tcase_add_test(tc, silent_underlay);
     tcase_add_test(tc, another_one_on_the_machine);
     tcase_add_test(tc, machine_that_never_answers);
+    tcase_add_test(tc, machine_that_is_not_asked);
     tcase_add_test(tc, some_paths_work);
     tcase_add_test(tc, requests_confirm);
     tcase_add_test(tc, questions);
