@@ -441,7 +441,7 @@ struct taker {
     struct vtrace_ring *ring;           /* NULL until the first record. */
     uint64_t now;
     unsigned int n, n_lost;
-    struct token_bucket *bucket;        /* Or NULL. */
+    struct token_bucket *bucket, *all;  /* Or NULL. */
 };
 
 /* Returns room for a record, or NULL if it is lost. */
@@ -454,7 +454,8 @@ reserve(struct taker *t)
         t->ring = vtrace_ring_begin(&t->now);
     }
     if (OVS_LIKELY(!t->bucket)
-        || token_bucket_withdraw(t->bucket, 1)) {
+        || (token_bucket_withdraw(t->bucket, 1)
+            && token_bucket_withdraw(t->all, 1))) {
         entry = vtrace_ring_reserve(t->ring, t->point->color,
                                     &t->current->rate);
     } else {
@@ -602,16 +603,18 @@ take(struct taker *t, const struct dp_packet *packet)
 }
 
 /* Takes records of the packets in 'batch' at 'point', for a token of 'bucket'
- * each, unless that is NULL. */
+ * and one of 'all' each, unless these are NULL. */
 static inline void
 take_batch(const struct zoo_record_point *point,
-           const struct dp_packet_batch *batch, struct token_bucket *bucket)
+           const struct dp_packet_batch *batch, struct token_bucket *bucket,
+           struct token_bucket *all)
 {
     struct taker t = {
         .current = zoo_record_get_current(),
         .point = point,
         .is_sampled = !point->exp || point->flags & ZOO_RECORD_F_SAMPLED,
         .bucket = bucket,
+        .all = all,
     };
 
     if (!t.current->enabled) {
@@ -638,7 +641,7 @@ zoo_record_execute(const struct nlattr *a, struct dp_packet_batch *batch,
     if (!get_point(a, &point)) {
         return false;
     }
-    take_batch(&point, batch, NULL);
+    take_batch(&point, batch, NULL, NULL);
     if (OVS_UNLIKELY(steal)) {
         dp_packet_delete_batch(batch, true);
     }
@@ -649,17 +652,18 @@ void
 zoo_record_take(const struct zoo_record_point *point,
                 const struct dp_packet *packet)
 {
-    zoo_record_take_limited(point, packet, NULL);
+    zoo_record_take_limited(point, packet, NULL, NULL);
 }
 
 void
 zoo_record_take_limited(const struct zoo_record_point *point,
                         const struct dp_packet *packet,
-                        struct token_bucket *bucket)
+                        struct token_bucket *bucket,
+                        struct token_bucket *all)
 {
     struct dp_packet_batch batch;
 
     dp_packet_batch_init_packet(&batch,
                                 CONST_CAST(struct dp_packet *, packet));
-    take_batch(point, &batch, bucket);
+    take_batch(point, &batch, bucket, all);
 }

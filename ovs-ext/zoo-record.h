@@ -106,11 +106,12 @@ bool zoo_record_execute(const struct nlattr *a, struct dp_packet_batch *,
 void zoo_record_take(const struct zoo_record_point *point,
                      const struct dp_packet *packet);
 
-/* The same, for a token of 'bucket', if the packet is sampled.  If there is
- * none the record counts as lost. */
+/* The same, for a token of 'bucket' and one of 'all', if the packet is sampled.
+ * If there are none the record counts as lost. */
 void zoo_record_take_limited(const struct zoo_record_point *point,
                              const struct dp_packet *packet,
-                             struct token_bucket *bucket);
+                             struct token_bucket *bucket,
+                             struct token_bucket *all);
 
 /* How records are taken. */
 struct zoo_record_config {

@@ -39,19 +39,19 @@ struct vtrace_config {
 };
 
 /* Packets that no tunnel port takes can come from anybody, and must not use up
- * what records of a color may take, nor what those of others may: records of
- * them have buckets of their own, in each thread, over which colors are
- * spread.  A bucket has 1000 records per second, and NO_PORT_BURST at once. */
-#define N_NO_PORT_BUCKETS 16
+ * what records of a color may take, nor what those of other colors may: records
+ * of them have a bucket of their own for each color, in each thread that gets
+ * such packets, of 1000 records per second and NO_PORT_BURST at once, and take
+ * from one for all of them, of NO_PORT_COLORS times as many. */
 #define NO_PORT_BURST 100
+#define NO_PORT_COLORS 16
 
 struct no_port_buckets {
-    bool ready;
-    struct token_bucket buckets[N_NO_PORT_BUCKETS];
+    struct token_bucket all;
+    struct token_bucket colors[ZOO_COLOR_MASK + 1];
 };
 
-DEFINE_STATIC_PER_THREAD_DATA(struct no_port_buckets, no_port_buckets,
-                              { .ready = false });
+DEFINE_PER_THREAD_MALLOCED_DATA(struct no_port_buckets *, no_port_buckets);
 
 /* NULL while VTrace was never configured other than off and without ports.
  * Set by the main thread. */
@@ -127,19 +127,22 @@ zoo_vtrace_port_class(const char *name)
     return config ? simap_get(&config->classes, name) : VTRACE_PORT_UNKNOWN;
 }
 
-/* Returns this thread's bucket of 'color'. */
-static struct token_bucket *
-no_port_bucket(uint16_t color)
+/* Returns this thread's buckets. */
+static struct no_port_buckets *
+get_no_port_buckets(void)
 {
     struct no_port_buckets *b = no_port_buckets_get();
 
-    if (OVS_UNLIKELY(!b->ready)) {
-        for (size_t i = 0; i < N_NO_PORT_BUCKETS; i++) {
-            token_bucket_init(&b->buckets[i], 1, NO_PORT_BURST);
+    if (OVS_UNLIKELY(!b)) {
+        b = xmalloc(sizeof *b);
+        token_bucket_init(&b->all, NO_PORT_COLORS,
+                          NO_PORT_COLORS * NO_PORT_BURST);
+        for (size_t i = 0; i < ARRAY_SIZE(b->colors); i++) {
+            token_bucket_init(&b->colors[i], 1, NO_PORT_BURST);
         }
-        b->ready = true;
+        no_port_buckets_set_unsafe(b);
     }
-    return &b->buckets[color % N_NO_PORT_BUCKETS];
+    return b;
 }
 
 void
@@ -147,6 +150,7 @@ zoo_record_no_port(const struct dp_packet *packet, const struct flow *flow)
 {
     uint16_t color = ntohs(flow->tunnel.gbp_id);
     struct zoo_record_point point;
+    struct no_port_buckets *b;
 
     if (!flow_tnl_dst_is_set(&flow->tunnel) || !(color & ZOO_COLOR_TRACED)
         || !(color & ZOO_COLOR_MASK) || !zoo_vtrace_is_enabled()) {
@@ -159,5 +163,7 @@ zoo_record_no_port(const struct dp_packet *packet, const struct flow *flow)
     if (flow->tunnel.gbp_flags & ZOO_GBP_F_INJECTED) {
         point.flags |= VTRACE_F_INJECTED;
     }
-    zoo_record_take_limited(&point, packet, no_port_bucket(point.color));
+    b = get_no_port_buckets();
+    zoo_record_take_limited(&point, packet, &b->colors[color & ZOO_COLOR_MASK],
+                            &b->all);
 }

@@ -113,10 +113,32 @@ START_TEST(no_port)
     ck_assert_uint_eq(n_got[6], 10);
     ck_assert_uint_eq(count_lost(6), 0);
 
+    /* Whoever they are, unless there are very many. */
+    for (uint16_t color = 100; color < 108; color++) {
+        receive(color, 0, 2000);
+        ck_assert_uint_ge(n_got[color], 10);
+        ck_assert_uint_le(n_got[color], 500);
+    }
+    for (uint16_t color = 8; color < 40; color++) {
+        receive(color, 0, 10);
+        ck_assert_uint_eq(n_got[color], 10);
+        ck_assert_uint_eq(count_lost(color), 0);
+    }
+
     /* A packet that is not sampled takes none of it, and is not lost. */
     receive(7, 3, 2000);
     ck_assert_uint_ge(n_got[7] + count_lost(7), 10);
     ck_assert_uint_le(n_got[7] + count_lost(7), 60);
+
+    /* All together. */
+    unsigned int n = 0;
+    long long int begin = time_msec();
+    for (uint16_t color = 1000; color < 1200; color++) {
+        receive(color, 0, 200);
+        n += n_got[color];
+        ck_assert_uint_eq(n_got[color] + count_lost(color), 200);
+    }
+    ck_assert_uint_le(n, 1600 + 16 * (time_msec() - begin + 1));
 
     zoo_vtrace_configure(false, &consenting, &classes);
     zoo_record_configure(NULL);
