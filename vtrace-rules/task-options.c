@@ -174,8 +174,8 @@ vtrace_task_parse_entry(const char *name, const char *s,
     return NULL;
 }
 
-static char *
-parse_proto(const char *s, uint8_t *proto)
+char *
+vtrace_task_parse_proto(const char *name, const char *s, uint8_t *proto)
 {
     for (size_t i = 0; i < ARRAY_SIZE(protocols); i++) {
         if (!strcmp(s, protocols[i].name)) {
@@ -183,8 +183,8 @@ parse_proto(const char *s, uint8_t *proto)
             return NULL;
         }
     }
-    return xasprintf("--proto: \"%s\" is not known, use tcp, udp, sctp, icmp "
-                     "or ip", s);
+    return xasprintf("--%s: \"%s\" is not known, use tcp, udp, sctp, icmp "
+                     "or ip", name, s);
 }
 
 static char *
@@ -219,7 +219,7 @@ vtrace_task_option(struct vtrace_request *request, int option, const char *arg)
         return parse_tenant(arg, request->tenant);
 
     case OPT_VTRACE_PROTO:
-        return parse_proto(arg, &match->proto);
+        return vtrace_task_parse_proto("proto", arg, &match->proto);
 
     case OPT_VTRACE_SRC:
         return vtrace_task_parse_address("src", arg, &match->src,
@@ -316,25 +316,18 @@ vtrace_task_options_check(struct vtrace_request *request)
 }
 
 void
-vtrace_match_reverse(const struct vtrace_match *forward,
-                     struct vtrace_match *reverse)
-{
-    *reverse = (struct vtrace_match) {
-        .proto = forward->proto,
-        .src = forward->dst,
-        .dst = forward->src,
-        .sport = forward->dport,
-        .dport = forward->sport,
-        .vlan = forward->vlan,
-    };
-}
-
-void
 vtrace_match_replies(const struct vtrace_match *asked,
                      const struct vtrace_match *seen,
                      struct vtrace_match *replies)
 {
-    vtrace_match_reverse(seen, replies);
+    *replies = (struct vtrace_match) {
+        .proto = seen->proto,
+        .src = seen->dst,
+        .dst = seen->src,
+        .sport = seen->dport,
+        .dport = seen->sport,
+        .vlan = seen->vlan,
+    };
     if (!asked->dport) {
         replies->sport = 0;
     }

@@ -106,6 +106,10 @@ char *vtrace_task_parse_address(const char *name, const char *s,
                                 struct in6_addr *addr, uint16_t *port)
     OVS_WARN_UNUSED_RESULT;
 
+/* Parses 's', "tcp", "udp", "sctp", "icmp" or "ip", which is 0. */
+char *vtrace_task_parse_proto(const char *name, const char *s, uint8_t *proto)
+    OVS_WARN_UNUSED_RESULT;
+
 /* Parses 's', "NODE/BRIDGE/PORT". */
 char *vtrace_task_parse_entry(const char *name, const char *s,
                               struct vtrace_entry *)
@@ -117,14 +121,12 @@ char *vtrace_task_parse_number(const char *name, const char *s, long long min,
                                long long *number)
     OVS_WARN_UNUSED_RESULT;
 
-/* The match of the answers to what 'forward' matches. */
-void vtrace_match_reverse(const struct vtrace_match *forward,
-                          struct vtrace_match *reverse);
-
 /* The match of the answers to packets that 'asked' matches where they entered,
  * and of which the last one came out as 'seen' says.  It leaves open what
  * 'asked' leaves open, but for a source address that was translated: others
- * may have the new one too, so the answers are those to the port of 'seen'. */
+ * may have the new one too, so the answers are those to the port of 'seen'.
+ *
+ * If no packet was seen, and nothing is translated, 'seen' is 'asked'. */
 void vtrace_match_replies(const struct vtrace_match *asked,
                           const struct vtrace_match *seen,
                           struct vtrace_match *replies);

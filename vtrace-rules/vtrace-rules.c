@@ -39,8 +39,9 @@ struct options {
     uint64_t cookie;
     bool have_cookie;
 
-    /* The rule for the answers. */
+    /* The answers, where they enter. */
     struct vtrace_entry reverse_entry;
+    uint8_t reverse_proto;      /* 0 for that of the task. */
     struct in6_addr reverse_src, reverse_dst;
     uint16_t reverse_sport, reverse_dport;
     bool have_reverse_src, have_reverse_dst;
@@ -83,6 +84,10 @@ usage(void)
            "there, if\n"
            "  --reverse-dst IP[:PORT]       address translation makes them "
            "differ\n"
+           "  --reverse-proto P             with --proto ip, and a sender "
+           "whose address\n"
+           "                                is translated: the answers' "
+           "protocol\n"
            "  --reverse-vlan VID|none       the answers' VLAN tag there, if "
            "it is another\n"
            "                                one than --vlan\n"
@@ -139,6 +144,7 @@ parse_options(int argc, char *argv[], struct options *o)
         OPT_COLOR = VTRACE_TASK_OPTION_END,
         OPT_COOKIE,
         OPT_REVERSE_AT,
+        OPT_REVERSE_PROTO,
         OPT_REVERSE_SRC,
         OPT_REVERSE_DST,
         OPT_REVERSE_VLAN,
@@ -150,6 +156,7 @@ parse_options(int argc, char *argv[], struct options *o)
         {"color", required_argument, NULL, OPT_COLOR},
         {"cookie", required_argument, NULL, OPT_COOKIE},
         {"reverse-at", required_argument, NULL, OPT_REVERSE_AT},
+        {"reverse-proto", required_argument, NULL, OPT_REVERSE_PROTO},
         {"reverse-src", required_argument, NULL, OPT_REVERSE_SRC},
         {"reverse-dst", required_argument, NULL, OPT_REVERSE_DST},
         {"reverse-vlan", required_argument, NULL, OPT_REVERSE_VLAN},
@@ -185,6 +192,11 @@ parse_options(int argc, char *argv[], struct options *o)
         case OPT_REVERSE_AT:
             error = vtrace_task_parse_entry("reverse-at", optarg,
                                             &o->reverse_entry);
+            break;
+
+        case OPT_REVERSE_PROTO:
+            error = vtrace_task_parse_proto("reverse-proto", optarg,
+                                            &o->reverse_proto);
             break;
 
         case OPT_REVERSE_SRC:
@@ -231,7 +243,13 @@ parse_options(int argc, char *argv[], struct options *o)
         return xasprintf("\"%s\" is not an option, use --help for help",
                          argv[optind]);
     }
-    return vtrace_task_options_check(&o->request);
+
+    char *error = vtrace_task_options_check(&o->request);
+    if (!error && o->reverse_proto && o->request.match.proto) {
+        error = xstrdup("--reverse-proto: answers have the protocol of the "
+                        "task, leave it away or use --proto ip");
+    }
+    return error;
 }
 
 /* Sets '*port' to the number of the port 's' of a bridge, or to a made-up one,
@@ -288,21 +306,29 @@ put_flow(struct vtrace_flow *flow, const char *port_name, struct ds *out)
     return error;
 }
 
+/* Sets '*match' to what vtraced would have the answers' rule match, if the
+ * packets came out as the options say. */
 static void
 reverse_match(const struct options *o, struct vtrace_match *match)
 {
-    vtrace_match_reverse(&o->request.match, match);
+    const struct vtrace_match *asked = &o->request.match;
+    struct vtrace_match seen = *asked;
+
+    if (o->reverse_proto) {
+        seen.proto = o->reverse_proto;
+    }
     if (o->have_reverse_src) {
-        match->src = o->reverse_src;
-        match->sport = o->reverse_sport;
+        seen.dst = o->reverse_src;
+        seen.dport = o->reverse_sport ? o->reverse_sport : asked->dport;
     }
     if (o->have_reverse_dst) {
-        match->dst = o->reverse_dst;
-        match->dport = o->reverse_dport;
+        seen.src = o->reverse_dst;
+        seen.sport = o->reverse_dport ? o->reverse_dport : asked->sport;
     }
     if (o->have_reverse_vlan) {
-        match->vlan = o->reverse_vlan;
+        seen.vlan = o->reverse_vlan;
     }
+    vtrace_match_replies(asked, &seen, match);
 }
 
 /* Parses 's', "THEIRS:COLOR", into '*flow'. */

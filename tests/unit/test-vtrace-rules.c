@@ -494,12 +494,12 @@ START_TEST(test_reverse)
     struct vtrace_match reverse, again;
 
     flow.match.vlan = 9;
-    vtrace_match_reverse(&flow.match, &reverse);
+    vtrace_match_replies(&flow.match, &flow.match, &reverse);
     ck_assert_uint_eq(reverse.sport, 80);
     ck_assert_uint_eq(reverse.dport, 1000);
     ck_assert(ipv6_addr_equals(&reverse.src, &flow.match.dst));
     ck_assert_uint_eq(reverse.vlan, 9);
-    vtrace_match_reverse(&reverse, &again);
+    vtrace_match_replies(&reverse, &reverse, &again);
     ck_assert_uint_eq(again.sport, 1000);
     ck_assert_uint_eq(again.dport, 80);
     ck_assert(ipv6_addr_equals(&again.src, &flow.match.src));
