@@ -363,8 +363,10 @@ set_place(const struct flow_state *flow, const struct point *point,
     v->bridge = point->bridge;
     v->port = point->port;
     v->port_class = point->key.port_class;
-    v->has_table = point->key.flags & VTRACE_F_TABLE;
-    v->has_cookie = point->key.flags & VTRACE_F_COOKIE;
+    /* What colored the packets at the entry decided nothing. */
+    bool decided = point->key.role != VTRACE_ROLE_IN;
+    v->has_table = decided && point->key.flags & VTRACE_F_TABLE;
+    v->has_cookie = decided && point->key.flags & VTRACE_F_COOKIE;
     v->table = point->key.table;
     v->cookie = point->key.cookie;
     if (point->edge) {

@@ -64,6 +64,27 @@ START_TEST(test_mtu)
 }
 END_TEST
 
+/* What the datapath drops after the entry without a record, no rule has dropped:
+ * not that of the task either, which the entry's record names. */
+START_TEST(test_lost_at_entry)
+{
+    struct vtrace_verdict v;
+    struct net net;
+
+    net_init(&net);
+    net.templates[0].flags |= VTRACE_F_TABLE | VTRACE_F_COOKIE;
+    net.templates[0].cookie = 0x5654000000000001;
+    for (int i = 0; i < 50; i++) {
+        net_tick(&net, i * 10 * MSEC);
+        net_record(&net, 0, i * 10 * MSEC, net_digest(i), 40000);
+    }
+    net_finish(&net, SEC, "drop lost-in-switch", &v);
+    ck_assert_uint_eq(v.lost, 50);
+    ck_assert(!v.has_table);
+    ck_assert(!v.has_cookie);
+}
+END_TEST
+
 /* Of packets that no tunnel port takes a switch records some and counts the
  * others as lost: those are no loss in the underlay. */
 START_TEST(test_no_port)
@@ -244,6 +265,7 @@ main(void)
     TCase *tc = unit_case(suite, "causes", 60);
 
     tcase_add_loop_test(tc, test_mtu, 0, 6);
+    tcase_add_test(tc, test_lost_at_entry);
     tcase_add_test(tc, test_no_port);
     tcase_add_loop_test(tc, test_many_ports, 0, 32);
     tcase_add_loop_test(tc, test_controller, 0, 11);
