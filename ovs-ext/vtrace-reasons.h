@@ -301,7 +301,8 @@ enum vtrace_verdict_kind {
     REASON(153, LOST_IN_SWITCH, "lost-in-switch", DROP, 0,                    \
            "the switch received the packet and no record says what became "   \
            "of it",                                                           \
-           "look at ovs-appctl coverage/show, datapath_drop_*, on the node")  \
+           "look at ovs-appctl coverage/show, datapath_drop_* and "           \
+           "netdev_*_drops, on the node")                                     \
     REASON(154, NO_PACKETS, "no-packets", NO_TRAFFIC, 0,                      \
            "no packet matched the rule at the entry",                         \
            "check addresses, ports and entry of the task")                    \
