@@ -154,6 +154,12 @@ init_entry_match(const struct vtrace_match *m, struct match *match)
         match_set_nw_proto(match, !icmp ? m->proto
                            : v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
     }
+    if (m->sport || m->dport || (m->proto && !v4)) {
+        /* Ports, and the protocol of IPv6, are in the first fragment only, if
+         * the switch looks for them there at all.  Where connection tracking
+         * puts fragments together, the color of a part of them is lost. */
+        match_set_nw_frag(match, 0);
+    }
     if (m->sport) {
         match_set_tp_src(match, htons(m->sport));
     }

@@ -93,7 +93,8 @@ START_TEST(test_format)
 
     check_format(&flow, "table=0,cookie=0x1234,hard_timeout=10,check_overlap,"
                  "send_flow_rem,priority=65535,tcp,tun_gbp_id=0,in_port=3,"
-                 "nw_src=10.0.0.1,nw_dst=10.0.0.2,tp_src=1000,tp_dst=80 "
+                 "nw_src=10.0.0.1,nw_dst=10.0.0.2,nw_frag=no,tp_src=1000,"
+                 "tp_dst=80 "
                  "actions=vtrace(color=42,exp=3)");
 
     flow.match.proto = IPPROTO_ICMP;
@@ -104,6 +105,13 @@ START_TEST(test_format)
     ck_assert(ipv6_parse("fc00::2", &flow.match.dst));
     check_format(&flow, "table=0,cookie=0x1234,hard_timeout=10,check_overlap,"
                  "send_flow_rem,priority=65535,icmp6,tun_gbp_id=0,dl_vlan=7,"
+                 "ipv6_src=fc00::1,ipv6_dst=fc00::2,nw_frag=no "
+                 "actions=vtrace(color=42,exp=3)");
+
+    /* All fragments of a packet match, or none. */
+    flow.match.proto = 0;
+    check_format(&flow, "table=0,cookie=0x1234,hard_timeout=10,check_overlap,"
+                 "send_flow_rem,priority=65535,ipv6,tun_gbp_id=0,dl_vlan=7,"
                  "ipv6_src=fc00::1,ipv6_dst=fc00::2 "
                  "actions=vtrace(color=42,exp=3)");
 }
