@@ -45,8 +45,9 @@ SETTLE = 0.25                   # Seconds after which answers are looked at.
 class _Thread:
     """A thread with an event loop, as a context manager."""
 
-    def __init__(self, namespace):
+    def __init__(self, namespace, family):
         self.namespace = namespace
+        self.family = family
         self.selector = selectors.DefaultSelector()
         self.error = None
         self._stop = False
@@ -73,16 +74,17 @@ class _Thread:
 
     def _socket(self, kind):
         with in_namespace(self.namespace):
-            sock = socket.socket(socket.AF_INET, kind)
+            sock = socket.socket(self.family, kind)
         sock.setblocking(False)
         return sock
 
 
 class Server(_Thread):
-    """Sends back what comes to UDP and TCP port 7 in a namespace."""
+    """Sends back what comes to UDP and TCP port 7 in a namespace, with IPv4, or
+    with both if 'family' is that of IPv6."""
 
-    def __init__(self, namespace):
-        super().__init__(namespace)
+    def __init__(self, namespace, family=socket.AF_INET):
+        super().__init__(namespace, family)
         self._forget = threading.Event()
         self._forgot = threading.Event()
 
@@ -147,13 +149,19 @@ class Server(_Thread):
 
 
 class Client(_Thread):
-    """Talks from a namespace to a Server's 'address'."""
+    """Talks from a namespace, there from the address 'source' if that is given,
+    to a Server's 'address'."""
 
-    def __init__(self, namespace, address, proto):
-        super().__init__(namespace)
+    def __init__(self, namespace, address, proto, source=None):
+        ipv6 = ":" in address
+        super().__init__(namespace,
+                         socket.AF_INET6 if ipv6 else socket.AF_INET)
         self.address = address
+        self.source = source
         self.proto = proto
-        self.sizes = SIZES[proto]
+        # Of the same packets: IPv6's header is longer.
+        self.sizes = [size - 20 * (ipv6 and size > 1000)
+                      for size in SIZES[proto]]
         self.turn = 0
         self.messages = collections.deque(maxlen=60 * RATE)  # [sent, answered
                                                              #  or None].
@@ -169,6 +177,12 @@ class Client(_Thread):
                 break
             for key, events in self.selector.select(rest):
                 self._ready(key, events)
+
+    def _socket(self, kind):
+        sock = super()._socket(kind)
+        if self.source:
+            sock.bind((self.source, 0))
+        return sock
 
     def troubled(self, begin, end):
         """(messages of the time from 'begin' to 'end' that were not answered
@@ -207,8 +221,8 @@ class UdpClient(Client):
     """The datagrams of a socket cannot be told apart but by their length: an
     answer is taken for the latest one's that has none yet."""
 
-    def __init__(self, namespace, address):
-        super().__init__(namespace, address, "udp")
+    def __init__(self, namespace, address, source=None):
+        super().__init__(namespace, address, "udp", source)
 
     def _prepare(self):
         self.sockets = [self._socket(socket.SOCK_DGRAM)
@@ -216,7 +230,7 @@ class UdpClient(Client):
         self.open = {}
         for sock in self.sockets:
             self.selector.register(sock, selectors.EVENT_READ)
-            for size in SIZES["udp"]:
+            for size in self.sizes:
                 self.open[sock, size] = collections.deque(maxlen=8)
         self.start = time.monotonic()
 
@@ -254,8 +268,8 @@ class _Connection:
 
 
 class TcpClient(Client):
-    def __init__(self, namespace, address):
-        super().__init__(namespace, address, "tcp")
+    def __init__(self, namespace, address, source=None):
+        super().__init__(namespace, address, "tcp", source)
         self.resets = 0
 
     def retransmitted(self):
@@ -353,5 +367,6 @@ class TcpClient(Client):
                     entry[0][1] = now
 
 
-def client(namespace, address, proto):
-    return {"udp": UdpClient, "tcp": TcpClient}[proto](namespace, address)
+def client(namespace, address, proto, source=None):
+    return {"udp": UdpClient, "tcp": TcpClient}[proto](namespace, address,
+                                                       source)

@@ -28,7 +28,6 @@ from netns import FabricError
 README = os.path.join(os.path.dirname(os.path.realpath(__file__)), os.pardir,
                       "vtrace", "README.md")
 LOSSY = 5                       # Percent.
-LONG = scenarios.LINK_MTU       # The longest tunnel packet.
 METER_LOW = 20                  # Packets/s.
 
 
@@ -128,10 +127,11 @@ class SenderMtu(Fault):
     """a switch's underlay device has too short an MTU"""
     row = "MTU of the sender's device"
 
-    # A gateway receives at this device, too, and must receive everything: a
-    # veth takes 4 bytes more, in case that there is a VLAN tag.
+    # Without the fault the longest tunnel packets just fit.  A gateway receives
+    # at this device, too, and must receive everything: a veth takes 4 bytes
+    # more, in case that there is a VLAN tag.
     def begin(self):
-        self._set(LONG - 3)
+        self._set(self.stage.link_mtu - 3)
 
     def end(self):
         self._set(self.stage.link_mtu)
@@ -146,7 +146,7 @@ class UnderlayMtu(Fault):
     row = "MTU inside the underlay"
 
     def begin(self):
-        self._set(LONG - 50)
+        self._set(self.stage.link_mtu - 50)
 
     def end(self):
         self._set(self.stage.link_mtu)

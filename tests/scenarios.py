@@ -35,6 +35,7 @@ br-phy.
 import collections
 import concurrent.futures
 import os
+import socket
 import time
 
 import echo
@@ -81,11 +82,15 @@ class Stage(fabric.Fabric):
     # The longest packets just fit, as in many a network.
     link_mtu = LINK_MTU
 
-    def __init__(self, tree, scenario, spines=2, prefix=None):
+    family = socket.AF_INET     # Of the server, see echo.py.
+
+    def __init__(self, tree, scenario, spines=2, prefix=None,
+                 underlay="ipv4", tunnel="vxlan"):
         self.name = scenario
         self.scenario = SCENARIOS[scenario]
         super().__init__(tree, hypervisors=len(self.scenario.names),
-                         spines=spines, prefix=prefix)
+                         spines=spines, prefix=prefix, underlay=underlay,
+                         tunnel=tunnel)
         self.last = len(self.scenario.names)
         self.guard = self.scenario.guard
         # Sends over the edge of the underlay that faults break.
@@ -142,7 +147,7 @@ class Stage(fabric.Fabric):
         with concurrent.futures.ThreadPoolExecutor() as pool:
             list(pool.map(self._make_switch, self.hypervisors))
         self.open_failures()
-        self.server = echo.Server(self.ns(self.far()))
+        self.server = echo.Server(self.ns(self.far()), self.family)
         self.server.__enter__()
         with self.client("udp") as client:
             echo.wait_well([client])
@@ -226,7 +231,7 @@ class Stage(fabric.Fabric):
                            "options:peer=" + peer)
         for j in (i - 1, i + 1):
             if 1 <= j <= self.last:
-                yield (self.tunnel_bridge(i, j), "tun%d" % j, "type=vxlan",
+                yield (self.tunnel_bridge(i, j), "tun%d" % j, "type=" + self.tunnel,
                        "options:remote_ip=" + self.vtep(j),
                        "options:in_key=%d" % self.vni(i, j),
                        "options:out_key=%d" % self.vni(i, j),
