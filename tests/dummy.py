@@ -124,6 +124,8 @@ class Dummy:
                                   + self.path("db.sock")],
                  "ovs-vswitchd": ["--enable-dummy", "--disable-system",
                                   "--disable-system-route"]}[name]
+        # ovsdb-server has its pidfile before it listens.
+        ready = "db.sock" if name == "ovsdb-server" else name + ".pid"
         with open(self.path(name + ".out"), "w") as out:
             process = subprocess.Popen(
                 [*argv, "--pidfile", "--no-chdir", "--log-file",
@@ -137,7 +139,7 @@ class Dummy:
                 with open(self.path(name + ".out")) as out:
                     raise FabricError("%s did not start: %s"
                                       % (name, out.read()[-1000:]))
-            return os.path.exists(self.path(name + ".pid"))
+            return os.path.exists(self.path(ready))
 
         until(is_up, seconds, "%s to start" % name)
         return process
