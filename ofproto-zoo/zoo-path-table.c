@@ -190,7 +190,7 @@ unsigned int
 zoo_path_table_evacuate(struct zoo_path_table *table, unsigned int from,
                         uint32_t eligible, uint32_t hopeful,
                         const struct zoo_path_rank rank[],
-                        const bool busy[ZOO_N_BUCKETS])
+                        const uint8_t keep[ZOO_N_BUCKETS])
 {
     unsigned int n_buckets[ZOO_MAX_CANDIDATES];
     unsigned int moved = 0;
@@ -203,9 +203,8 @@ zoo_path_table_evacuate(struct zoo_path_table *table, unsigned int from,
     count_buckets(table, n_buckets);
     for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
         if (table->owner[b] == from) {
-            unsigned int decides = (busy && busy[b] ? from
-                                    : zoo_path_table_home(table, b));
-            uint8_t group = rank[decides].group;
+            uint8_t group = (keep ? keep[b]
+                             : rank[zoo_path_table_home(table, b)].group);
             uint32_t same = same_group(table, eligible, group, rank);
             unsigned int to;
 
@@ -221,18 +220,34 @@ zoo_path_table_evacuate(struct zoo_path_table *table, unsigned int from,
     return moved;
 }
 
+bool
+zoo_path_table_move(struct zoo_path_table *table, unsigned int b,
+                    uint32_t set, bool only_better,
+                    const struct zoo_path_rank rank[])
+{
+    unsigned int n_buckets[ZOO_MAX_CANDIDATES];
+    unsigned int from = table->owner[b];
+    unsigned int to;
+
+    count_buckets(table, n_buckets);
+    to = choose(table, set, n_buckets, rank);
+    if (to == from || (only_better && n_buckets[from] < n_buckets[to] + 2)) {
+        return false;
+    }
+    table->owner[b] = to;
+    return true;
+}
+
 unsigned int
 zoo_path_table_return_home(struct zoo_path_table *table, unsigned int home,
                            const struct zoo_path_rank rank[],
-                           const bool busy[ZOO_N_BUCKETS])
+                           const uint8_t keep[ZOO_N_BUCKETS])
 {
     unsigned int moved = 0;
 
     for (unsigned int b = home; b < ZOO_N_BUCKETS; b += table->n) {
-        unsigned int owner = table->owner[b];
-
-        if (owner != home
-            && !(busy && busy[b] && rank[owner].group != rank[home].group)) {
+        if (table->owner[b] != home
+            && (!keep || keep[b] == rank[home].group)) {
             table->owner[b] = home;
             moved++;
         }

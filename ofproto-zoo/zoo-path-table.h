@@ -77,24 +77,32 @@ uint32_t zoo_path_table_owners(const struct zoo_path_table *,
 /* Moves every bucket of candidate 'from' to candidates out of 'eligible',
  * evenly: to those in the bucket's group if there are any, otherwise to all,
  * each bucket to the one with the fewest buckets, and among equals to the one
- * that has been free of failures for longest.  A bucket's group is that of its
- * home, or if it is marked in 'busy' (NULL means that none is), that of 'from',
- * which knows its sessions.  Buckets for which there is none of their group in
- * 'eligible', but one in 'hopeful', perhaps 'from', stay where they are.  Returns the number of
- * buckets moved, which is 0 if 'eligible' is empty. */
+ * that has been free of failures for longest.  A bucket's group is what 'keep'
+ * says (NULL means that of its home).  Buckets for which there is none of their
+ * group in 'eligible', but one in 'hopeful', perhaps 'from', stay where they
+ * are.  Returns the number of buckets moved, which is 0 if 'eligible' is
+ * empty. */
 unsigned int zoo_path_table_evacuate(struct zoo_path_table *,
                                      unsigned int from, uint32_t eligible,
                                      uint32_t hopeful,
                                      const struct zoo_path_rank rank[],
-                                     const bool busy[ZOO_N_BUCKETS]);
+                                     const uint8_t keep[ZOO_N_BUCKETS]);
 
-/* Moves the buckets whose home is 'home' back to it, except those that are
- * now in another group and marked in 'busy' (NULL means that none is).
- * Returns the number of buckets moved. */
+/* Moves bucket 'b' to the candidate out of nonempty 'set' that
+ * zoo_path_table_evacuate() would choose.  If 'only_better', then only from a
+ * candidate that has at least two buckets more.  Returns true if it has
+ * moved. */
+bool zoo_path_table_move(struct zoo_path_table *, unsigned int b,
+                         uint32_t set, bool only_better,
+                         const struct zoo_path_rank rank[]);
+
+/* Moves the buckets whose home is 'home' back to it, except those that 'keep'
+ * says to be in another group (NULL means that none is).  Returns the number of
+ * buckets moved. */
 unsigned int zoo_path_table_return_home(struct zoo_path_table *,
                                         unsigned int home,
                                         const struct zoo_path_rank rank[],
-                                        const bool busy[ZOO_N_BUCKETS]);
+                                        const uint8_t keep[ZOO_N_BUCKETS]);
 
 /* Stores into 'ports' what the datapath needs: the outer source port of each
  * bucket, or 0 (Open vSwitch's own choice) everywhere if 'upstream'. */

@@ -31,18 +31,6 @@
 #define MASS_LOSS_CALM (600 * MSEC)
 #define MASS_LOSS_HOLD_DOWNS 10
 
-/* Marks in 'busy' the buckets that may have sessions in them, which would break
- * at another middlebox, however seldom they have something to say. */
-static void
-with_sessions(const struct zoo_peer *peer, const struct zoo_params *params,
-              bool busy[ZOO_N_BUCKETS])
-{
-    long long int idle = MIN(params->peer_idle / ZOO_PEER_USE_PERIOD,
-                             UINT8_MAX - 1);
-
-    zoo_peer_used_within(peer, MAX(ZOO_PEER_IN_USE, idle), busy);
-}
-
 void
 zoo_peer_get_rank(const struct zoo_peer *peer, struct zoo_path_rank rank[])
 {
@@ -53,7 +41,8 @@ zoo_peer_get_rank(const struct zoo_peer *peer, struct zoo_path_rank rank[])
 }
 
 /* Returns the candidates that may take buckets of one that failed a probe sent
- * at 'loss': only those that are known to work since. */
+ * at 'loss': only those that are known to work since, and to lead where they
+ * did. */
 static uint32_t
 eligible_since(const struct zoo_peer *peer, long long int loss)
 {
@@ -63,7 +52,8 @@ eligible_since(const struct zoo_peer *peer, long long int loss)
         const struct zoo_candidate *c = &peer->candidates[i];
 
         if (c->health.forced == ZOO_FORCED_UP
-            || (!c->health.fails && c->validated > loss)) {
+            || (!c->health.fails && c->validated > loss
+                && zoo_peer_leads_still(peer, i))) {
             set |= bit(i);
         }
     }
@@ -101,15 +91,16 @@ evacuate(struct zoo_peer *peer, const struct zoo_params *params,
     uint32_t displaced = (zoo_path_table_owners(&peer->table, NULL)
                           & zoo_peer_in_state(peer, ZOO_HEALTH_DOWN));
     struct zoo_path_rank rank[ZOO_MAX_CANDIDATES];
-    bool busy[ZOO_N_BUCKETS];
+    uint8_t keep[ZOO_N_BUCKETS], before[ZOO_N_BUCKETS];
     uint32_t in_use;
 
     if (!displaced) {
         return;
     }
     zoo_peer_get_rank(peer, rank);
-    with_sessions(peer, params, busy);
+    zoo_peer_keep_groups(peer, params, rank, keep);
     in_use = zoo_peer_in_use(peer);
+    memcpy(before, peer->table.owner, sizeof before);
     FOR_EACH_CANDIDATE (i, displaced) {
         const struct zoo_health *h = &peer->candidates[i].health;
         uint32_t eligible = eligible_since(peer, h->first_fail);
@@ -117,7 +108,7 @@ evacuate(struct zoo_peer *peer, const struct zoo_params *params,
 
         peer->split |= eligible && !h->forced && !h->collective;
         if (zoo_path_table_evacuate(&peer->table, i, eligible, hopeful,
-                                    rank, busy)) {
+                                    rank, keep)) {
             peer->map_changed = true;
             peer->moved_from |= bit(i);
             if (in_use & bit(i) & ~zoo_peer_in_use(peer)) {
@@ -127,6 +118,7 @@ evacuate(struct zoo_peer *peer, const struct zoo_params *params,
             }
         }
     }
+    zoo_peer_lose_sessions(peer, before, now);
 }
 
 /* Returns true if candidate 'i', which was forgiven a mass loss, seems to have
@@ -163,20 +155,21 @@ zoo_peer_return_idle(struct zoo_peer *peer, const struct zoo_params *params,
                      long long int now)
 {
     struct zoo_path_rank rank[ZOO_MAX_CANDIDATES];
-    bool busy[ZOO_N_BUCKETS];
+    uint8_t keep[ZOO_N_BUCKETS];
 
     if (all_at_home(peer)) {
         return;
     }
     zoo_peer_get_rank(peer, rank);
-    with_sessions(peer, params, busy);
+    zoo_peer_keep_groups(peer, params, rank, keep);
     FOR_EACH_CANDIDATE (i, zoo_peer_healthy(peer)) {
         const struct zoo_health *h = &peer->candidates[i].health;
         bool over = !(peer->forgiven & bit(i)) || is_calm(peer, i, now);
 
-        if (((!h->fails && over) || h->forced)
+        if (((!h->fails && over && zoo_peer_leads_still(peer, i))
+             || h->forced)
             && now >= zoo_health_return_time(h, params)
-            && zoo_peer_return_home(peer, i, rank, busy)) {
+            && zoo_peer_return_home(peer, i, rank, keep)) {
             peer->map_changed = true;
             peer->returned |= bit(i);
         }
@@ -302,6 +295,8 @@ zoo_peer_settle(struct zoo_peer *peer, const struct zoo_params *params,
         peer->next_fast = peer->next_full = now;
     }
     forgive_mass_loss(peer, params, now);
+    zoo_peer_note_sessions(peer, params);
     zoo_peer_return_idle(peer, params, now);
     evacuate(peer, params, now);
+    zoo_peer_reunite(peer, params, now);
 }

@@ -332,17 +332,17 @@ zoo_peer_follow(struct zoo_peer *peer, const struct zoo_params *params,
 unsigned int
 zoo_peer_return_home(struct zoo_peer *peer, unsigned int i,
                      const struct zoo_path_rank rank[],
-                     const bool busy[ZOO_N_BUCKETS])
+                     const uint8_t keep[ZOO_N_BUCKETS])
 {
     uint8_t *owner = peer->table.owner;
     unsigned int moved = 0;
 
     if (!zoo_peer_is_learning(peer)) {
-        return zoo_path_table_return_home(&peer->table, i, rank, busy);
+        return zoo_path_table_return_home(&peer->table, i, rank, keep);
     }
     for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
         if (peer->learner->home[b] == i && owner[b] != i
-            && !(busy[b] && rank[owner[b]].group != rank[i].group)) {
+            && keep[b] == rank[i].group) {
             owner[b] = i;
             moved++;
         }

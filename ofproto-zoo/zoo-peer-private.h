@@ -19,8 +19,9 @@
 
 /* What zoo-peer.c (states, schedule), zoo-peer-buckets.c (failover and return),
  * zoo-peer-rounds.c (what reports, and their absence, teach),
- * zoo-peer-intervals.c (how often, and how long), zoo-peer-exchange.c (other
- * ports), zoo-peer-learn.c (sessions) and zoo-mode.c (what is said of all this)
+ * zoo-peer-intervals.c (how often, and how long), zoo-peer-groups.c (several
+ * middleboxes with one address), zoo-peer-exchange.c (other ports),
+ * zoo-peer-learn.c (sessions) and zoo-mode.c (what is said of all this)
  * share. */
 
 #include "util.h"
@@ -151,7 +152,50 @@ void zoo_peer_return_idle(struct zoo_peer *, const struct zoo_params *,
  * zoo_path_table_return_home() does. */
 unsigned int zoo_peer_return_home(struct zoo_peer *, unsigned int i,
                                   const struct zoo_path_rank rank[],
-                                  const bool busy[ZOO_N_BUCKETS]);
+                                  const uint8_t keep[ZOO_N_BUCKETS]);
+
+/* Groups. */
+
+/* Returns the group of a BackendID, a new one if it has none yet, or 0. */
+uint8_t zoo_peer_backend_group(struct zoo_peer *, struct eth_addr backend);
+
+/* A probe of candidate 'i' that was sent at 'sent', the newest of those known
+ * to have arrived, has arrived at 'group'.  Returns true if the candidate led
+ * to another one before. */
+bool zoo_peer_led_to(struct zoo_peer *, unsigned int i, uint8_t group,
+                     long long int sent);
+
+/* Tenants use bucket 'b', which they have not used for a while. */
+void zoo_peer_begin_sessions(struct zoo_peer *, unsigned int b,
+                             long long int now);
+
+/* Notes which group knows the sessions in each bucket, as far as that is
+ * known. */
+void zoo_peer_note_sessions(struct zoo_peer *, const struct zoo_params *);
+
+/* There are no sessions any more. */
+void zoo_peer_forget_sessions(struct zoo_peer *);
+
+/* Stores into 'keep' the group that each bucket is to stay in: the one that
+ * knows its sessions, or its home's if it has none. */
+void zoo_peer_keep_groups(const struct zoo_peer *, const struct zoo_params *,
+                          const struct zoo_path_rank rank[],
+                          uint8_t keep[ZOO_N_BUCKETS]);
+
+/* Returns true if candidate 'i' leads where it is thought to lead, as far as
+ * reports have told. */
+bool zoo_peer_leads_still(const struct zoo_peer *, unsigned int i);
+
+/* Candidates 'before' had the buckets until they failed: sessions in those that
+ * have left their group are lost, so that other ones count from now on. */
+void zoo_peer_lose_sessions(struct zoo_peer *,
+                            const uint8_t before[ZOO_N_BUCKETS],
+                            long long int now);
+
+/* Moves buckets whose candidates have come to lead to another group to some
+ * that lead to their own. */
+void zoo_peer_reunite(struct zoo_peer *, const struct zoo_params *,
+                      long long int now);
 
 /* What was sent from candidate 'i' has arrived, as is known at 'now'. */
 void zoo_peer_succeeded(struct zoo_peer *, const struct zoo_params *,

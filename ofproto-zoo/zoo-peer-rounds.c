@@ -22,7 +22,6 @@
 #include <limits.h>
 #include <string.h>
 
-#include "bitmap.h"
 #include "util.h"
 
 /* What 'rttvar_us' holds. */
@@ -276,49 +275,6 @@ zoo_peer_expire_rounds(struct zoo_peer *peer, const struct zoo_params *params,
 
 /* Reports. */
 
-/* Returns the group of a BackendID that has none yet: one that is free, or
- * else one that no candidate leads to any more, or 0. */
-static uint8_t
-new_group(struct zoo_peer *peer, struct eth_addr backend)
-{
-    unsigned long in_use[BITMAP_N_LONGS(ZOO_PEER_MAX_GROUPS + 1)] = { 0 };
-    unsigned int g;
-
-    for (unsigned int i = 0; i < peer->table.n; i++) {
-        bitmap_set1(in_use, peer->candidates[i].group);
-    }
-    if (!peer->groups) {
-        peer->groups = xcalloc(ZOO_PEER_MAX_GROUPS, sizeof *peer->groups);
-    }
-    for (g = 1; g <= ZOO_PEER_MAX_GROUPS; g++) {
-        if (eth_addr_is_zero(zoo_peer_group(peer, g)->backend)) {
-            break;
-        }
-    }
-    if (g > ZOO_PEER_MAX_GROUPS) {
-        g = bitmap_scan(in_use, false, 1, ZOO_PEER_MAX_GROUPS + 1);
-    }
-    if (g > ZOO_PEER_MAX_GROUPS) {
-        return 0;
-    }
-    *zoo_peer_group(peer, g) = (struct zoo_group) { .backend = backend };
-    return g;
-}
-
-static uint8_t
-backend_group(struct zoo_peer *peer, struct eth_addr backend)
-{
-    if (eth_addr_is_zero(backend)) {
-        return 0;
-    }
-    for (unsigned int g = 1; peer->groups && g <= ZOO_PEER_MAX_GROUPS; g++) {
-        if (eth_addr_equals(zoo_peer_group(peer, g)->backend, backend)) {
-            return g;
-        }
-    }
-    return new_group(peer, backend);
-}
-
 static void
 sample_rtt(struct zoo_peer *peer, long long int rtt)
 {
@@ -369,6 +325,18 @@ may_be_unseen(const struct zoo_peer *peer, const struct zoo_params *params,
             ? now - c->validated < limit : false);
 }
 
+/* A candidate that was probed in 'r' leads to another middlebox than before:
+ * all are asked where they lead, unless 'r' does that. */
+static void
+follow_change(struct zoo_peer *peer, const struct zoo_params *params,
+              const struct zoo_open_round *r, long long int now)
+{
+    end_calm(peer, params, now);
+    if (r->id != peer->round || peer->probed != all_candidates(peer)) {
+        request_urgent(peer, params, now);
+    }
+}
+
 /* Learns from what 'report' says about candidate 'i'.  'continuous' is false
  * if the responder may have forgotten what arrived earlier. */
 static void
@@ -396,7 +364,10 @@ learn_entry(struct zoo_peer *peer, const struct zoo_params *params,
                 long long int rtt = now - r->sent - e->age_us * 1000LL;
 
                 sample_candidate_rtt(c, MAX(1, MIN(rtt / 1000, INT32_MAX)));
-                c->group = group;
+                if (r->sent >= c->validated
+                    && zoo_peer_led_to(peer, i, group, r->sent)) {
+                    follow_change(peer, params, r, now);
+                }
             }
             candidate_arrived(peer, params, r, i, now);
         } else if (!knows || !(r->open & bit(i))) {
@@ -588,7 +559,7 @@ zoo_peer_report(struct zoo_peer *peer, const struct zoo_params *params,
         request_urgent(peer, params, now);
     }
 
-    g = backend_group(peer, report->backend_id);
+    g = zoo_peer_backend_group(peer, report->backend_id);
     group = zoo_peer_group(peer, g);
     continuous = report->challenge == group->memory;
     group->memory = report->challenge;

@@ -81,8 +81,7 @@ zoo_peer_copy(struct zoo_peer *copy, const struct zoo_peer *peer)
         copy->learner = xmemdup(peer->learner, sizeof *peer->learner);
     }
     if (peer->groups) {
-        copy->groups = xmemdup(peer->groups, (ZOO_PEER_MAX_GROUPS
-                                              * sizeof *peer->groups));
+        copy->groups = xmemdup(peer->groups, sizeof *peer->groups);
     }
 }
 
@@ -223,10 +222,14 @@ zoo_peer_forget_rounds(struct zoo_peer *peer)
 }
 
 static void
-fall_asleep(struct zoo_peer *peer)
+fall_asleep(struct zoo_peer *peer, const struct zoo_params *params,
+            long long int now)
 {
     zoo_peer_forget_rounds(peer);
     memset(peer->unused, UINT8_MAX, sizeof peer->unused);
+    zoo_peer_forget_sessions(peer);
+    /* Now rather than under the first sessions that wake it up. */
+    zoo_peer_return_idle(peer, params, now);
     zoo_peer_stop_learning(peer);
     zoo_peer_set_state(peer, ZOO_PEER_IDLE);
     peer->next_full = peer->next_fast = peer->next_urgent = LLONG_MAX;
@@ -254,6 +257,9 @@ zoo_peer_use(struct zoo_peer *peer, const bool used[ZOO_N_BUCKETS],
     }
     for (size_t b = 0; used && b < ZOO_N_BUCKETS; b++) {
         if (used[b]) {
+            if (peer->unused[b] > ZOO_PEER_IN_USE) {
+                zoo_peer_begin_sessions(peer, b, now);
+            }
             peer->unused[b] = 0;
             any = true;
         }
@@ -266,7 +272,7 @@ zoo_peer_use(struct zoo_peer *peer, const bool used[ZOO_N_BUCKETS],
         }
     } else if (peer->state != ZOO_PEER_IDLE
                && now - peer->last_used > params->peer_idle) {
-        fall_asleep(peer);
+        fall_asleep(peer, params, now);
     }
 }
 

@@ -108,6 +108,33 @@ struct zoo_group {
                                  * it knew before is lost. */
 };
 
+/* What there is to know of a peer with several of them.
+ *
+ * The underlay may come to send what a candidate carries to another machine,
+ * at any time, and to do so with many candidates at once: when one is added or
+ * removed.  That is no failure, but sessions are lost unless their buckets go
+ * to candidates that lead to the machine that knows them (see
+ * zoo-peer-groups.c). */
+struct zoo_groups {
+    struct zoo_group group[ZOO_PEER_MAX_GROUPS];
+    long long int seen[ZOO_PEER_MAX_GROUPS + 1]; /* When the newest probe was
+                                                  * sent that is known to have
+                                                  * arrived at each group. */
+    bool dealt[ZOO_PEER_MAX_GROUPS + 1]; /* Since no candidate leads to a group,
+                                          * its buckets have been dealt over
+                                          * the others. */
+    uint8_t session[ZOO_N_BUCKETS]; /* Group that knows the sessions in each
+                                     * bucket, 0 if unknown or if there are
+                                     * none. */
+    long long int asked;        /* That is learned from what was sent since. */
+    long long int changed;      /* When the newest probe was sent that has shown
+                                 * that a candidate leads to another group than
+                                 * before: where the others lead that have not
+                                 * been asked since is unknown. */
+    uint32_t left;              /* Candidates that sessions left for that
+                                 * reason.  The caller clears it. */
+};
+
 struct zoo_open_round {
     uint32_t id;                /* 0 if unused. */
     uint32_t open;              /* Candidates of unknown fate. */
@@ -124,8 +151,7 @@ struct zoo_peer {
     struct zoo_path_table table;
     struct zoo_candidate candidates[ZOO_MAX_CANDIDATES];
     struct zoo_group group0;    /* Of those without a BackendID. */
-    struct zoo_group *groups;   /* ZOO_PEER_MAX_GROUPS of them, NULL until there
-                                 * is a BackendID. */
+    struct zoo_groups *groups;  /* NULL until there is a BackendID. */
     enum zoo_peer_state state;
     bool upstream;              /* The map is all upstream's. */
     bool answered;              /* Ever. */
@@ -209,7 +235,7 @@ void zoo_peer_copy(struct zoo_peer *copy, const struct zoo_peer *peer);
 static inline struct zoo_group *
 zoo_peer_group(const struct zoo_peer *peer, unsigned int group)
 {
-    return (group ? &peer->groups[group - 1]
+    return (group ? &peer->groups->group[group - 1]
             : &CONST_CAST(struct zoo_peer *, peer)->group0);
 }
 

@@ -102,7 +102,8 @@ zooroute_log_events(struct zooroute_peer *p, enum zoo_peer_state before)
     char *name;
 
     if (peer->state == before && !peer->went_down && !peer->came_up
-        && !peer->moved_from && !peer->returned) {
+        && !peer->moved_from && !peer->returned
+        && !(peer->groups && peer->groups->left)) {
         return;
     }
 
@@ -120,6 +121,11 @@ zooroute_log_events(struct zooroute_peer *p, enum zoo_peer_state before)
     }
     if (peer->state == before || before == ZOO_PEER_EXHAUSTED) {
         log_candidates(name, peer, peer->came_up, "up");
+    }
+    if (peer->groups) {
+        log_candidates(name, peer, peer->groups->left,
+                       "leads to another middlebox now, moved to others");
+        peer->groups->left = 0;
     }
     log_candidates(name, peer, peer->returned, "has its traffic back");
     if (peer->state != before) {

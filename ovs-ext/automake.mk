@@ -64,6 +64,7 @@ ofproto_libofproto_la_SOURCES += \
 	ofproto-zoo/zoo-path-table.h \
 	ofproto-zoo/zoo-peer-buckets.c \
 	ofproto-zoo/zoo-peer-exchange.c \
+	ofproto-zoo/zoo-peer-groups.c \
 	ofproto-zoo/zoo-peer-intervals.c \
 	ofproto-zoo/zoo-peer-learn.c \
 	ofproto-zoo/zoo-peer-learn.h \

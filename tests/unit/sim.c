@@ -21,6 +21,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "hash.h"
 #include "openvswitch/list.h"
 #include "packets.h"
 #include "random.h"
@@ -175,8 +176,8 @@ sim_longest_silence(struct sim *sim, int side)
 /* Maps. */
 
 static void
-check_move(const struct sim_side *s, unsigned int b, unsigned int from,
-           unsigned int to)
+check_move(const struct sim *sim, const struct sim_side *s, unsigned int b,
+           unsigned int from, unsigned int to)
 {
     const struct zoo_candidate *c = s->peer.candidates;
     const struct zoo_health *loss = &c[from].health;
@@ -186,8 +187,15 @@ check_move(const struct sim_side *s, unsigned int b, unsigned int from,
                     "bucket %u went home to %u, which is down", b, to);
         return;
     }
-    unit_assert(zoo_health_state(loss) == ZOO_HEALTH_DOWN,
-                "bucket %u moved from %u, which is good", b, from);
+    if (zoo_health_state(loss) != ZOO_HEALTH_DOWN) {
+        unit_assert(sim->now - s->changed[from] < 10 * SEC,
+                    "bucket %u moved from %u, which is good", b, from);
+        unit_assert(zoo_health_state(&c[to].health) == ZOO_HEALTH_UP
+                    && s->last_arrived[to] >= s->changed[from],
+                    "bucket %u moved to %u, which is not known to work", b,
+                    to);
+        return;
+    }
     unit_assert(loss->forced || c[to].health.forced
                 || s->last_arrived[to] > loss->first_fail,
                 "bucket %u moved to %u, which is not known to work: loss "
@@ -210,6 +218,9 @@ publish(struct sim *sim, int i)
         s->n_up[c] += peer->came_up >> c & 1;
     }
     peer->went_down = peer->came_up = peer->moved_from = peer->returned = 0;
+    if (peer->groups) {
+        peer->groups->left = 0;
+    }
 
     if (!peer->map_changed) {
         return;
@@ -220,7 +231,8 @@ publish(struct sim *sim, int i)
     for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
         if (s->owner[b] != peer->table.owner[b]) {
             if (same_ports) {
-                check_move(s, b, s->owner[b], peer->table.owner[b]);
+                check_move(sim, s, b, s->owner[b],
+                           peer->table.owner[b]);
             }
             s->moves[b]++;
         }
@@ -237,6 +249,21 @@ static void
 put_in_flight(struct sim *sim, struct sim_packet *p)
 {
     heap_insert(&sim->in_flight, &p->heap_node, UINT64_MAX - p->arrival);
+}
+
+unsigned int
+sim_instance(const struct sim *sim, int side, unsigned int candidate)
+{
+    const struct sim_side *s = &sim->side[!side];
+
+    return (s->routed ? s->route[candidate]
+            : (candidate + s->shift) % s->n_instances);
+}
+
+static unsigned int
+instance_of(const struct sim *sim, const struct sim_packet *p)
+{
+    return sim_instance(sim, p->from, MAX(p->candidate, 0));
 }
 
 /* Sends 'probe' once from 'sport'. */
@@ -259,6 +286,7 @@ send_probe(struct sim *sim, int from, uint16_t sport, struct zoo_probe *probe)
         sim->tap(sim, p);
     }
     if (unit_chance(path->loss)
+        || sim->side[!from].dead & UINT32_C(1) << instance_of(sim, p)
         || (sim->drop_reports && probe->type == ZOO_PROBE_REPORT)) {
         free(p);
         return;
@@ -282,12 +310,6 @@ sim_replay(struct sim *sim, const struct sim_packet *original)
 
 /* A side's thread. */
 
-static unsigned int
-instance_of(const struct sim_side *s, const struct sim_packet *p)
-{
-    return (MAX(p->candidate, 0) + s->shift) % s->n_instances;
-}
-
 static enum zoo_probe_error
 receive_request(struct sim *sim, int i, const struct sim_packet *p,
                 const struct zoo_probe *probe)
@@ -309,7 +331,7 @@ receive_request(struct sim *sim, int i, const struct sim_packet *p,
         grant = zoo_rx_limit_take(s->limit, &key.remote, sim->now);
     }
     zoo_peer_hint(&s->peer, &s->params, sim->now);
-    error = zoo_responder_receive(s->responder[instance_of(s, p)], &key,
+    error = zoo_responder_receive(s->responder[instance_of(sim, p)], &key,
                                   p->sport, probe, p->arrival, sim->now,
                                   random_uint64(), grant, &tunnel, &newest);
     if (newest && s->params.learn) {
@@ -499,8 +521,15 @@ deliver(struct sim *sim, struct sim_packet *p)
         && !zoo_probe_decode(p->body, p->len, &probe, &len)
         && (probe.type == ZOO_PROBE_REQUEST
             || probe.flags & ZOO_PROBE_F_REFLECTED)) {
-        from->last_arrived[p->candidate]
-            = MAX(from->last_arrived[p->candidate], p->sent);
+        if (p->sent >= from->last_arrived[p->candidate]) {
+            unsigned int instance = instance_of(sim, p);
+
+            from->last_arrived[p->candidate] = p->sent;
+            if (from->leads_to[p->candidate] != instance) {
+                from->leads_to[p->candidate] = instance;
+                from->changed[p->candidate] = p->sent;
+            }
+        }
     }
     ovs_list_push_back(&sim->side[!p->from].inbox, &p->list_node);
 }
@@ -620,6 +649,24 @@ sim_restart_responder(struct sim *sim, int side)
     for (unsigned int k = 0; k < s->n_instances; k++) {
         zoo_responder_destroy(s->responder[k]);
         s->responder[k] = zoo_responder_create();
+    }
+}
+
+void
+sim_route(struct sim *sim, int side, unsigned int instances, uint32_t seed)
+{
+    struct sim_side *s = &sim->side[side];
+    unsigned int n = count_1bits(instances);
+
+    s->routed = true;
+    for (uint32_t i = 0; i < ZOO_MAX_CANDIDATES; i++) {
+        unsigned int k = ((uint64_t) hash_int(i, seed) * n) >> 32;
+        unsigned int rest = instances;
+
+        while (k--) {
+            rest &= rest - 1;
+        }
+        s->route[i] = raw_ctz(rest);
     }
 }
 

@@ -30,7 +30,9 @@
  *
  * While it runs, the simulator checks what must hold for every change of a
  * map: a bucket moves only away from a candidate that is down and to one on
- * which a probe has arrived that was sent after the loss, or else home.  It
+ * which a probe has arrived that was sent after the loss, or away from one that
+ * has come to lead to another instance and to one on which a probe has arrived
+ * as lately, or else home.  It
  * knows what has arrived; it does not ask the peer.  It also checks that no
  * side sends more than 40 rounds within 100 ms. */
 
@@ -74,7 +76,10 @@ struct sim_side {
     bool in_use[ZOO_N_BUCKETS];     /* By tenants. */
     long long int stalled_until;    /* The thread does not run. */
     unsigned int n_instances;       /* Behind this side's address. */
-    unsigned int shift;             /* Which one gets what. */
+    uint32_t dead;                  /* Of these: they hear nothing. */
+    unsigned int shift;             /* Which one gets what, */
+    bool routed;                    /* or else what 'route' says, */
+    uint8_t route[ZOO_MAX_CANDIDATES]; /* by the sender's candidate. */
     uint8_t first_backend;          /* The first one's BackendID ends so. */
     struct zoo_responder *responder[SIM_MAX_INSTANCES];
     struct zoo_rx_limit *limit;     /* None if NULL. */
@@ -97,6 +102,8 @@ struct sim_side {
     uint16_t sport[ZOO_MAX_CANDIDATES];
     uint16_t map[ZOO_N_BUCKETS];                /* As published. */
     long long int last_arrived[ZOO_MAX_CANDIDATES]; /* When sent. */
+    uint8_t leads_to[ZOO_MAX_CANDIDATES];       /* Instances, and when they */
+    long long int changed[ZOO_MAX_CANDIDATES];  /* changed. */
 
     /* Silence of tenant traffic, by bucket: since when, LLONG_MAX if not now,
      * and the longest one since the last sim_forget_silence(). */
@@ -168,6 +175,16 @@ void sim_replay(struct sim *, const struct sim_packet *);
 /* As "zooroute/set-candidate" does. */
 void sim_force(struct sim *, int side, unsigned int candidate,
                enum zoo_health_forced);
+
+/* Has candidates of the other side lead to the instances of 'side' of which
+ * there is a bit in 'instances', as the hash-threshold method deals them: each
+ * candidate's hash depends on it and 'seed' alone. */
+void sim_route(struct sim *, int side, unsigned int instances, uint32_t seed);
+
+/* Returns the instance of the other side that 'candidate' of 'side' leads
+ * to. */
+unsigned int sim_instance(const struct sim *, int side,
+                          unsigned int candidate);
 
 void sim_forget_silence(struct sim *);
 

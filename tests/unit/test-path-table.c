@@ -206,7 +206,7 @@ static void
 check_evacuation(const struct random_table *rt,
                  const struct zoo_path_table *after, unsigned int from,
                  uint32_t eligible, uint32_t hopeful,
-                 const bool busy[ZOO_N_BUCKETS], unsigned int n_moved,
+                 const uint8_t keep[ZOO_N_BUCKETS], unsigned int n_moved,
                  uint32_t seed)
 {
     const struct zoo_path_table *before = &rt->table;
@@ -215,7 +215,7 @@ check_evacuation(const struct random_table *rt,
     eligible &= ~bit(from);
     for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
         unsigned int to = after->owner[b];
-        uint8_t group = rt->rank[busy[b] ? from : b % before->n].group;
+        uint8_t group = keep ? keep[b] : rt->rank[b % before->n].group;
         bool same = false, waits = false;
 
         for (unsigned int i = 0; i < before->n; i++) {
@@ -246,7 +246,7 @@ START_TEST(only_the_buckets_of_the_failed_candidate_move)
         struct random_table rt;
         unsigned int from, n;
         uint32_t eligible, hopeful = 0;
-        bool busy[ZOO_N_BUCKETS];
+        uint8_t groups[ZOO_N_BUCKETS], *keep = NULL;
 
         unit_seed(seed);
         random_table(&rt, 4);
@@ -263,12 +263,15 @@ START_TEST(only_the_buckets_of_the_failed_candidate_move)
         if (unit_chance(.5)) {
             hopeful = random_uint32() & random_uint32();
         }
-        for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
-            busy[b] = unit_chance(.3);
+        if (unit_chance(.7)) {
+            for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
+                groups[b] = random_range(5);
+            }
+            keep = groups;
         }
         n = zoo_path_table_evacuate(&after, from, eligible, hopeful, rt.rank,
-                                    busy);
-        check_evacuation(&rt, &after, from, eligible, hopeful, busy, n, seed);
+                                    keep);
+        check_evacuation(&rt, &after, from, eligible, hopeful, keep, n, seed);
     }
 }
 END_TEST
@@ -440,30 +443,67 @@ START_TEST(returning_undoes_evacuation)
 }
 END_TEST
 
-START_TEST(busy_buckets_do_not_cross_groups)
+START_TEST(buckets_return_to_their_groups_only)
 {
     for (uint32_t seed = 0; seed < N_SEEDS; seed++) {
-        bool busy[ZOO_N_BUCKETS];
+        uint8_t keep[ZOO_N_BUCKETS];
         struct zoo_path_table before;
         struct random_table rt;
 
         unit_seed(seed);
         random_table(&rt, 3);
         for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
-            busy[b] = unit_chance(.5);
+            keep[b] = random_range(3);
         }
         before = rt.table;
         unsigned int i = random_range(before.n);
-        zoo_path_table_return_home(&rt.table, i, rt.rank, busy);
+        zoo_path_table_return_home(&rt.table, i, rt.rank, keep);
 
         for (unsigned int b = i; b < ZOO_N_BUCKETS; b += before.n) {
             unsigned int owner = before.owner[b];
-            bool stays = (busy[b]
-                          && rt.rank[owner].group != rt.rank[i].group);
+            bool stays = keep[b] != rt.rank[i].group;
 
             unit_assert(rt.table.owner[b] == (stays ? owner : i),
                         "seed %u: bucket %u is with %u", seed, b,
                         rt.table.owner[b]);
+        }
+    }
+}
+END_TEST
+
+/* One bucket. */
+
+START_TEST(a_bucket_moves_to_the_least_loaded)
+{
+    for (uint32_t seed = 0; seed < N_SEEDS; seed++) {
+        unsigned int before[ZOO_MAX_CANDIDATES];
+        unsigned int min = UINT_MAX, b, from, to;
+        bool only_better, moved;
+        struct random_table rt;
+        uint32_t set;
+
+        unit_seed(seed);
+        random_table(&rt, 3);
+        count_buckets(&rt.table, before);
+        b = random_range(ZOO_N_BUCKETS);
+        from = rt.table.owner[b];
+        set = random_uint32() | bit(random_range(rt.table.n));
+        set &= rt.table.n < 32 ? bit(rt.table.n) - 1 : UINT32_MAX;
+        only_better = unit_chance(.5);
+        moved = zoo_path_table_move(&rt.table, b, set, only_better, rt.rank);
+        to = rt.table.owner[b];
+        ck_assert(moved == (from != to));
+        for (unsigned int i = 0; i < rt.table.n; i++) {
+            min = set & bit(i) ? MIN(min, before[i]) : min;
+        }
+        if (moved) {
+            unit_assert(set & bit(to) && before[to] == min
+                        && !(only_better && before[from] < min + 2),
+                        "seed %u: from %u to %u", seed, from, to);
+        } else {
+            unit_assert((set & bit(from) && before[from] == min)
+                        || (only_better && before[from] < min + 2),
+                        "seed %u: stays at %u", seed, from);
         }
     }
 }
@@ -529,7 +569,8 @@ main(void)
 
     tc = unit_case(s, "return", 60);
     tcase_add_test(tc, returning_undoes_evacuation);
-    tcase_add_test(tc, busy_buckets_do_not_cross_groups);
+    tcase_add_test(tc, buckets_return_to_their_groups_only);
+    tcase_add_test(tc, a_bucket_moves_to_the_least_loaded);
 
     tc = unit_case(s, "view", 60);
     tcase_add_test(tc, owners_of_some_buckets);

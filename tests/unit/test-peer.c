@@ -592,33 +592,293 @@ START_TEST(many_instances_one_after_the_other)
 }
 END_TEST
 
+/* Sessions of several middleboxes, of which one comes and goes, so that the
+ * underlay deals candidates anew: where the sessions are that tenants of side 0
+ * have in buckets, and for how long they come to another instance. */
+struct sessions {
+    uint8_t at[ZOO_N_BUCKETS];          /* Instance, NOWHERE if there is none,
+                                         * or it is dead. */
+    long long int astray[ZOO_N_BUCKETS]; /* Since when, 0 if not now. */
+    long long int longest;
+};
+
+#define NOWHERE UINT8_MAX
+
+/* In each bucket in use that has none, sessions begin. */
+static void
+begin_sessions(struct sessions *s)
+{
+    for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
+        if (sim.side[0].in_use[b] && s->at[b] == NOWHERE) {
+            s->at[b] = sim_instance(&sim, 0, sim.side[0].owner[b]);
+            s->astray[b] = 0;
+        }
+    }
+}
+
+static void
+init_sessions(struct sessions *s)
+{
+    memset(s->at, NOWHERE, sizeof s->at);
+    memset(s->astray, 0, sizeof s->astray);
+    s->longest = 0;
+    begin_sessions(s);
+}
+
+/* Lets 'duration' pass, in steps of one ms. */
+static void
+run_sessions(struct sessions *s, long long int duration)
+{
+    for (long long int end = sim.now + duration; sim.now < end; ) {
+        sim_run(&sim, MSEC);
+        for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
+            if (s->at[b] == NOWHERE
+                || s->at[b] == sim_instance(&sim, 0, sim.side[0].owner[b])) {
+                s->astray[b] = 0;
+            } else if (!s->astray[b]) {
+                s->astray[b] = sim.now;
+            } else {
+                s->longest = MAX(s->longest, sim.now - s->astray[b]);
+            }
+        }
+    }
+}
+
+static unsigned int
+count_astray(const struct sessions *s)
+{
+    unsigned int n = 0;
+
+    for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
+        n += s->astray[b] != 0;
+    }
+    return n;
+}
+
+/* Sessions at 'instance' are lost. */
+static void
+lose_sessions(struct sessions *s, unsigned int instance)
+{
+    for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
+        if (s->at[b] == instance) {
+            s->at[b] = NOWHERE;
+            s->astray[b] = 0;
+        }
+    }
+}
+
+static unsigned int
+buckets_at(unsigned int instance)
+{
+    unsigned int n = 0;
+
+    for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
+        n += sim_instance(&sim, 0, sim.side[0].owner[b]) == instance;
+    }
+    return n;
+}
+
+static unsigned int
+candidates_of(unsigned int instance)
+{
+    unsigned int n = 0;
+
+    for (unsigned int i = 0; i < ZOO_MAX_CANDIDATES; i++) {
+        n += sim_instance(&sim, 0, i) == instance;
+    }
+    return n;
+}
+
+static unsigned int
+sessions_of(const struct sessions *s, unsigned int instance)
+{
+    unsigned int n = 0;
+
+    for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
+        n += s->at[b] == instance;
+    }
+    return n;
+}
+
 /* The underlay comes to send what each candidate carries to the other instance,
- * which is a change, and no failure of anything. */
+ * which is a change, and no failure of anything: sessions follow their
+ * instance, and go home when the change is undone. */
 START_TEST(change_of_group)
 {
     for (uint32_t seed = 0; seed < 20; seed++) {
         struct zoo_peer *peer = &sim.side[0].peer;
+        unsigned int n_used = seed % 2 ? 8 : ZOO_N_BUCKETS;
         uint8_t before[ZOO_MAX_CANDIDATES];
+        struct sessions s;
 
         setup_with(4, &sim_defaults, seed);
         sim.side[1].n_instances = 2;
-        sim_use(&sim, 0, 8);
+        sim_use(&sim, 0, n_used);
         sim_run(&sim, 3 * SEC + random_range(SEC));
+        init_sessions(&s);
         for (int i = 0; i < 32; i++) {
             before[i] = peer->candidates[i].group;
         }
-        sim.side[1].shift = 1;
-        sim_run(&sim, 5 * SEC);
-        for (int i = 0; i < 32; i++) {
-            unit_assert(peer->candidates[i].group
-                        && peer->candidates[i].group != before[i],
-                        "seed %u: candidate %d", seed, i);
+        for (unsigned int shift = 1; shift <= 2; shift++) {
+            sim.side[1].shift = shift;
+            run_sessions(&s, 5 * SEC);
+            for (int i = 0; i < 32; i++) {
+                uint8_t group = peer->candidates[i].group;
+
+                unit_assert(group && (group == before[i]) == (shift == 2),
+                            "seed %u: candidate %d", seed, i);
+            }
+            unit_assert(!sim_lost(&sim, 0) && !sim_down(&sim, 0), "seed %u: "
+                        "%u lost, %u down", seed, sim_lost(&sim, 0),
+                        sim_down(&sim, 0));
+            unit_assert(!count_astray(&s) && s.longest <= 110 * MSEC,
+                        "seed %u: %u astray, longest %lld ms", seed,
+                        count_astray(&s), s.longest / MSEC);
+            ck_assert_int_eq(peer->state, ZOO_PEER_ACTIVE);
         }
-        unit_assert(!sim_lost(&sim, 0) && !sim_down(&sim, 0)
-                    && !sim_moves(&sim, 0, NULL), "seed %u: %u lost, %u down, "
-                    "%u moves", seed, sim_lost(&sim, 0), sim_down(&sim, 0),
-                    sim_moves(&sim, 0, NULL));
+        ck_assert_uint_ge(sim_moves(&sim, 0, NULL), 2 * n_used);
+        ck_assert_uint_le(sim_moves(&sim, 0, NULL), 3 * n_used);
+        run_sessions(&s, 10 * SEC);
+        sim_check_all_good(&sim, 0, seed);
+        sim_destroy(&sim);
+    }
+}
+END_TEST
+
+/* One of three instances dies.  Perhaps nothing is heard of it for a while,
+ * then the underlay deals its candidates, and others, to the others; later it
+ * is back.  No session of another one is at a wrong one for longer than it
+ * takes to find out; what is left shares new sessions. */
+START_TEST(candidates_are_dealt_anew)
+{
+    for (uint32_t seed = 0; seed < 60; seed++) {
+        unsigned int victim = seed % 3, silent = seed / 3 % 3;
+        struct zoo_peer *peer = &sim.side[0].peer;
+        struct sessions s;
+
+        setup_with(1, &sim_defaults, seed);
+        sim.side[1].n_instances = 3;
+        sim_route(&sim, 1, 7, seed);
+        sim_use(&sim, 0, ZOO_N_BUCKETS);
+        sim_run(&sim, 3 * SEC + random_range(SEC));
+        init_sessions(&s);
+        if (silent) {
+            sim.side[1].dead = UINT32_C(1) << victim;
+            run_sessions(&s, silent * 2 * SEC);
+            unit_assert(!count_astray(&s) || silent, "seed %u", seed);
+        }
+        lose_sessions(&s, victim);
+        s.longest = 0;
+        sim_route(&sim, 1, 7 & ~(1u << victim), seed);
+        run_sessions(&s, 400 * MSEC);
+        unit_assert(s.longest <= 110 * MSEC && !count_astray(&s),
+                    "seed %u: %u astray, longest %lld ms", seed,
+                    count_astray(&s), s.longest / MSEC);
+        run_sessions(&s, 5 * SEC);
+        unit_assert(s.longest <= 110 * MSEC && !count_astray(&s),
+                    "seed %u: %u astray, longest %lld ms", seed,
+                    count_astray(&s), s.longest / MSEC);
+
+        /* What is left has the share of the candidates that lead there, unless
+         * it is all its own. */
+        unit_assert(!buckets_at(victim), "seed %u", seed);
+        for (unsigned int i = 0; !silent && i < 3; i++) {
+            unsigned int n = buckets_at(i);
+
+            unit_assert(n <= MAX(1.2 * candidates_of(i) * ZOO_N_BUCKETS / 32,
+                                 sessions_of(&s, i)),
+                        "seed %u: instance %u has %u buckets, %u of sessions, "
+                        "%u candidates", seed, i, n, sessions_of(&s, i),
+                        candidates_of(i));
+        }
+
+        /* New sessions begin where the dead one's were.  It comes back: it
+         * gets nothing that another one knows. */
+        begin_sessions(&s);
+        run_sessions(&s, 3 * SEC);
+        sim_route(&sim, 1, 7, seed);
+        sim.side[1].dead = 0;
+        s.longest = 0;
+        run_sessions(&s, 30 * SEC);
+        unit_assert(s.longest <= 110 * MSEC && !count_astray(&s),
+                    "seed %u: %u astray, longest %lld ms", seed,
+                    count_astray(&s), s.longest / MSEC);
         ck_assert_int_eq(peer->state, ZOO_PEER_ACTIVE);
+
+        /* Until it is idle. */
+        sim_use(&sim, 0, 1);
+        run_sessions(&s, 65 * SEC);
+        for (unsigned int b = 1; b < ZOO_N_BUCKETS; b++) {
+            unit_assert(b % 32 == 0 || sim.side[0].owner[b] == b % 32,
+                        "seed %u: bucket %u is with %u", seed, b,
+                        sim.side[0].owner[b]);
+        }
+        sim_destroy(&sim);
+    }
+}
+END_TEST
+
+/* While routing settles, everything leads to one instance for a moment: the
+ * sessions of the others are not given up. */
+START_TEST(sessions_survive_while_routing_settles)
+{
+    for (uint32_t seed = 0; seed < 20; seed++) {
+        struct sessions s;
+
+        setup_with(1, &sim_defaults, seed);
+        sim.side[1].n_instances = 3;
+        sim_route(&sim, 1, 7, seed);
+        sim_use(&sim, 0, seed % 2 ? 16 : ZOO_N_BUCKETS);
+        sim_run(&sim, 3 * SEC + random_range(SEC));
+        init_sessions(&s);
+        sim_route(&sim, 1, 1u << seed % 3, seed);
+        run_sessions(&s, 500 * MSEC);
+        unit_assert(count_astray(&s), "seed %u", seed);
+        sim_route(&sim, 1, 7, seed + 1);
+        s.longest = 0;
+        memset(s.astray, 0, sizeof s.astray);
+        run_sessions(&s, 5 * SEC);
+        unit_assert(!count_astray(&s) && s.longest <= 110 * MSEC, "seed %u: "
+                    "%u astray, longest %lld ms", seed, count_astray(&s),
+                    s.longest / MSEC);
+        sim_destroy(&sim);
+    }
+}
+END_TEST
+
+/* A session that says something once in a few seconds is not probed for each
+ * 100 ms; a peer that wakes up does not believe what it knew when it fell
+ * asleep. */
+START_TEST(rare_sessions_and_sleeping_peers)
+{
+    for (uint32_t seed = 0; seed < 20; seed++) {
+        struct sessions s;
+
+        setup_with(1, &sim_defaults, seed);
+        sim.side[1].n_instances = 3;
+        sim_route(&sim, 1, 7, seed);
+        sim_use(&sim, 0, ZOO_N_BUCKETS);
+        sim_run(&sim, 9 * SEC + random_range(SEC));
+        init_sessions(&s);
+        sim_use(&sim, 0, seed % 2);
+        run_sessions(&s, 5 * SEC);
+        sim_route(&sim, 1, 3, seed);
+        lose_sessions(&s, 2);
+        run_sessions(&s, 5 * SEC);
+        unit_assert(s.longest <= 2100 * MSEC && !count_astray(&s), "seed %u: "
+                    "%u astray, longest %lld ms", seed, count_astray(&s),
+                    s.longest / MSEC);
+
+        sim_use(&sim, 0, 0);
+        sim_run(&sim, 65 * SEC);
+        ck_assert_int_eq(sim.side[0].peer.state, ZOO_PEER_IDLE);
+        sim_route(&sim, 1, 7, seed + 100);
+        sim_run(&sim, SEC);
+        sim_use(&sim, 0, ZOO_N_BUCKETS);
+        init_sessions(&s);
+        run_sessions(&s, 10 * SEC);
+        unit_assert(!s.longest, "seed %u: longest %lld ms", seed,
+                    s.longest / MSEC);
         sim_destroy(&sim);
     }
 }
@@ -712,6 +972,9 @@ main(void)
     tcase_add_test(tc, groups_survive_exhaustion);
     tcase_add_test(tc, many_instances_one_after_the_other);
     tcase_add_test(tc, change_of_group);
+    tcase_add_test(tc, candidates_are_dealt_anew);
+    tcase_add_test(tc, sessions_survive_while_routing_settles);
+    tcase_add_test(tc, rare_sessions_and_sleeping_peers);
 
     tc = unit_case(s, "middleboxes", 60);
     tcase_add_test(tc, reports_to_a_backend);
