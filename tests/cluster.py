@@ -22,6 +22,7 @@ tracking in its Open vSwitch refuses all others.
 
 import selectors
 import socket
+import struct
 import threading
 import time
 
@@ -82,12 +83,19 @@ class Cluster(fabric.Fabric):
                     with open("/proc/sys/net/ipv4/fib_multipath_hash_" + key,
                               "w") as file:
                         file.write(str(value))
-            self.ip("s%d" % k,
-                    "route add %s via %s dev l1" % (self.prefix_of(1),
-                                                    self.link(1, k, 2)),
-                    "route add %s %s" % (self.prefix_of(2), " ".join(
-                        "nexthop via %s dev l%d" % (self.link(i, k, 2), i)
-                        for i in self.instances)))
+            self.ip("s%d" % k, "route add %s via %s dev l1"
+                    % (self.prefix_of(1), self.link(1, k, 2)))
+        self.route_to(self.instances)
+
+    def route_to(self, instances):
+        """Has the spines reach the middlebox's address at these instances
+        only, as routing does when one has died.  Source ports lead to others
+        then, also of those that led to an instance which is there still."""
+        for k in self.spines:
+            self.ip("s%d" % k, "route replace %s %s" % (
+                self.prefix_of(2), " ".join(
+                    "nexthop via %s dev l%d" % (self.link(i, k, 2), i)
+                    for i in instances)))
 
     def _pipeline(self, i):
         commands = (pipelines._bridge("br-int")
@@ -117,11 +125,17 @@ class Cluster(fabric.Fabric):
     def wait_reachable(self, seconds=60):
         """The first session does that."""
 
-    def refused(self):
+    def revive(self, i):
+        """Starts the switch of an instance that was killed."""
+        self.switches[i].start_vswitchd()
+        self._make_vtep(i, "br-phy")
+        self._add_flows(i)
+
+    def refused(self, instances=None):
         """Packets that instances have refused, of sessions that they do not
         know."""
         return sum(int(line.split("n_packets=")[1].split(",")[0])
-                   for i in self.instances
+                   for i in instances or self.instances
                    for line in self.switches[i].ofctl(
                        "dump-flows", "br-int", "table=1").splitlines()
                    if "priority=0" in line)
@@ -173,6 +187,13 @@ class Sessions:
     def stop(self):
         self._stop = True
         self._thread.join()
+
+    def forget_broken(self):
+        """Resets what is broken, which would be tried again for minutes."""
+        for i in list(self.broken):
+            self.sockets[i].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                       struct.pack("ii", 1, 0))
+            self.sockets[i].close()
 
     def _connect(self):
         with in_namespace(self.fabric.ns("t1a")):
