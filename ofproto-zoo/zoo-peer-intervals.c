@@ -37,6 +37,10 @@
 /* How long a responder may wait for stragglers. */
 #define HOLD (2 * MSEC)
 
+/* In so many rounds, at most, peers come to their own phase.  A step is no less
+ * than the time between two that zoo-schedule.c lets them have. */
+#define PHASE_STEPS 5
+
 /* A peer that has not asked for longer intervals for this long is asked more
  * often again. */
 #define RELAX_TIME_MS 1000
@@ -94,14 +98,20 @@ zoo_peer_silence_timeout(const struct zoo_peer *peer,
 
 /* Intervals. */
 
+/* Returns the time between rounds that would be too short: with so many under
+ * way, they could not be told apart. */
+static long long int
+shortest_interval(const struct zoo_peer *peer, const struct zoo_params *params)
+{
+    return zoo_peer_timeout(peer, params) / 8;
+}
+
 long long int
 zoo_peer_fast_interval(const struct zoo_peer *peer,
                        const struct zoo_params *params)
 {
-    /* So many rounds under way that they cannot be told apart would be too
-     * many. */
     return MAX(stretched(peer, params, params->probe_interval),
-               zoo_peer_timeout(peer, params) / 8);
+               shortest_interval(peer, params));
 }
 
 long long int
@@ -118,11 +128,29 @@ zoo_peer_full_interval(const struct zoo_peer *peer,
                zoo_peer_fast_interval(peer, params));
 }
 
-long long int
-zoo_peer_own_phase(const struct zoo_peer *peer, long long int interval)
+/* Returns a part of 'interval' that differs between peers. */
+static long long int
+own_phase(const struct zoo_peer *peer, long long int interval)
 {
     /* Sessions are random. */
     return interval / 1024 * (hash_uint64(peer->session) % 1024 + 1);
+}
+
+long long int
+zoo_peer_next_phase(const struct zoo_peer *peer,
+                    const struct zoo_params *params, long long int interval,
+                    long long int now)
+{
+    /* Sessions are random. */
+    long long int phase = (long long int) hash_uint64(peer->session) << 8;
+    long long int past = (now - phase) % interval;
+
+    past += past < 0 ? interval : 0;
+    if (interval == shortest_interval(peer, params)) {
+        /* It is never the same, and must not be shorter. */
+        return now + interval;
+    }
+    return now + interval - MIN(past, interval / PHASE_STEPS);
 }
 
 long long int
@@ -152,10 +180,10 @@ zoo_peer_reconfigured(struct zoo_peer *peer, const struct zoo_params *params,
     }
     if (peer->state == ZOO_PEER_ACTIVE) {
         if (peer->next_fast > now + fast) {
-            peer->next_fast = now + zoo_peer_own_phase(peer, fast);
+            peer->next_fast = now + own_phase(peer, fast);
         }
         if (peer->next_full > now + full) {
-            peer->next_full = now + zoo_peer_own_phase(peer, full);
+            peer->next_full = now + own_phase(peer, full);
         }
     } else if (peer->state == ZOO_PEER_EXHAUSTED) {
         peer->next_full = MIN(peer->next_full,

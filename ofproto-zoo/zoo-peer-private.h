@@ -89,11 +89,15 @@ long long int zoo_peer_full_interval(const struct zoo_peer *,
 long long int zoo_peer_backoff_interval(const struct zoo_peer *,
                                         const struct zoo_params *);
 
-/* Returns a part of 'interval' that differs between peers.  Many may get
- * another interval at once, but their rounds must not come together then:
- * receivers would lose some. */
-long long int zoo_peer_own_phase(const struct zoo_peer *,
-                                 long long int interval);
+/* Returns when the next round of the peer is due that has one at 'now':
+ * 'interval' later, or as much as a fifth of that earlier, until its rounds
+ * come at times that differ between peers.
+ *
+ * Many peers may wake up, or lose something, at once, but their rounds must not
+ * come together for ever after: receivers would lose some. */
+long long int zoo_peer_next_phase(const struct zoo_peer *,
+                                  const struct zoo_params *,
+                                  long long int interval, long long int now);
 
 /* Returns how long the answer to a probe of candidate 'i' may take.  A report
  * tells of the fastest candidates first, and the paths of others may be

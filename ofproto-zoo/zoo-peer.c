@@ -291,6 +291,10 @@ run_backoff(struct zoo_peer *peer, const struct zoo_params *params,
     peer->urgent = true;
     peer->next_full = now + zoo_peer_backoff_interval(peer, params);
     if (exhausted) {
+        peer->next_full
+            = zoo_peer_next_phase(peer, params,
+                                  zoo_peer_backoff_interval(peer, params),
+                                  now);
         set = all_candidates(peer);
     } else {
         for (unsigned int k = 0; k < MIN(ZOO_PEER_LEGACY_CANDIDATES, peer->table.n);
@@ -325,12 +329,14 @@ run_active(struct zoo_peer *peer, const struct zoo_params *params,
         } else if (peer->n_clean < ZOO_PEER_CALM_ROUNDS) {
             peer->n_clean++;
         }
-        peer->next_fast = now + fast;
-        peer->next_full = now + zoo_peer_full_interval(peer, params);
+        peer->next_fast = zoo_peer_next_phase(peer, params, fast, now);
+        peer->next_full
+            = zoo_peer_next_phase(peer, params,
+                                  zoo_peer_full_interval(peer, params), now);
         return (peer->urgent ? all_candidates(peer)
                 : zoo_peer_due(peer, params, all_candidates(peer), now));
     } else if (now >= peer->next_fast && !peer->n_silent) {
-        peer->next_fast = now + fast;
+        peer->next_fast = zoo_peer_next_phase(peer, params, fast, now);
         return (peer->overdue ? 0
                 : peer->forgiven && budget == ZOO_BUDGET_AMPLE
                 ? all_candidates(peer)

@@ -46,6 +46,10 @@
  *       that a stateful middlebox knows about from what it receives (see
  *       zoo-peer-learn.h).
  *
+ * Peers that begin together, or lose something together, do not go on together:
+ * intervals are up to a fifth shorter until the peer's rounds come at times of
+ * its own.
+ *
  * All intervals are doubled as often as the peer asks for with CTL, or as
  * 'stretch' says.  That is never a failure of anything: it only takes longer to
  * find one.

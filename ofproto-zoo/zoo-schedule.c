@@ -119,12 +119,25 @@ wait_for_turn(struct zoo_schedule *s, struct zoo_schedule_node *node,
     node->urgent = urgent;
 }
 
+/* Returns when 'peer' is to send its next round: what is not urgent waits for
+ * every other tick, since to wake up the receiver takes longer than to receive
+ * one more probe. */
+static long long int
+next_round(const struct zoo_peer *peer, const struct zoo_params *params)
+{
+    long long int round = zoo_peer_next_round(peer);
+    long long int grid = 2 * zoo_peer_tick(params);
+
+    return (zoo_peer_is_urgent(peer, round) || round >= LLONG_MAX - grid
+            ? round : DIV_ROUND_UP(round, grid) * grid);
+}
+
 void
 zoo_schedule_update(struct zoo_schedule *s, struct zoo_schedule_node *node,
                     const struct zoo_params *params, long long int now)
 {
     long long int next = zoo_peer_next_verdict(node->peer, params);
-    long long int round = zoo_peer_next_round(node->peer);
+    long long int round = next_round(node->peer, params);
 
     if (round <= now) {
         wait_for_turn(s, node, zoo_peer_is_urgent(node->peer, now));

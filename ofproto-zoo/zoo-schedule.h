@@ -27,6 +27,8 @@
  * and a round's worth of credit is kept for them.  Who waits is still visited
  * when the time of a round is over, and not more often.
  *
+ * Rounds that are not urgent come at every other tick only.
+ *
  * Pure: times (monotonic, ns) are arguments.  Callers serialize access. */
 
 #include <stdbool.h>

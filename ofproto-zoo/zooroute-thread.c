@@ -58,9 +58,10 @@ static bool latches_ready;
 static long long int next_use, next_expire, next_budget;
 
 /* Probes are coming in.  The datapath has noted the times of their arrival, so
- * they are looked for at each tick, until one finds none, without waking up
- * for each of them. */
-static bool rx_polling;
+ * they are looked for at each tick, until so many in a row find none, without
+ * waking up for each of them. */
+#define RX_POLLS 3
+static unsigned int rx_polling; /* How many may still find none. */
 
 /* Processor time of the thread for what is received. */
 static uint64_t receiving;
@@ -320,7 +321,7 @@ thread_run(struct zooroute_tx *txs)
     uint64_t start = zooroute_thread_cpu();
     n_rx = zooroute_receive(MAX_RX_BATCH, auth);
     receiving += zooroute_thread_cpu() - start;
-    rx_polling = n_rx > 0;
+    rx_polling = n_rx ? RX_POLLS : rx_polling ? rx_polling - 1 : 0;
 
     ovs_mutex_lock(&zooroute_mutex);
     housekeep(zoo_now());

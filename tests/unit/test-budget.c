@@ -331,6 +331,8 @@ START_TEST(mode)
     struct sim_side *s = &sim.side[0];
 
     start_sim(1);
+    sim_restart_peer(&sim, 0);
+    sim_run(&sim, 2 * SEC);
     check_mode(&s->peer, &s->params,
                "in use: 4 candidates each 100 ms, all each 1000 ms");
     sim_use(&sim, 0, 1);

@@ -202,7 +202,8 @@ START_TEST(peer_restarts)
             sim_run(&sim, 500 * MSEC);
             uint64_t before = sim.side[0].n_requests;
             sim_run(&sim, 10 * SEC);
-            unit_assert(sim.side[0].n_requests - before <= 3300,
+            /* A few rounds come early, until they have their own times. */
+            unit_assert(sim.side[0].n_requests - before <= 3600,
                         "seed %u: %"PRIu64" requests", seed,
                         sim.side[0].n_requests - before);
             sim_check_undisturbed(&sim, 0, seed);
@@ -260,7 +261,8 @@ START_TEST(peer_of_two_instances_restarts)
             sim_run(&sim, SEC);
             uint64_t before = sim.side[0].n_requests;
             sim_run(&sim, 10 * SEC);
-            unit_assert(sim.side[0].n_requests - before <= 3300,
+            /* A few rounds come early, until they have their own times. */
+            unit_assert(sim.side[0].n_requests - before <= 3600,
                         "seed %u: %"PRIu64" requests", seed,
                         sim.side[0].n_requests - before);
             sim_check_undisturbed(&sim, 0, seed);

@@ -506,9 +506,9 @@ START_TEST(flooded_itself)
         unit_seed(seed);
         sim_init(&sim, N_PATHS, &sim_defaults);
         sim_use(&sim, 0, 4);
-        sim_run(&sim, 3 * SEC);
+        sim_run(&sim, 2 * SEC);
         check_mode("");
-        sim_run(&sim, 4 * SEC);
+        sim_run(&sim, 5 * SEC);
         check_mode(", all half as often as configured while all answer");
         sim.side[0].params.flooded = true;
         check_mode(", all half as often as configured while all answer, "

@@ -51,6 +51,7 @@ static unsigned int n_members;
 static unsigned int rate;
 static long long int now;
 static uint64_t n_visits, n_requests;
+static unsigned int most_rounds, most_requests; /* In one tick. */
 
 static void
 start(unsigned int n, unsigned int rate_, unsigned int n_used)
@@ -133,9 +134,10 @@ note_events(struct member *m)
 static void
 run_peers(void)
 {
+    uint64_t requests_before = n_requests;
     struct zoo_schedule_node *node;
     enum zoo_budget budget;
-    unsigned int n;
+    unsigned int n, n_rounds = 0;
 
     while ((node = zoo_schedule_visit(&schedule, now))) {
         n_visits++;
@@ -170,7 +172,10 @@ run_peers(void)
             zoo_peer_sent(&m->peer, true, now);
             zoo_schedule_update(&schedule, &m->node, &sim_defaults, now);
         }
+        n_rounds += n;
     } while (n == BATCH);
+    most_rounds = MAX(most_rounds, n_rounds);
+    most_requests = MAX(most_requests, n_requests - requests_before);
 }
 
 /* Lets 'duration' pass, with 'n_used' buckets of every member in use. */
@@ -328,6 +333,45 @@ START_TEST(enough)
 }
 END_TEST
 
+/* Runs for 'duration' and says how many rounds come in one tick. */
+static unsigned int
+most_in_a_tick(long long int duration, unsigned int n_used, const char *when)
+{
+    most_rounds = most_requests = 0;
+    run(duration, n_used);
+    printf("100 peers, %u candidates in use, %s: at most %u rounds, %u "
+           "requests in 10 ms\n", n_used, when, most_rounds, most_requests);
+    return most_rounds;
+}
+
+/* Peers that wake up together, or lose probes together, do not probe together
+ * for long. */
+START_TEST(rounds_are_spread)
+{
+    for (unsigned int n_used = 4; n_used <= 32; n_used *= 8) {
+        unsigned int max = n_used == 4 ? 40 : 35;
+
+        start(100, 100000, n_used);
+        most_in_a_tick(200 * MSEC, n_used, "at first");
+        run(2 * SEC, n_used);
+        ck_assert_uint_le(most_in_a_tick(SEC, n_used, "after 2 s"), 3 * max / 2);
+        run(20 * SEC, n_used);
+        ck_assert_uint_le(most_in_a_tick(5 * SEC, n_used, "after 23 s"), max);
+
+        for (unsigned int i = 0; i < n_members; i++) {
+            members[i].path_fails = true;
+        }
+        most_in_a_tick(2 * SEC, n_used, "while a path of all dies");
+        for (unsigned int i = 0; i < n_members; i++) {
+            members[i].path_fails = false;
+        }
+        run(20 * SEC, n_used);
+        ck_assert_uint_le(most_in_a_tick(5 * SEC, n_used, "20 s later"), max);
+        stop();
+    }
+}
+END_TEST
+
 int
 main(void)
 {
@@ -340,5 +384,6 @@ main(void)
     tcase_add_test(tc, losses_go_first);
     tcase_add_test(tc, silence_does_not_starve_others);
     tcase_add_test(tc, enough);
+    tcase_add_test(tc, rounds_are_spread);
     return unit_run(s);
 }
