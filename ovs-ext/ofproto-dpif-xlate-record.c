@@ -391,17 +391,15 @@ zoo_get_outcome_from(const struct ofpbuf *actions, size_t offset,
                     actions->size - offset, outcome);
 }
 
+/* Returns the reason for a drop that 'error' is.  Other errors come before a
+ * packet has its color. */
 static enum vtrace_reason
 zoo_error_reason(enum xlate_error error)
 {
     switch ((int) error) {
-    case XLATE_BRIDGE_NOT_FOUND: return VTRACE_REASON_BRIDGE_NOT_FOUND;
     case XLATE_RECURSION_TOO_DEEP: return VTRACE_REASON_RECURSION_TOO_DEEP;
     case XLATE_TOO_MANY_RESUBMITS: return VTRACE_REASON_TOO_MANY_RESUBMITS;
     case XLATE_STACK_TOO_DEEP: return VTRACE_REASON_STACK_TOO_DEEP;
-    case XLATE_NO_RECIRCULATION_CONTEXT:
-        return VTRACE_REASON_NO_RECIRC_CONTEXT;
-    case XLATE_RECIRCULATION_CONFLICT: return VTRACE_REASON_RECIRC_CONFLICT;
     case XLATE_TOO_MANY_MPLS_LABELS:
         return VTRACE_REASON_TOO_MANY_MPLS_LABELS;
     case XLATE_INVALID_TUNNEL_METADATA:
@@ -412,6 +410,44 @@ zoo_error_reason(enum xlate_error error)
     case XLATE_FORWARDING_DISABLED: return VTRACE_REASON_FORWARDING_DISABLED;
     default: return VTRACE_REASON_NONE;
     }
+}
+
+/* Returns true if 'error' is one of the packet as it came in, or of the port
+ * that it came in by, so that no rule decided. */
+static bool
+zoo_error_is_of_input(enum xlate_error error)
+{
+    return (error == XLATE_INVALID_TUNNEL_METADATA
+            || error == XLATE_CONGESTION_DROP
+            || error == XLATE_FORWARDING_DISABLED);
+}
+
+/* The error of 'ctx' ends a bucket of a group and not translation. */
+static void
+zoo_xlate_bucket_error(struct xlate_ctx *ctx)
+{
+    struct zoo_fate *fate = &ctx->fate;
+
+    if (OVS_UNLIKELY(fate->color) && !fate->reason) {
+        fate->reason = zoo_error_reason(ctx->error);
+        fate->refused = fate->last;
+    }
+}
+
+/* Returns why the bridge of 'ctx' takes no packets from 'port', whatever its
+ * rules are, or VTRACE_REASON_NONE if it does. */
+static enum vtrace_reason
+zoo_input_reason(struct xlate_ctx *ctx, const struct xport *port)
+{
+    if (!xport_stp_forward_state(port) || !xport_rstp_forward_state(port)) {
+        return VTRACE_REASON_FORWARDING_DISABLED;
+    } else if (!may_receive(port, ctx)) {
+        return VTRACE_REASON_NO_FORWARD;
+    } else if (!port->peer && port->xbundle
+               && xbundle_mirror_out(ctx->xbridge, port->xbundle)) {
+        return VTRACE_REASON_MIRROR_PORT;
+    }
+    return VTRACE_REASON_NONE;
 }
 
 /* Returns true if 'rule' could not send a packet anywhere. */
@@ -451,6 +487,30 @@ zoo_rule_matches_invalid(const struct rule_dpif *rule)
     return match.flow.ct_state & match.wc.masks.ct_state & CS_INVALID;
 }
 
+/* Returns true if 'rule' leaves to multicast snooping which ports the packet of
+ * 'ctx' goes to. */
+static bool
+zoo_rule_snoops(const struct xlate_ctx *ctx, const struct rule_dpif *rule)
+{
+    const struct rule_actions *actions = rule_get_actions(&rule->up);
+    const struct flow *flow = &ctx->xin->flow;
+    const struct ofpact *a;
+
+    if (rule->up.ofproto != &ctx->xbridge->ofproto->up
+        || !mcast_snooping_enabled(ctx->xbridge->ms)
+        || !eth_addr_is_multicast(flow->dl_dst)
+        || eth_addr_is_broadcast(flow->dl_dst) || !is_ip_any(flow)) {
+        return false;
+    }
+    OFPACT_FOR_EACH (a, actions->ofpacts, actions->ofpacts_len) {
+        if (a->type == OFPACT_OUTPUT
+            && ofpact_get_OUTPUT(a)->port == OFPP_NORMAL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Stores in 'point' why nothing becomes of the packet of 'ctx', and what
  * decided. */
 static void
@@ -464,16 +524,16 @@ zoo_point_set_cause(struct zoo_record_point *point, struct xlate_ctx *ctx,
            ? CONTAINER_OF(decision->rule->up.ofproto, struct ofproto_dpif, up)
            : NULL);
 
-    if (ctx->error) {
-        point->reason = zoo_error_reason(ctx->error);
+    point->reason = (ctx->error ? zoo_error_reason(ctx->error)
+                     : fate->in_port ? zoo_input_reason(ctx, fate->in_port)
+                     : VTRACE_REASON_NONE);
+    if (point->reason) {
+        if (!ctx->error || zoo_error_is_of_input(ctx->error)) {
+            return;
+        }
     } else if (fate->reason) {
         point->reason = fate->reason;
         decision = &fate->refused;
-    } else if (fate->in_port && !may_receive(fate->in_port, ctx)) {
-        point->reason = VTRACE_REASON_NO_FORWARD;
-    } else if (fate->in_port && (!xport_stp_forward_state(fate->in_port)
-                                 || !xport_rstp_forward_state(fate->in_port))) {
-        point->reason = VTRACE_REASON_STP_BLOCKED;
     } else if (controller) {
         point->reason = VTRACE_REASON_TO_CONTROLLER;
     } else if (ofproto && (decision->rule == ofproto->miss_rule
@@ -484,8 +544,9 @@ zoo_point_set_cause(struct zoo_record_point *point, struct xlate_ctx *ctx,
     } else if (ofproto && zoo_rule_denies(decision->rule)) {
         point->reason = (zoo_rule_matches_invalid(decision->rule)
                          ? VTRACE_REASON_CT_INVALID : VTRACE_REASON_ACL_DENY);
-    }
-    if (!point->reason) {
+    } else if (ofproto && zoo_rule_snoops(ctx, decision->rule)) {
+        point->reason = VTRACE_REASON_MCAST_NO_PORT;
+    } else {
         point->reason = VTRACE_REASON_NOTHING_LEFT;
     }
     zoo_point_set_rule(point, decision);

@@ -31,25 +31,6 @@
 #include "ovs-ext/ofproto-dpif-xlate-inject.c"
 #include "ovs-ext/ofproto-dpif-xlate-record.c"
 
-/* Translation is over. */
-static void
-zoo_xlate_end(struct xlate_ctx *ctx)
-{
-    if (!ctx->xin->odp_actions) {
-        return;
-    }
-    if (OVS_UNLIKELY(ctx->fate.color)) {
-        zoo_record_drop(ctx);
-    }
-    if (OVS_UNLIKELY(ctx->fate.injected)) {
-        zoo_inject_end(ctx);
-    }
-    if (OVS_UNLIKELY(ctx->fate.border_color) && ctx->error) {
-        /* The error took the record away. */
-        zoo_record_border(ctx);
-    }
-}
-
 /* The packet of 'ctx' enters another bridge by 'in_port': either through a
  * patch port, or, with the header of tunnel port 'out_port' in front, the
  * bridge that has the route.  Returns what zoo_xlate_leave() needs. */
@@ -454,5 +435,29 @@ zoo_xlate_policy(struct xlate_ctx *ctx, const struct xport *xport,
         xlate_report(ctx, OFT_DETAIL, "vtrace: color %d stays behind, "
                      "%s has no room for it", color & ZOO_COLOR_MASK,
                      netdev_get_name(xport->netdev));
+    }
+}
+
+/* Translation is over. */
+static void
+zoo_xlate_end(struct xlate_ctx *ctx)
+{
+    if (!ctx->xin->odp_actions) {
+        return;
+    }
+    if (OVS_UNLIKELY(ctx->error == XLATE_INVALID_TUNNEL_METADATA)) {
+        /* It failed before the packet had its color. */
+        zoo_xlate_input(ctx, get_ofp_port(ctx->xbridge,
+                                          ctx->base_flow.in_port.ofp_port));
+    }
+    if (OVS_UNLIKELY(ctx->fate.color)) {
+        zoo_record_drop(ctx);
+    }
+    if (OVS_UNLIKELY(ctx->fate.injected)) {
+        zoo_inject_end(ctx);
+    }
+    if (OVS_UNLIKELY(ctx->fate.border_color) && ctx->error) {
+        /* The error took the record away. */
+        zoo_record_border(ctx);
     }
 }

@@ -124,7 +124,7 @@ enum vtrace_verdict_kind {
            "the input port belongs to no port of the database",               \
            "add the port with ovs-vsctl, or do not use NORMAL for it")        \
     REASON(16, STP_BLOCKED, "stp-blocked", DROP, 142,                         \
-           "spanning tree does not forward at the port",                      \
+           "spanning tree does not forward at the port it was to leave by",   \
            "look at the spanning tree (ovs-appctl stp/show, rstp/show)")      \
     REASON(17, NO_FORWARD, "no-forward", DROP, 142,                           \
            "the port's OpenFlow configuration forbids it",                    \
@@ -178,8 +178,8 @@ enum vtrace_verdict_kind {
            "the tunnel's ECN marks do not fit the packet (RFC 6040)",         \
            "relieve the underlay, or use ECN at both tunnel ends")            \
     REASON(60, FORWARDING_DISABLED, "forwarding-disabled", DROP, 128,         \
-           "the port does not forward (spanning tree, no-forward)",           \
-           "look at the port's spanning tree state and configuration")        \
+           "spanning tree does not forward at the port it came in by",        \
+           "look at the spanning tree (ovs-appctl stp/show, rstp/show)")      \
     REASON(61, ACTIONS_TOO_LONG, "actions-too-long", DROP, 128,               \
            "the packet's datapath actions exceed the limit",                  \
            "send to fewer ports")                                             \

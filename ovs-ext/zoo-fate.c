@@ -45,8 +45,6 @@ static const struct {
     { "received packet on unknown port", VTRACE_REASON_NO_BUNDLE },
     { "disallowed VLAN VID", VTRACE_REASON_VLAN_MISMATCH },
     { "dropping VLAN", VTRACE_REASON_VLAN_MISMATCH },
-    { "partial VLAN tag", VTRACE_REASON_MALFORMED },
-    { "dropping packet with partial", VTRACE_REASON_MALFORMED },
     { "packet has reserved destination MAC", VTRACE_REASON_RESERVED_MAC },
     { "bonding refused admissibility", VTRACE_REASON_BOND_REFUSED },
     { "SLB bond thinks", VTRACE_REASON_BOND_REFUSED },
@@ -61,7 +59,6 @@ static const struct {
     { "no live bucket", VTRACE_REASON_GROUP_NO_BUCKET },
     { "IPv%d decrement TTL exception", VTRACE_REASON_TTL_EXCEEDED },
     { "MPLS decrement TTL exception", VTRACE_REASON_TTL_EXCEEDED },
-    { "dropping packet on which an", VTRACE_REASON_MPLS },
 };
 
 enum vtrace_reason
