@@ -25,8 +25,12 @@
  * reason leads to, the manual's table and the suggestion to the operator.
  *
  * The number is on the wire and in files: a number is never given to another
- * reason.  A new reason goes where its number belongs; an analyzer that does
- * not know a number reports it as "reason-N". */
+ * reason, which 6, 22, 50, 54, 55, 61, 75, 76, 90...96 and 99...103 would be.
+ * A new reason goes where its number belongs; an analyzer that does not know a
+ * number reports it as "reason-N".
+ *
+ * There is no reason that nothing gives: build-aux/vtrace-reasons and
+ * tests/zoo-vtrace-reasons.at see to it. */
 
 #include <stdint.h>
 #include <stdio.h>
@@ -66,7 +70,8 @@ enum vtrace_verdict_kind {
  *
  * 1...49: the pipeline decided.  50...69: translation failed.  70...89:
  * tunnels.  90...119: the datapath and its devices.  120...129: not a loss in
- * this domain, or of a packet that a tenant sent.  150...: only the analyzer, from the lack of records. */
+ * this domain, or of a packet that a tenant sent.  150...: only the analyzer,
+ * from the lack of records. */
 #define VTRACE_REASONS(REASON)                                                \
     REASON(0, NONE, "none", NONE, 64,                                         \
            "nothing happened to the packet",                                  \
@@ -90,9 +95,6 @@ enum vtrace_verdict_kind {
            "a meter's rate was exceeded",                                     \
            "raise the meter's rate or the tenant's bandwidth "                \
            "(ovs-ofctl dump-meters)")                                         \
-    REASON(6, POLICER, "policer", DROP, 138,                                  \
-           "the port's ingress policing or egress QoS discarded the packet",  \
-           "raise ingress_policing_rate of the interface or its QoS' rate")   \
     REASON(7, GROUP_NO_BUCKET, "group-no-bucket", DROP, 131,                  \
            "the group does not exist or has no live bucket",                  \
            "look at the group's buckets and the ports that they watch "       \
@@ -141,15 +143,9 @@ enum vtrace_verdict_kind {
     REASON(21, FRAG_DROP, "frag-drop", DROP, 133,                             \
            "the bridge drops IP fragments",                                   \
            "ovs-ofctl set-frags BRIDGE normal, or lower the sender's MTU")    \
-    REASON(22, MPLS, "mpls", DROP, 128,                                       \
-           "an MPLS label could not be pushed or popped",                     \
-           "correct the flow with this cookie")                               \
     REASON(23, NOTHING_LEFT, "nothing-left", DROP, 128,                       \
            "the pipeline ended and no output was possible",                   \
            "ovs-appctl ofproto/trace shows what each action did")             \
-    REASON(50, BRIDGE_NOT_FOUND, "bridge-not-found", DROP, 128,               \
-           "the bridge went away while the packet was in it",                 \
-           "look whether bridges are created and deleted all the time")       \
     REASON(51, RECURSION_TOO_DEEP, "recursion-too-deep", DROP, 128,           \
            "resubmits or patch ports nest too deep",                          \
            "look for a loop of flows or bridges")                             \
@@ -159,12 +155,6 @@ enum vtrace_verdict_kind {
     REASON(53, STACK_TOO_DEEP, "stack-too-deep", DROP, 128,                   \
            "flows pushed too much",                                           \
            "look for a push without a pop")                                   \
-    REASON(54, NO_RECIRC_CONTEXT, "no-recirculation-context", DROP, 128,      \
-           "the packet's recirculation state is gone",                        \
-           "harmless if rare: flows changed while it was in flight")          \
-    REASON(55, RECIRC_CONFLICT, "recirculation-conflict", DROP, 128,          \
-           "one packet was to recirculate in two ways",                       \
-           "correct the flow with this cookie")                               \
     REASON(56, TOO_MANY_MPLS_LABELS, "too-many-mpls-labels", DROP, 128,       \
            "the packet has more MPLS labels than can be handled",             \
            "use fewer labels")                                                \
@@ -180,9 +170,6 @@ enum vtrace_verdict_kind {
     REASON(60, FORWARDING_DISABLED, "forwarding-disabled", DROP, 128,         \
            "spanning tree does not forward at the port it came in by",        \
            "look at the spanning tree (ovs-appctl stp/show, rstp/show)")      \
-    REASON(61, ACTIONS_TOO_LONG, "actions-too-long", DROP, 128,               \
-           "the packet's datapath actions exceed the limit",                  \
-           "send to fewer ports")                                             \
     REASON(70, TUNNEL_NO_ROUTE, "tunnel-no-route", DROP, 131,                 \
            "the switch has no route to the tunnel's remote address",          \
            "add a route (ovs-appctl ovs/route/show), or correct remote_ip")   \
@@ -200,40 +187,9 @@ enum vtrace_verdict_kind {
            "the tunnel port has no remote address or key for the packet, or " \
            "it is the packet's own",                                          \
            "set tun_dst and tun_id in the flow, or remote_ip in the port")    \
-    REASON(75, TUNNEL_PUSH, "tunnel-push", DROP, 128,                         \
-           "the datapath could not encapsulate the packet",                   \
-           "turn segmentation offload off at the sender "                     \
-           "(ethtool -K DEV tso off)")                                        \
-    REASON(76, TUNNEL_POP, "tunnel-pop", DROP, 134,                           \
-           "the datapath could not decapsulate the packet",                   \
-           "look whether the underlay damages packets, and at the tunnel's "  \
-           "options at both ends")                                            \
     REASON(77, TUNNEL_NO_PORT, "tunnel-no-port", DROP, 131,                   \
            "no tunnel port takes the packet's addresses and key",             \
            "make VNI and addresses the same at both ends of the tunnel")      \
-    REASON(90, UPCALL, "upcall", DROP, 128,                                   \
-           "the first packet of a flow could not be translated",              \
-           "look at the log of ovs-vswitchd and at its load")                 \
-    REASON(91, DATAPATH_LOCK, "datapath-lock", DROP, 128,                     \
-           "flows were being replaced",                                       \
-           "harmless if rare: the datapath was being changed")                \
-    REASON(92, INVALID_PORT, "invalid-port", DROP, 142,                       \
-           "the datapath port is gone",                                       \
-           "harmless if rare: the port was just removed")                     \
-    REASON(93, RECIRC, "recirculation-depth", DROP, 128,                      \
-           "the packet recirculated too often",                               \
-           "use fewer ct() and tunnel outputs in one pipeline")               \
-    REASON(94, BOND_NO_MEMBER, "bond-no-member", DROP, 142,                   \
-           "the bond has no usable member",                                   \
-           "look at the bond's links (ovs-appctl bond/show)")                 \
-    REASON(95, TX_ERROR, "tx-error", DROP, 142,                               \
-           "the device refused the packet",                                   \
-           "look at the device's counters (ovs-vsctl get Interface NAME "     \
-           "statistics)")                                                     \
-    REASON(96, TX_QUEUE_FULL, "tx-queue-full", DROP, 138,                     \
-           "the device's queue was full",                                     \
-           "the receiver is slow or the link too narrow: add queues or "      \
-           "bandwidth")                                                       \
     REASON(97, MTU_EXCEEDED, "mtu-exceeded", DROP, 133,                       \
            "the packet is longer than the device's MTU",                      \
            "raise the MTU of the device, or lower the tenants' by the "       \
@@ -241,21 +197,6 @@ enum vtrace_verdict_kind {
     REASON(98, PORT_DOWN, "port-down", DROP, 142,                             \
            "the port's link is down",                                         \
            "start the machine behind the port, or set its link up")           \
-    REASON(99, OFFLOAD, "offload", DROP, 128,                                 \
-           "the device cannot do the offload that the packet needs",          \
-           "turn the offload off at the sender (ethtool -K)")                 \
-    REASON(100, CLONE_FAILED, "clone-failed", DROP, 128,                      \
-           "a sample, clone or user action failed in the datapath",           \
-           "look at ovs-appctl coverage/show, datapath_drop_*")               \
-    REASON(101, NSH, "nsh", DROP, 134,                                        \
-           "the NSH header could not be removed",                             \
-           "look at the sender of the NSH packets")                           \
-    REASON(102, REASSEMBLY, "reassembly", DROP, 133,                          \
-           "connection tracking did not get every fragment",                  \
-           "look for lost fragments (ovs-appctl dpctl/ipf-get-status)")       \
-    REASON(103, MALFORMED, "malformed", DROP, 134,                            \
-           "the packet is malformed",                                         \
-           "look at the sender")                                              \
     REASON(120, INJECT_DONE, "inject-done", NONE, 192,                        \
            "an injected packet reached its destination and was consumed",     \
            "")                                                                \

@@ -768,7 +768,7 @@ START_TEST(test_reasons)
             ck_assert(info->forwarding_status >= 128);
         }
     }
-    ck_assert_uint_gt(n, 70);
+    ck_assert_uint_gt(n, 50);
 }
 END_TEST
 
