@@ -135,13 +135,15 @@ EXTRA_DIST += \
 	ovs-ext/ofproto-dpif-xlate-inject.c \
 	ovs-ext/ofproto-dpif-xlate-record.c \
 	ovs-ext/ofproto-dpif-xlate-vtrace.c \
-	ovs-ext/ofproto-dpif-xlate-zoo.c
+	ovs-ext/ofproto-dpif-xlate-zoo.c \
+	ovs-ext/tests/ipfix.py
 
 TESTSUITE_AT += \
 	ovs-ext/tests/zoo.at \
 	ovs-ext/tests/zoo-gbp.at \
 	ovs-ext/tests/zoo-vtrace-action.at \
 	ovs-ext/tests/zoo-vtrace-inject.at \
+	ovs-ext/tests/zoo-vtrace-reasons.at \
 	ovs-ext/tests/zoo-vtrace-record.at \
 	ovs-ext/tests/zooroute-action.at \
 	ovs-ext/tests/zooroute-appctl.at \
