@@ -402,7 +402,8 @@ learn_rewriting(struct zoo_peer *peer, const struct zoo_probe *report)
             zoo_peer_set_state(peer, ZOO_PEER_ACTIVE);
             peer->next_full = 0;
         }
-    } else if (++peer->n_rewritten >= REWRITTEN_REPORTS) {
+    } else if (peer->n_rewritten >= REWRITTEN_REPORTS
+               || ++peer->n_rewritten == REWRITTEN_REPORTS) {
         zoo_peer_set_state(peer, ZOO_PEER_UNSUPPORTED);
     }
 }

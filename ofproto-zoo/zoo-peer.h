@@ -170,6 +170,11 @@ struct zoo_peer {
     uint16_t peer_caps;         /* ZOO_PROBE_CAP_*: of all groups that
                                  * candidates lead to. */
     uint8_t slowed;             /* Doublings of intervals, because of CTL. */
+    bool overdue;               /* No report says what became of a candidate
+                                 * that is not down, though others may. */
+    bool split;                 /* Candidates have differed: one was down
+                                 * while another one worked. */
+    bool all_failed;            /* All candidates have been down at once. */
     uint32_t slowed_ms;         /* When that changed, modulo 2**32. */
     long long int last_report;  /* When it came, or a request that is as good
                                  * for 'peer_caps'. */
@@ -180,20 +185,16 @@ struct zoo_peer {
     bool urgent;                /* The last round is urgent. */
     uint8_t n_clean;            /* Rounds of all since the last loss, up to
                                  * ZOO_PEER_CALM_ROUNDS. */
+    uint8_t n_rewritten;        /* Consecutive reports of rewritten ports, up to
+                                 * what is believed. */
     uint32_t probed;            /* Candidates of the last round. */
 
     /* Round trip of rounds: request to report (RFC 6298). */
     long long int srtt, rttvar; /* 0 if unknown. */
     uint32_t n_silent;          /* Rounds without report since the last. */
     uint32_t n_forgiven;        /* Of these, because this program was late. */
-    bool overdue;               /* No report says what became of a candidate
-                                 * that is not down, though others may. */
-    uint32_t n_rewritten;       /* Consecutive reports of rewriting. */
     struct zoo_learner *learner; /* See zoo-peer-learn.h; NULL if neither side
                                   * learns. */
-    bool split;                 /* Candidates have differed: one was down
-                                 * while another one worked. */
-    bool all_failed;            /* All candidates have been down at once. */
 
     /* Schedule. */
     long long int next_fast, next_full, next_urgent;
