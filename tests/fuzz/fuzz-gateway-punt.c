@@ -80,6 +80,17 @@ gateway_path_mark_used(uint32_t destination OVS_UNUSED)
 {
 }
 
+void
+gateway_use_turn(void)
+{
+}
+
+uint32_t
+gateway_use_get(const struct in6_addr *remote OVS_UNUSED)
+{
+    return 0;
+}
+
 bool
 gateway_vtep_add(uint32_t id OVS_UNUSED,
                  const struct gateway_vtep *vtep OVS_UNUSED)
