@@ -14,7 +14,6 @@
  * limitations under the License.
  */
 
-
 #include <config.h>
 #include "zoo-alive.h"
 
@@ -30,6 +29,7 @@
 /* After packets.h, whose words some of their macros are. */
 #ifdef __linux__
 #include <linux/errqueue.h>
+#include <linux/filter.h>
 #include <netinet/icmp6.h>
 #include <netinet/ip_icmp.h>
 #endif
@@ -44,19 +44,34 @@ struct zoo_alive {
 };
 
 #ifdef __linux__
+/* Returns an error number, or 0. */
+static int
+set_options(int fd, bool ipv6)
+{
+    /* Nobody reads what is no error: it must not fill the buffer, of which
+     * errors take a part. */
+    struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
+    struct sock_fprog filter = { .len = 1, .filter = &nothing };
+    int yes = 1;
+
+    if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter)
+        || (ipv6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY,
+                               &yes, sizeof yes))
+        || (ipv6 ? setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR,
+                              &yes, sizeof yes)
+            : setsockopt(fd, IPPROTO_IP, IP_RECVERR, &yes, sizeof yes))) {
+        return errno;
+    }
+    return 0;
+}
+
 static int
 open_socket(bool ipv6)
 {
     int family = ipv6 ? AF_INET6 : AF_INET;
     int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int yes = 1;
 
-    if (fd >= 0
-        && (ipv6
-            ? (setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof yes)
-               || setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &yes,
-                             sizeof yes))
-            : setsockopt(fd, IPPROTO_IP, IP_RECVERR, &yes, sizeof yes))) {
+    if (fd >= 0 && set_options(fd, ipv6)) {
         close(fd);
         fd = -1;
     }

@@ -35,8 +35,8 @@ struct pair {
     struct hmap_node node;      /* In struct zoo_clocks's 'pairs'. */
     struct in6_addr local, remote;
     long long int wanted;       /* When last. */
-    uint32_t instance;          /* Which has sent last. */
-    bool has_instance;
+    uint32_t machine;           /* Which has sent last. */
+    bool has_machine;
     long long int mixed;        /* When another one than before has, or
                                  * LLONG_MIN / 2. */
     struct minimum ahead, rtt;
@@ -168,18 +168,18 @@ zoo_clocks_want(struct zoo_clocks *c, const struct in6_addr *local,
 
 void
 zoo_clocks_request(struct zoo_clocks *c, const struct in6_addr *local,
-                   const struct in6_addr *remote, uint32_t instance,
+                   const struct in6_addr *remote, uint32_t machine,
                    int64_t ahead, long long int now)
 {
     struct pair *pair = find(c, local, remote);
 
     if (pair) {
-        if (pair->has_instance && pair->instance != instance) {
+        if (pair->has_machine && pair->machine != machine) {
             pair->mixed = now;
             minimum_init(&pair->ahead);
         }
-        pair->has_instance = true;
-        pair->instance = instance;
+        pair->has_machine = true;
+        pair->machine = machine;
         minimum_add(&pair->ahead, ahead, now);
     }
 }

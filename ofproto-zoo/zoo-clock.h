@@ -66,11 +66,11 @@ size_t zoo_clocks_count(const struct zoo_clocks *);
 void zoo_clocks_want(struct zoo_clocks *, const struct in6_addr *local,
                      const struct in6_addr *remote, long long int now);
 
-/* A request of 'instance', one of the machines that have the address 'remote',
- * has come with 'ahead'.  While several send, nobody can tell whose clock is
- * meant, and nothing is known. */
+/* A request of 'machine', one of those that have the address 'remote', has come
+ * with 'ahead'.  While several send, nobody can tell whose clock is meant, and
+ * nothing is known. */
 void zoo_clocks_request(struct zoo_clocks *, const struct in6_addr *local,
-                        const struct in6_addr *remote, uint32_t instance,
+                        const struct in6_addr *remote, uint32_t machine,
                         int64_t ahead, long long int now);
 
 /* A report has come that makes a round trip of 'rtt'. */

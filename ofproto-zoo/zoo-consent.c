@@ -176,7 +176,7 @@ zoo_consents_ended(struct zoo_consents *c)
 bool
 zoo_consents_take_change(struct zoo_consents *c, long long int now)
 {
-    if (!c->changed || (!c->ended && now - c->taken < SEC)) {
+    if (!c->changed || now - c->taken < (c->ended ? SEC / 3 : SEC)) {
         return false;
     }
     c->changed = c->ended = false;

@@ -69,7 +69,8 @@ void zoo_consents_changed(struct zoo_consents *);
 void zoo_consents_ended(struct zoo_consents *);
 
 /* Returns true if consent has changed since this was last true, but once a
- * second at most unless some has ended: flows must be translated again. */
+ * second at most, or three times if some has ended: flows must be translated
+ * again. */
 bool zoo_consents_take_change(struct zoo_consents *, long long int now);
 
 #endif /* zoo-consent.h */

@@ -32,6 +32,7 @@ struct tunnel {
     struct hmap_node node;      /* In 'tunnels'. */
     struct in6_addr ends[2];    /* Local, remote. */
     long long int last_used;    /* In ms. */
+    bool told;                  /* The collector was told something. */
 };
 
 static struct hmap tunnels = HMAP_INITIALIZER(&tunnels);
@@ -67,7 +68,7 @@ find_or_add(const struct in6_addr ends[2])
     if (hmap_count(&tunnels) >= VTRACE_CLOCKS_MAX) {
         return NULL;
     }
-    tunnel = xmalloc(sizeof *tunnel);
+    tunnel = xzalloc(sizeof *tunnel);
     memcpy(tunnel->ends, ends, sizeof tunnel->ends);
     hmap_insert(&tunnels, &tunnel->node, hash);
     /* Begin to measure: there is nothing to be had yet. */
@@ -117,7 +118,9 @@ vtrace_clocks_tell(vtrace_clocks_func *cb)
             continue;
         }
         clock = zooroute_get_clock(&tunnel->ends[0], &tunnel->ends[1]);
-        if (clock.has_ahead || clock.has_rtt) {
+        /* That nothing is known any more must be told, too. */
+        bool known = clock.has_ahead || clock.has_rtt;
+        if (known || tunnel->told) {
             uint64_t wall = wall_ns();
             uint64_t probe_clock = wall - zoo_now();
             const struct vtrace_clock c = {
@@ -132,6 +135,7 @@ vtrace_clocks_tell(vtrace_clocks_func *cb)
             if (!cb(&c)) {
                 return;
             }
+            tunnel->told = known;
         }
     }
 }

@@ -38,8 +38,8 @@ struct vtrace_record;
 /* Notes the tunnel of 'record', if it has one. */
 void vtrace_clocks_note(const struct vtrace_record *record);
 
-/* Calls 'cb' for each tunnel of whose clocks something is known, until it
- * returns false.  To be called every second. */
+/* Calls 'cb' for each tunnel of whose clocks something is known, or was the last
+ * time, until it returns false.  To be called every second. */
 typedef bool vtrace_clocks_func(const struct vtrace_clock *);
 void vtrace_clocks_tell(vtrace_clocks_func *cb);
 

@@ -32,6 +32,9 @@
 /* Round trips that are longer are none. */
 #define MAX_RTT (10 * 1000 * 1000 * 1000ULL)
 
+/* What was told longer ago, of one each second, counts no more. */
+#define MAX_AGE (5 * 1000 * 1000 * 1000ULL)
+
 static uint32_t
 hash_ends(const struct in6_addr *local, const struct in6_addr *remote)
 {
@@ -64,20 +67,26 @@ forget_clock(struct vtrace_exporter *node, struct clock *clock)
 }
 
 void
-vtrace_clocks_init(struct vtrace_exporter *node)
+vtrace_node_clocks_init(struct vtrace_exporter *node)
 {
     hmap_init(&node->clocks);
     ovs_list_init(&node->clocks_lru);
 }
 
 void
-vtrace_clocks_uninit(struct vtrace_exporter *node)
+vtrace_node_clocks_clear(struct vtrace_exporter *node)
 {
     struct clock *clock;
 
     LIST_FOR_EACH_SAFE (clock, list_node, &node->clocks_lru) {
         forget_clock(node, clock);
     }
+}
+
+void
+vtrace_node_clocks_uninit(struct vtrace_exporter *node)
+{
+    vtrace_node_clocks_clear(node);
     hmap_destroy(&node->clocks);
 }
 
@@ -102,25 +111,42 @@ vtrace_analyzer_clock(struct vtrace_analyzer *az, struct vtrace_exporter *node,
                     hash_ends(&record->local, &record->remote));
     }
     clock->record = *record;
+    clock->told = az->now;
     ovs_list_push_back(&node->clocks_lru, &clock->list_node);
 }
 
-bool
-vtrace_clock_offset(const struct vtrace_exporter *from,
-                    const struct vtrace_exporter *to,
-                    const struct in6_addr *tun_src,
-                    const struct in6_addr *tun_dst,
-                    int64_t *offset, int64_t *error)
+static bool
+is_fresh(const struct vtrace_analyzer *az, const struct clock *clock)
 {
-    const struct clock *sender = find_clock(from, tun_src, tun_dst);
-    const struct clock *receiver = find_clock(to, tun_dst, tun_src);
+    return clock && az->now - clock->told <= MAX_AGE;
+}
 
-    if (!sender || !receiver || !receiver->record.ahead
+bool
+vtrace_clock_offset(const struct vtrace_analyzer *az,
+                    const struct point *point, struct offset *offset)
+{
+    const struct in6_addr *src = &point->key.tun_src;
+    const struct in6_addr *dst = &point->key.tun_dst;
+    const struct clock *sender, *receiver;
+    int64_t ns;
+
+    if (!point->edge->to) {
+        return false;
+    }
+    sender = find_clock(point->fn->node, src, dst);
+    receiver = find_clock(point->edge->to, dst, src);
+    if (!is_fresh(az, sender) || !is_fresh(az, receiver)
+        || !receiver->record.ahead
         || !sender->record.rtt || sender->record.rtt > MAX_RTT) {
         return false;
     }
-    *error = sender->record.rtt / 2;
-    *offset = (receiver->record.ahead - sender->record.probe_clock
-               - sender->record.rtt / 2);
-    return *offset > -MAX_TIME && *offset < MAX_TIME;
+    ns = (receiver->record.ahead - sender->record.probe_clock
+          - sender->record.rtt / 2);
+    if (ns <= -MAX_TIME || ns >= MAX_TIME) {
+        return false;
+    }
+    *offset = (struct offset) {
+        .known = true, .ns = ns, .error = sender->record.rtt / 2,
+    };
+    return true;
 }

@@ -35,6 +35,9 @@
 /* ns after which an outer source port that was not used may be forgotten. */
 #define SPORT_IDLE (5 * 1000 * 1000 * 1000ULL)
 
+/* How often it is looked up how far clocks are apart, ns. */
+#define OFFSET_INTERVAL (500 * 1000 * 1000ULL)
+
 /* Outer source ports. */
 
 static bool
@@ -425,6 +428,18 @@ vtrace_edge_is_lossy(const struct edge *edge)
             && vtrace_edge_reason(edge, 0) == VTRACE_REASON_UNDERLAY_LOSSY);
 }
 
+void
+vtrace_edge_update_offset(const struct vtrace_analyzer *az,
+                          const struct point *point)
+{
+    struct edge *edge = point->edge;
+
+    if (az->now >= edge->offset_next) {
+        edge->offset_next = az->now + OFFSET_INTERVAL;
+        vtrace_clock_offset(az, point, &edge->offset);
+    }
+}
+
 /* Sets '*offset' to by how much the clock at the other end of the edge at
  * 'point' is ahead.  Returns how that is known, NULL if it is not: from probes,
  * or if packets of both directions took less time together, from those. */
@@ -434,20 +449,17 @@ clock_offset(const struct flow_state *flow, const struct point *point,
 {
     const struct edge *edge = point->edge;
     const struct point *back = vtrace_edge_opposite(flow, point);
-    bool probes = false;
-    int64_t error = 0;
+    struct offset probes = edge->offset;
 
-    if (edge->to) {
-        probes = vtrace_clock_offset(point->fn->node, edge->to,
-                                     &point->key.tun_src, &point->key.tun_dst,
-                                     offset, &error);
-    }
-    if (back && (!probes || error > (edge->min_delay
-                                     + back->edge->min_delay) / 2)) {
+    vtrace_clock_offset(flow->analysis->analyzer, point, &probes);
+    if (back && (!probes.known || probes.error > (edge->min_delay
+                                                  + back->edge->min_delay)
+                                                 / 2)) {
         *offset = (edge->min_delay - back->edge->min_delay) / 2;
         return "both-directions";
     }
-    return probes ? "probes" : NULL;
+    *offset = probes.ns;
+    return probes.known ? "probes" : NULL;
 }
 
 const char *

@@ -167,6 +167,7 @@ vtrace_analyzer_connected(struct vtrace_analyzer *az,
 {
     VTRACE_TAP(az, .type = VTRACE_EVENT_CONNECTED, .node = node->index);
     end_session(az, node);
+    vtrace_node_clocks_clear(node);
     node->announced = true;
 }
 

@@ -178,6 +178,7 @@ find_path(struct vtrace_analyzer *az, struct flow_state *flow,
             edge->to = in->point->fn->node;
             vtrace_edge_received(flow, edge, out);
             vtrace_edge_delayed(az, edge, in->time - out->time);
+            vtrace_edge_update_offset(az, out->point);
             put_visit(p, v);
         } else if (was_received(flow, p, out)) {
             edge->blind++;

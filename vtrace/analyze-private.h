@@ -169,6 +169,13 @@ struct sport_sum {
                                  * packets arrived. */
 };
 
+/* How far a clock is ahead of another one. */
+struct offset {
+    bool known;
+    int64_t ns;
+    int64_t error;              /* By how many ns that may be wrong. */
+};
+
 /* A tunnel to another switch, at the sender's "out". */
 struct edge {
     struct vtrace_exporter *to;     /* NULL if not known. */
@@ -196,6 +203,9 @@ struct edge {
     uint64_t n_delays;
     int64_t min_delay, last_delay;
     double jitter;              /* RFC 3550, section 6.4.1. */
+    struct offset offset;       /* By probes, when packets last came. */
+    uint64_t offset_next;       /* 'now' from when on it is to be looked up
+                                 * again. */
 };
 
 /* What makes a point, from the record. */
@@ -338,6 +348,7 @@ struct clock {
     struct hmap_node node;      /* In node's 'clocks'. */
     struct ovs_list list_node;  /* In its 'clocks_lru'. */
     struct vtrace_clock record; /* The last one. */
+    uint64_t told;              /* Analyzer's 'now' then. */
 };
 
 struct vtrace_analyzer {
@@ -371,17 +382,17 @@ struct vtrace_analyzer {
     } while (0)
 
 /* analyze-clock.c */
-void vtrace_clocks_init(struct vtrace_exporter *);
-void vtrace_clocks_uninit(struct vtrace_exporter *);
+void vtrace_node_clocks_init(struct vtrace_exporter *);
+void vtrace_node_clocks_uninit(struct vtrace_exporter *);
 
-/* Sets '*offset' to by how many ns 'to''s clock is ahead of 'from''s, by the
- * probes that 'from' sent from 'tun_src' to 'tun_dst', and '*error' to how much
- * that may be wrong.  Returns false if it is not known. */
-bool vtrace_clock_offset(const struct vtrace_exporter *from,
-                         const struct vtrace_exporter *to,
-                         const struct in6_addr *tun_src,
-                         const struct in6_addr *tun_dst,
-                         int64_t *offset, int64_t *error);
+/* Forgets what the node has said. */
+void vtrace_node_clocks_clear(struct vtrace_exporter *);
+
+/* Sets '*offset' to how far the clocks at the ends of the edge at 'point' are
+ * apart now, by probes.  Returns false, and does nothing, if that is not
+ * known. */
+bool vtrace_clock_offset(const struct vtrace_analyzer *, const struct point *,
+                         struct offset *offset);
 
 /* analyze-endpoint.c */
 struct vtrace_exporter *vtrace_edge_target(const struct flow_state *,
@@ -527,6 +538,11 @@ void vtrace_edge_received(struct flow_state *, struct edge *,
                           const struct observation *out);
 void vtrace_edge_delayed(struct vtrace_analyzer *, struct edge *,
                          int64_t delay);
+
+/* A packet has been received on the edge at 'point': notes how far the clocks
+ * are apart, as long as that is known. */
+void vtrace_edge_update_offset(const struct vtrace_analyzer *,
+                               const struct point *);
 
 /* Returns true if 'n' is more than 'expected' with 99 % confidence. */
 bool vtrace_exceeds(double n, double expected);

@@ -73,7 +73,7 @@ vtrace_analyzer_destroy(struct vtrace_analyzer *az)
     struct vtrace_exporter *node;
     HMAP_FOR_EACH_POP (node, hmap_node, &az->nodes) {
         vtrace_heard_uninit(node);
-        vtrace_clocks_uninit(node);
+        vtrace_node_clocks_uninit(node);
         free(node->name);
         free(node);
     }
@@ -130,7 +130,7 @@ vtrace_analyzer_exporter(struct vtrace_analyzer *az, const char *name,
     node->index = az->n_nodes++;
     vtrace_heard_init(node);
     ovs_list_init(&node->endpoints);
-    vtrace_clocks_init(node);
+    vtrace_node_clocks_init(node);
     hmap_insert(&az->nodes, &node->hmap_node, hash);
     az->by_index = xrealloc(az->by_index,
                             az->n_nodes * sizeof *az->by_index);

@@ -42,6 +42,8 @@ struct live {
     bool stop;                  /* A user wants it to end. */
     int64_t stopped;            /* When its time was over, or 0. */
     char *reverse_error;        /* Why there is no reverse rule, or NULL. */
+    char *reverse_tunnel;       /* "NODE/BRIDGE" of the tunnel port where it
+                                 * belongs, or NULL for another port. */
     bool running;
     ovs_u128 saved;             /* Hash of what was saved of it last. */
 };

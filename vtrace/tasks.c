@@ -78,6 +78,7 @@ live_destroy(struct vtrace_tasks *tasks, struct live *live)
         free(live->maps[i].unmapped);
     }
     free(live->reverse_error);
+    free(live->reverse_tunnel);
     free(live);
 }
 
@@ -261,6 +262,12 @@ static void
 set_reverse_error(struct live *live, char *error)
 {
     VLOG_WARN("task %"PRId64": reverse: %s", live->id, error);
+    if (live->reverse_tunnel) {
+        /* Tenants do not see the port's name. */
+        free(error);
+        error = xasprintf("they cannot be traced at a tunnel of %s",
+                          live->reverse_tunnel);
+    }
     free(live->reverse_error);
     live->reverse_error = error;
     vtrace_analysis_abandon(live->analysis, VTRACE_REVERSE);
@@ -336,12 +343,8 @@ find_reverse(struct vtrace_tasks *tasks, struct live *live,
     vtrace_match_replies(&task->request.match, &exit.match, &match);
     error = vtrace_store_add_reverse(tasks->store, task->id, &entry, &match,
                                      time_wall_msec(), random_uint32());
-    if (error && exit.port_class == VTRACE_PORT_TUNNEL) {
-        /* Tenants do not see the port's name. */
-        VLOG_WARN("task %"PRId64": reverse: %s", task->id, error);
-        free(error);
-        error = xasprintf("they cannot be traced at a tunnel of %s/%s",
-                          exit.node, exit.bridge);
+    if (exit.port_class == VTRACE_PORT_TUNNEL && !live->reverse_tunnel) {
+        live->reverse_tunnel = xasprintf("%s/%s", exit.node, exit.bridge);
     }
     if (error) {
         set_reverse_error(live, error);

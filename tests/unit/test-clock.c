@@ -44,9 +44,9 @@ teardown(void)
 }
 
 static void
-request(uint32_t instance, int64_t ahead)
+request(uint32_t machine, int64_t ahead)
 {
-    zoo_clocks_request(c, &here, &there, instance, ahead, now);
+    zoo_clocks_request(c, &here, &there, machine, ahead, now);
 }
 
 static struct zoo_clock

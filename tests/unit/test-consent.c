@@ -107,15 +107,21 @@ START_TEST(changes_are_rare)
     ck_assert(zoo_consents_take_change(c, now));
     ck_assert(!zoo_consents_take_change(c, now + 2 * SEC));
 
-    /* An end does not wait. */
+    /* An end does not wait, unless there has just been a change. */
     zoo_consents_changed(c);
-    ck_assert(zoo_consents_take_change(c, now + 2 * SEC));
+    now += 2 * SEC;
+    ck_assert(zoo_consents_take_change(c, now));
     zoo_consents_changed(c);
-    ck_assert(!zoo_consents_take_change(c, now + 2 * SEC));
+    now += SEC / 2;
+    ck_assert(!zoo_consents_take_change(c, now));
     zoo_consents_ended(c);
-    ck_assert(zoo_consents_take_change(c, now + 2 * SEC));
+    ck_assert(zoo_consents_take_change(c, now));
+    zoo_consents_ended(c);
+    ck_assert(!zoo_consents_take_change(c, now + SEC / 4));
+    ck_assert(zoo_consents_take_change(c, now + SEC / 2));
+    now += SEC;
     zoo_consents_changed(c);
-    ck_assert(!zoo_consents_take_change(c, now + 2 * SEC));
+    ck_assert(!zoo_consents_take_change(c, now));
 }
 END_TEST
 

@@ -565,18 +565,21 @@ START_TEST(test_clock_offset)
         bool both;
         unsigned int probe_rtt; /* us. */
         const char *how;
+        bool old_probes;
     } cases[] = {
-        { false, 0, "unknown" },
-        { true, 0, "both-directions" },
-        { false, 200, "probes" },
-        { true, 200, "probes" },
-        { true, 2000, "both-directions" },
+        { false, 0, "unknown", false },
+        { true, 0, "both-directions", false },
+        { false, 200, "probes", false },
+        { true, 200, "probes", false },
+        { true, 2000, "both-directions", false },
+        { false, 200, "unknown", true },
     };
 
     for (size_t i = 0; i < 2 * ARRAY_SIZE(cases); i++) {
         struct sim_options o = {
             .scenario = SIM_VPC, .fault = SIM_NONE, .n_packets = 100,
             .both = cases[i / 2].both, .probe_rtt = cases[i / 2].probe_rtt,
+            .old_probes = cases[i / 2].old_probes,
             .clock_ahead = i % 2 ? 50 * MSEC : -50 * MSEC,
         };
         struct vtrace_analysis *an;

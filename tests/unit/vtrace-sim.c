@@ -545,11 +545,25 @@ tell_clock(const struct sim *sim, struct vtrace_analyzer *az,
     vtrace_analyzer_clock(az, exporter, &c);
 }
 
+/* All nodes say what probes tell. */
+static void
+tell_clocks(const struct sim *sim, struct vtrace_analyzer *az,
+            struct vtrace_exporter **exporters)
+{
+    for (int i = 0; i < sim->n_nodes; i++) {
+        for (int j = 0; j < sim->n_nodes; j++) {
+            if (j != i) {
+                tell_clock(sim, az, exporters[i], i, j);
+            }
+        }
+    }
+}
+
 static void
 feed(struct sim *sim, struct vtrace_analyzer *az,
      struct vtrace_exporter **exporters)
 {
-    int64_t next_run = 0;
+    int64_t next_run = 0, next_clocks = 0;
 
     for (int i = 0; i < sim->n_nodes; i++) {
         struct vtrace_endpoint endpoint = { .time = START };
@@ -557,11 +571,10 @@ feed(struct sim *sim, struct vtrace_analyzer *az,
         set_address(&endpoint.address, 192, 0, 2, 1 + i);
         vtrace_analyzer_connected(az, exporters[i]);
         vtrace_analyzer_endpoint(az, exporters[i], &endpoint);
-        for (int j = 0; sim->o->probe_rtt && j < sim->n_nodes; j++) {
-            if (j != i) {
-                tell_clock(sim, az, exporters[i], i, j);
-            }
-        }
+    }
+    if (sim->o->old_probes) {
+        vtrace_analyzer_run(az, START - 10 * SEC);
+        tell_clocks(sim, az, exporters);
     }
     for (size_t i = 0; i < sim->n_events; i++) {
         struct event *e = &sim->events[i];
@@ -577,6 +590,11 @@ feed(struct sim *sim, struct vtrace_analyzer *az,
         if (e->at >= next_run) {
             vtrace_analyzer_run(az, e->at);
             next_run = e->at + 50 * MSEC;
+        }
+        if (sim->o->probe_rtt && !sim->o->old_probes
+            && e->at >= next_clocks) {
+            tell_clocks(sim, az, exporters);
+            next_clocks = e->at + SEC;
         }
     }
     for (int i = 0; i < 100; i++) {

@@ -84,6 +84,8 @@ struct sim_options {
     unsigned int relay_delay;   /* us that each edge adds. */
     unsigned int probe_rtt;     /* us that probes take between neighbors and
                                  * back, 0 for no probes. */
+    bool old_probes;            /* There are none any more when the packets
+                                 * are sent. */
     const char *record_file;    /* Where the analyzer's is written, or NULL. */
 };
 
