@@ -48,6 +48,9 @@ struct zoo_params {
     unsigned int stretch;       /* Doublings of intervals, because of
                                  * cpu_limit. */
     bool learn;                 /* Middlebox: see zoo-peer-learn.h. */
+    bool shared_candidates;     /* All peers have the same, and the P4 gateway's
+                                 * path tables choose: buckets tell them which
+                                 * candidates fail, not who has sessions. */
     bool flooded;               /* More comes than this side takes: reports may
                                  * be lost among it. */
 };

@@ -91,7 +91,7 @@ zoo_peer_led_to(struct zoo_peer *peer, unsigned int i, uint8_t group,
 
     c->group = group;
     if (groups) {
-        groups->seen[group] = MAX(groups->seen[group], sent);
+        groups->gone_since[group] = 0;
         groups->dealt[group] = false;
         if (changed) {
             groups->changed = MAX(groups->changed, sent);
@@ -128,7 +128,7 @@ zoo_peer_begin_sessions(struct zoo_peer *peer, unsigned int b,
     struct zoo_groups *groups = peer->groups;
 
     if (groups && !groups->session[b]) {
-        groups->asked = now;
+        groups->asked[b] = now;
     }
 }
 
@@ -148,7 +148,7 @@ zoo_peer_note_sessions(struct zoo_peer *peer, const struct zoo_params *params)
 
         if (!busy[b]) {
             groups->session[b] = 0;
-        } else if (!groups->session[b] && c->validated >= groups->asked
+        } else if (!groups->session[b] && c->validated >= groups->asked[b]
                    && zoo_health_state(&c->health) == ZOO_HEALTH_UP) {
             groups->session[b] = c->group;
         }
@@ -174,7 +174,7 @@ zoo_peer_lose_sessions(struct zoo_peer *peer,
         if (owner[b] != before[b]
             && groups->session[b] != peer->candidates[owner[b]].group) {
             groups->session[b] = 0;
-            groups->asked = now;
+            groups->asked[b] = now;
         }
     }
 }
@@ -191,7 +191,8 @@ zoo_peer_keep_groups(const struct zoo_peer *peer,
     for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
         uint8_t session = peer->groups ? peer->groups->session[b] : 0;
 
-        keep[b] = (!busy[b] ? rank[zoo_peer_home(peer, b)].group
+        keep[b] = (!busy[b] || params->shared_candidates
+                   ? rank[zoo_peer_home(peer, b)].group
                    : session ? session : rank[peer->table.owner[b]].group);
     }
 }
@@ -265,7 +266,7 @@ zoo_peer_reunite(struct zoo_peer *peer, const struct zoo_params *params,
     struct zoo_groups *groups = peer->groups;
     uint32_t unknown, some;
 
-    if (!groups || zoo_peer_is_learning(peer)) {
+    if (!groups || zoo_peer_is_learning(peer) || params->shared_candidates) {
         return;
     }
     for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
@@ -299,9 +300,12 @@ zoo_peer_reunite(struct zoo_peer *peer, const struct zoo_params *params,
         if (!unknown && some && !groups->dealt[group]) {
             move(peer, b, some, true, rank);
         }
-        if (now - MAX(groups->seen[group], groups->changed) >= gone) {
+        if (!groups->gone_since[group]) {
+            groups->gone_since[group] = now;
+        }
+        if (now - groups->gone_since[group] >= gone) {
             groups->session[b] = 0;
-            groups->asked = now;
+            groups->asked[b] = now;
         }
     }
     for (unsigned int k = 0; !unknown && some && k < n_gone; k++) {

@@ -432,11 +432,20 @@ to_ms(long long int when)
     return MAX(1, (uint32_t) (when / MSEC));
 }
 
-/* Returns how long after 'a' 'b' is, which may be before it, ns. */
+/* Returns how long after 'a' 'b' is, which may be before it by some days, ns. */
 static long long int
 since_ms(uint32_t a, uint32_t b)
 {
     return (int32_t) (b - a) * MSEC;
+}
+
+/* Returns how long it is at 'now' since the peer's machine was asked, ns. */
+static long long int
+since_asked(const struct zoo_peer *peer, long long int now)
+{
+    return (peer->alive_asked_ms
+            ? (uint32_t) (to_ms(now) - peer->alive_asked_ms) * MSEC
+            : LLONG_MAX);
 }
 
 bool
@@ -447,8 +456,12 @@ zoo_peer_consents(struct zoo_peer *peer, uint16_t cap, long long int now)
     bool silent = (peer->state != ZOO_PEER_IDLE
                    && peer->n_silent >= UNANSWERED_ROUNDS);
     long long int alive = since_ms(to_ms(answered), peer->alive_ms);
-    bool known = (peer->alive_ms && -alive < ZOO_PEER_CONSENT_TIME
-                  && since_ms(peer->alive_asked_ms, to_ms(now)) < ASKED_TIME);
+    bool known;
+
+    if (-alive >= ZOO_PEER_CONSENT_TIME) {
+        peer->alive_ms = 0;
+    }
+    known = peer->alive_ms && since_asked(peer, now) < ASKED_TIME;
 
     if ((silent && known && alive > ALIVE_TIME)
         || (silent && !known && now - answered > UNANSWERED_TIME)
@@ -473,8 +486,7 @@ zoo_peer_asks_alive(const struct zoo_peer *peer, uint16_t cap,
                                             : ALIVE_INTERVAL;
 
     return ((peer->peer_caps & cap) == cap && peer->state != ZOO_PEER_IDLE
-            && (!peer->alive_asked_ms
-                || since_ms(peer->alive_asked_ms, to_ms(now)) >= interval));
+            && since_asked(peer, now) >= interval);
 }
 
 void
@@ -587,7 +599,7 @@ zoo_peer_round_trip(const struct zoo_peer *peer,
         = &peer->rounds[report->round % ZOO_PEER_MAX_ROUNDS];
     long long int shortest = LLONG_MAX;
 
-    if (r->id != report->round) {
+    if (r->id != report->round || peer->groups) {
         return 0;
     }
     for (unsigned int k = 0; k < report->n_entries; k++) {

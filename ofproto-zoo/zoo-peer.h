@@ -121,16 +121,17 @@ struct zoo_group {
  * zoo-peer-groups.c). */
 struct zoo_groups {
     struct zoo_group group[ZOO_PEER_MAX_GROUPS];
-    long long int seen[ZOO_PEER_MAX_GROUPS + 1]; /* When the newest probe was
-                                                  * sent that is known to have
-                                                  * arrived at each group. */
+    long long int gone_since[ZOO_PEER_MAX_GROUPS + 1]; /* Since when no candidate
+                                                        * leads to each group,
+                                                        * 0 if one may. */
     bool dealt[ZOO_PEER_MAX_GROUPS + 1]; /* Since no candidate leads to a group,
                                           * its buckets have been dealt over
                                           * the others. */
     uint8_t session[ZOO_N_BUCKETS]; /* Group that knows the sessions in each
                                      * bucket, 0 if unknown or if there are
                                      * none. */
-    long long int asked;        /* That is learned from what was sent since. */
+    long long int asked[ZOO_N_BUCKETS]; /* That is learned from what was sent
+                                         * since. */
     long long int changed;      /* When the newest probe was sent that has shown
                                  * that a candidate leads to another group than
                                  * before: where the others lead that have not
@@ -264,7 +265,8 @@ enum zoo_budget {
 };
 
 /* Returns how much later than zoo_peer_next() says the caller may call
- * zoo_peer_run(), so as to run many peers together, ns. */
+ * zoo_peer_run(), so as to run many peers together, ns; twice that for rounds
+ * that are not urgent. */
 static inline long long int
 zoo_peer_tick(const struct zoo_params *params)
 {
@@ -313,7 +315,7 @@ enum zoo_probe_error zoo_peer_report(struct zoo_peer *,
 
 /* Returns the shortest round trip that 'report', which zoo_peer_report() has
  * taken at 'now', tells of, without the time that the peer spent, ns.  Returns 0
- * if it tells of none. */
+ * if it tells of none, or if several machines may be meant. */
 long long int zoo_peer_round_trip(const struct zoo_peer *,
                                   const struct zoo_probe *report,
                                   long long int now);

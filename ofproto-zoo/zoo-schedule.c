@@ -128,8 +128,9 @@ next_round(const struct zoo_peer *peer, const struct zoo_params *params)
     long long int round = zoo_peer_next_round(peer);
     long long int grid = 2 * zoo_peer_tick(params);
 
-    return (zoo_peer_is_urgent(peer, round) || round >= LLONG_MAX - grid
-            ? round : DIV_ROUND_UP(round, grid) * grid);
+    return (round >= LLONG_MAX - grid ? round
+            : MAX(round, MIN(DIV_ROUND_UP(round, grid) * grid,
+                             peer->next_urgent)));
 }
 
 void

@@ -207,26 +207,59 @@ zooroute_update_consent(struct zooroute_peer *peer, long long int now)
     }
 }
 
+/* A machine that has answered. */
+struct heard {
+    struct hmap_node node;
+    struct in6_addr remote;
+};
+
+/* More answers wait for the next time. */
+#define MAX_HEARD 256
+
+static bool
+is_heard(const struct hmap *heard, const struct in6_addr *remote)
+{
+    const struct heard *h;
+
+    HMAP_FOR_EACH_WITH_HASH (h, node, hash_bytes(remote, sizeof *remote, 0),
+                             heard) {
+        if (ipv6_addr_equals(&h->remote, remote)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void
 zooroute_hear_alive(long long int now)
 {
-    struct in6_addr remote;
+    struct hmap heard = HMAP_INITIALIZER(&heard);
+    struct heard answers[MAX_HEARD];
+    struct zooroute_peer *peer;
+    size_t n = 0;
 
-    while (zooroute_alive && zoo_alive_take(zooroute_alive, &remote)) {
-        struct zooroute_peer *peer;
+    while (zooroute_alive && n < MAX_HEARD
+           && zoo_alive_take(zooroute_alive, &answers[n].remote)) {
+        const struct in6_addr *remote = &answers[n].remote;
 
+        hmap_insert(&heard, &answers[n].node,
+                    hash_bytes(remote, sizeof *remote, 0));
+        n++;
+    }
+    if (n) {
         CMAP_FOR_EACH (peer, cmap_node, &zooroute_peers) {
-            if (ipv6_addr_equals(&peer->key.remote, &remote)) {
-                zoo_peer_alive(&peer->peer, now);
-                zooroute_update_consent(peer, now);
-                if (zoo_peer_hint(&peer->peer,
-                                  zooroute_segment_params(peer->segment),
-                                  now)) {
-                    zooroute_schedule(peer, now);
-                }
+            if (peer->key.pkt_mark || !is_heard(&heard, &peer->key.remote)) {
+                continue;
+            }
+            zoo_peer_alive(&peer->peer, now);
+            zooroute_update_consent(peer, now);
+            if (zoo_peer_hint(&peer->peer,
+                              zooroute_segment_params(peer->segment), now)) {
+                zooroute_schedule(peer, now);
             }
         }
     }
+    hmap_destroy(&heard);
 }
 
 void

@@ -169,8 +169,8 @@ receive_request(const struct zoo_rx *rx, const struct zoo_probe *probe,
         if (newest) {
             learn_capabilities(&key, peer, probe->caps, now);
             zoo_clocks_request(zooroute_clocks, &rx->dst, &rx->src,
-                               key.instance, rx->when - probe->tx_time,
-                               rx->when);
+                               hash_bytes(&key.backend, sizeof key.backend, 0),
+                               rx->when - probe->tx_time, rx->when);
         }
         if (newest && peer && zooroute_params.learn
             && eth_addr_is_zero(key.backend)

@@ -179,6 +179,7 @@ set_params(const struct zooroute_config *c) OVS_REQUIRES(zooroute_mutex)
         .recover_window = c->recover_window,
         .hold_down = c->hold_down_s * 1000 * msec,
         .peer_idle = c->peer_idle_s * 1000 * msec,
+        .shared_candidates = c->shared_candidates,
         .stretch = zooroute_params.stretch,
         .flooded = zooroute_params.flooded,
     };

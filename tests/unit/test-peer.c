@@ -745,6 +745,58 @@ START_TEST(change_of_group)
 }
 END_TEST
 
+static unsigned int
+count_away(const struct zoo_peer *peer)
+{
+    unsigned int n = 0;
+
+    for (unsigned int b = 0; b < ZOO_N_BUCKETS; b++) {
+        n += peer->table.owner[b] != zoo_peer_home(peer, b);
+    }
+    return n;
+}
+
+/* The P4 gateway's path tables take from the buckets which candidates fail, and
+ * know of no sessions: a bucket leaves home for a failure only, and comes back
+ * under traffic. */
+START_TEST(shared_candidates)
+{
+    for (uint32_t seed = 0; seed < 20; seed++) {
+        struct zoo_params params = sim_defaults;
+        struct zoo_peer *peer = &sim.side[0].peer;
+        unsigned int victim = seed % 3, n;
+
+        params.shared_candidates = true;
+        setup_with(1, &params, seed);
+        sim.side[1].n_instances = 3;
+        sim_route(&sim, 1, 7, seed);
+        sim_use(&sim, 0, ZOO_N_BUCKETS);
+        sim_run(&sim, 4 * SEC);
+        sim_route(&sim, 1, 7 & ~(1u << victim), seed);
+        for (int i = 0; i < 50; i++) {
+            sim_run(&sim, 100 * MSEC);
+            unit_assert(!count_away(peer), "seed %u: %u are away", seed,
+                        count_away(peer));
+        }
+        sim_route(&sim, 1, 7, seed);
+        sim_run(&sim, 5 * SEC);
+        unit_assert(!count_away(peer), "seed %u: %u are away", seed,
+                    count_away(peer));
+
+        n = candidates_of(victim) * ZOO_N_BUCKETS / 32;
+        sim.side[1].dead = UINT32_C(1) << victim;
+        sim_run(&sim, 5 * SEC);
+        unit_assert(count_away(peer) == n, "seed %u: %u of %u are away", seed,
+                    count_away(peer), n);
+        sim.side[1].dead = 0;
+        sim_run(&sim, 40 * SEC);
+        unit_assert(!count_away(peer), "seed %u: %u are away", seed,
+                    count_away(peer));
+        sim_destroy(&sim);
+    }
+}
+END_TEST
+
 /* One of three instances dies.  Perhaps nothing is heard of it for a while,
  * then the underlay deals its candidates, and others, to the others; later it
  * is back.  No session of another one is at a wrong one for longer than it
@@ -972,6 +1024,7 @@ main(void)
     tcase_add_test(tc, groups_survive_exhaustion);
     tcase_add_test(tc, many_instances_one_after_the_other);
     tcase_add_test(tc, change_of_group);
+    tcase_add_test(tc, shared_candidates);
     tcase_add_test(tc, candidates_are_dealt_anew);
     tcase_add_test(tc, sessions_survive_while_routing_settles);
     tcase_add_test(tc, rare_sessions_and_sleeping_peers);
