@@ -230,6 +230,9 @@ vtrace_tasks_restore_maps(struct vtrace_tasks *tasks, struct live *live,
             continue;
         } else if (vtrace_analysis_crosses(live->analysis, rule->direction,
                                            at)) {
+            VLOG_WARN("task %"PRId64": the rule at border %s/%s/%s is gone, "
+                      "and packets came there", task->id, at->node,
+                      at->bridge, at->port);
             /* Tenants read this: the port is a tunnel's. */
             return xasprintf("border at %s/%s: the task's rule was gone, as "
                              "if somebody removed it or the switch was "
