@@ -110,7 +110,7 @@ answer(struct member *m)
             uint32_t n = report.round - m->arrived[c];
 
             m->history[c] = (!m->arrived[c] || n > 16 ? 0
-                             : (m->history[c] << 1 | 1) << (n - 1));
+                             : (m->history[c] * 2u | 1) << (n - 1));
             m->arrived[c] = report.round;
         }
         e->last = m->arrived[c];
