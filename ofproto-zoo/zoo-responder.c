@@ -328,7 +328,8 @@ note_request(struct zoo_responder *r, struct sender *s,
         s->n_arrived = 0;
         s->arrived = 0;
         s->n_sports = 0;
-        if (adopted && probe->round != s->partial) {
+        /* A report lists something, though ports are rewritten. */
+        if (adopted && (probe->round != s->partial || !listed)) {
             s->n_sports = probe->n_entries;
             for (unsigned int i = 0; i < probe->n_entries; i++) {
                 s->sports[i] = probe->entries[i].sport;

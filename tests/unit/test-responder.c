@@ -738,6 +738,22 @@ START_TEST(no_room_at_first_contact)
 }
 END_TEST
 
+/* The same where ports are rewritten: a report must list something. */
+START_TEST(no_room_and_rewritten)
+{
+    struct zoo_probe probe = request(200, 5, 4);
+    struct zoo_report report;
+
+    grant = (struct zoo_rx_grant) { .ctl = ZOO_PROBE_CTL_UNSEEN };
+    ck_assert_int_eq(receive_from(2, &probe, 50000), ZOO_PROBE_OK);
+    now += HOLD;
+    ck_assert(zoo_responder_next_report(r, now, &report));
+    ck_assert_uint_eq(report.probe.n_entries, 4);
+    ck_assert_uint_eq(report.probe.flags & ZOO_PROBE_F_REWRITTEN,
+                      ZOO_PROBE_F_REWRITTEN);
+}
+END_TEST
+
 /* Prober and responder at first contact, in the midst of a flood: whatever is
  * refused, and for whatever reason, has not been lost.  (Not all of it, as long
  * silence is a failure.) */
@@ -1039,6 +1055,7 @@ main(void)
     tcase_add_test(tc, refused_at_first_contact);
     tcase_add_test(tc, split_at_first_contact);
     tcase_add_test(tc, no_room_at_first_contact);
+    tcase_add_test(tc, no_room_and_rewritten);
     tcase_add_test(tc, refused_is_never_lost);
     tcase_add_test(tc, flood_of_strangers);
     tcase_add_test(tc, middleboxes_with_one_address);
