@@ -251,7 +251,9 @@ vtrace_flow_check_port_name(const char *name)
                          "rename the port or give its OpenFlow port number",
                          name, OFP_MAX_PORT_NAME_LEN - 1);
     }
-    if (name[strcspn(name, ",()[]{}\"'\\#")] || is_reserved_port(name)) {
+    /* ovs-ofctl looks for a flow's actions wherever this word is. */
+    if (name[strcspn(name, ",()[]{}\"'\\#")] || strstr(name, "action")
+        || is_reserved_port(name)) {
         return xasprintf("port %s: ovs-ofctl does not take this name in a "
                          "flow, give the OpenFlow port number", name);
     }

@@ -71,6 +71,9 @@ usage(void)
            "  --exp E                       trace one packet in 4^E (default "
            "0)\n"
            "  --both                        a second rule, for the answers\n"
+           "  --tenant, --inject, --src-mac, --dst-mac\n"
+           "                                accepted, but not part of a "
+           "rule\n"
            "\nThe rules:\n"
            "  --color C                     1..%d (default 1), for the "
            "answers C + 1\n"
@@ -245,6 +248,13 @@ parse_options(int argc, char *argv[], struct options *o)
     }
 
     char *error = vtrace_task_options_check(&o->request);
+    if (!error && !o->request.both
+        && (o->reverse_entry.node[0] || o->reverse_proto
+            || o->have_reverse_src || o->have_reverse_dst
+            || o->have_reverse_vlan)) {
+        error = xstrdup("--reverse-...: there is a rule for answers only with "
+                        "--both");
+    }
     if (!error && o->reverse_proto && o->request.match.proto) {
         error = xstrdup("--reverse-proto: answers have the protocol of the "
                         "task, leave it away or use --proto ip");
