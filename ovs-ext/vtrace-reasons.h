@@ -274,7 +274,10 @@ enum vtrace_verdict_kind {
            "packets were lost until ZooRoute moved the flow to another outer "\
            "source port",                                                     \
            "look for the failed path of the underlay "                        \
-           "(ovs-appctl zooroute/show)")
+           "(ovs-appctl zooroute/show)")                                      \
+    REASON(163, INTERRUPTED, "interrupted", INCONCLUSIVE, 0,                  \
+           "vtraced ended before the task's time was over",                   \
+           "start the task again")
 
 enum vtrace_reason {
 #define VTRACE_REASON(NUMBER, ENUM, NAME, VERDICT, STATUS, DESC, SUGGESTION)  \

@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "openvswitch/dynamic-string.h"
+#include "ovs-ext/vtrace-reasons.h"
 #include "packets.h"
 #include "util.h"
 #include "vtrace-rules/task-options.h"
@@ -303,6 +304,8 @@ parse_result(const char *result, bool brief)
 static void
 make_provisional(struct json *verdict, int64_t as_of)
 {
+    const struct vtrace_reason_info *info
+        = vtrace_reason_info(VTRACE_REASON_INTERRUPTED);
     const char *kind = vtrace_json_string(verdict, "kind", "");
 
     put_integer(verdict, "as_of_ms", as_of);
@@ -310,10 +313,9 @@ make_provisional(struct json *verdict, int64_t as_of)
         && strcmp(kind, "inconclusive")) {
         put_string(verdict, "so_far", kind);
         put_string(verdict, "kind", "inconclusive");
-        put_string(verdict, "reason", "interrupted");
-        put_string(verdict, "description",
-                   "vtraced ended before the task's time was over");
-        put_string(verdict, "suggestion", "start the task again");
+        put_string(verdict, "reason", info->name);
+        put_string(verdict, "description", info->description);
+        put_string(verdict, "suggestion", info->suggestion);
     }
 }
 
