@@ -51,10 +51,12 @@ def programs(tree):
 class Vtraced:
     """vtraced, to which all switches of a stage send their records, as a
     context manager.  'decoys': in a stage with two domains, each task has
-    another tenant's beside it that has its colors in the other domain."""
+    another tenant's beside it that has its colors in the other domain.
+    'tenants': what is in the tenants file, if there is one."""
 
-    def __init__(self, stage, place, decoys=False):
+    def __init__(self, stage, place, decoys=False, tenants=None):
         self.stage = stage
+        self.tenants = tenants
         domains = list(dict.fromkeys(stage.scenario.domains))
         self.domains = domains if decoys and len(domains) > 1 else []
         self.place = place
@@ -102,6 +104,11 @@ class Vtraced:
                            % (name, self.stage.switch(name).rundir, domain))
             for *place, domain in self.stage.borders():
                 file.write("border %s %s\n" % ("/".join(place), domain))
+        options = ()
+        if self.tenants is not None:
+            options = ("--tenants=" + self.path("tenants"),)
+            with open(self.path("tenants"), "w") as file:
+                json.dump(self.tenants, file)
         # In a namespace of the stage, which the janitor empties in any case.
         self.child = subprocess.Popen(
             ["nsenter", "--net=" + netns_path(self.stage.ns("s1")),
@@ -109,7 +116,7 @@ class Vtraced:
              "--unixctl=" + self.path("vtraced.ctl"),
              "--nodes=" + self.path("nodes"),
              "--record-file=" + self.path("record-file"), "-vconsole:off",
-             "-vsyslog:off", "--log-file",
+             "-vsyslog:off", "--log-file", *options,
              *("--collector=%s=punix:%s" % (name, self._collector(name))
                for name in names)],
             env=self.env, stdin=subprocess.DEVNULL)
