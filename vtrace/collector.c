@@ -259,6 +259,28 @@ close_others(struct connection *conn)
     }
 }
 
+/* Warns that nothing tells which node is at the other end of 'conn'. */
+static void
+warn_unknown(const struct connection *conn, const char *name, const char *ip)
+{
+    const char *stream = stream_get_name(conn->stream);
+
+    if (name) {
+        VLOG_WARN_RL(&peer_rl, "%s: no node is named %s: \"vtrace nodes "
+                     "add\" adds one", stream, name);
+    } else if (ip) {
+        VLOG_WARN_RL(&peer_rl, "%s: not just one node has its OpenFlow "
+                     "target at %s: \"vtrace nodes\" lists them, and where "
+                     "several are TLS, or a --collector NODE=METHOD of its "
+                     "own, tells them apart", stream, ip);
+    } else {
+        VLOG_WARN_RL(&peer_rl, "%s: a Unix socket tells which node it is only "
+                     "if there is just one: \"vtrace nodes\" lists them, and "
+                     "a --collector NODE=punix:PATH of its own tells them "
+                     "apart", stream);
+    }
+}
+
 /* Finds out which node is at the other end.  Returns 0 or an errno value. */
 static int
 identify(struct connection *conn)
@@ -284,21 +306,12 @@ identify(struct connection *conn)
             return EACCES;
         }
         name = peer;
-    } else if (!name) {
+    } else if (!name && strncmp(stream_get_name(conn->stream), "unix", 4)) {
         ip = peer_ip(conn->stream);
     }
     if (!collector->find_node(collector->aux, name, ip, &conn->name,
                               &domain)) {
-        if (name) {
-            VLOG_WARN_RL(&peer_rl, "%s: no node is named %s: \"vtrace nodes "
-                         "add\" adds one", stream_get_name(conn->stream), name);
-        } else {
-            VLOG_WARN_RL(&peer_rl, "%s: not just one node has its OpenFlow "
-                         "target at %s: \"vtrace nodes\" lists them, and where "
-                         "several are TLS, or a --collector NODE=METHOD of its "
-                         "own, tells them apart",
-                         stream_get_name(conn->stream), ip);
-        }
+        warn_unknown(conn, name, ip);
         free(ip);
         return EACCES;
     }

@@ -45,8 +45,9 @@ struct vtrace_collector;
 #define VTRACE_COLLECTOR_MAX_NODE_CONNECTIONS 4
 
 /* Finds the node named 'name', or, if that is NULL, with OpenFlow at IP
- * address 'ip'.  Returns false if there is none, or there are several, else sets
- * '*node' and '*domain', for the caller to free. */
+ * address 'ip', or, if that is NULL, too, the only node.  Returns false if there
+ * is none, or there are several, else sets '*node' and '*domain', for the caller
+ * to free. */
 typedef bool vtrace_find_node_func(void *aux, const char *name,
                                    const char *ip, char **node,
                                    char **domain);

@@ -348,14 +348,16 @@ method_add_node(const struct vtrace_context *c,
 {
     const char *name = vtrace_json_string(params, "name", "");
     const char *target = vtrace_json_string(params, "target", "");
-    char *error;
+    const char *database = vtrace_json_string(params, "database", "");
+    char *error = vtrace_store_check_database(name, database);
 
-    error = vtrace_store_add_node(c->store, name, target,
-                                  vtrace_json_string(params, "domain", ""),
-                                  false);
     if (!error) {
-        error = vtrace_store_set_database(
-            c->store, name, vtrace_json_string(params, "database", ""));
+        error = vtrace_store_add_node(c->store, name, target,
+                                      vtrace_json_string(params, "domain", ""),
+                                      false);
+    }
+    if (!error) {
+        error = vtrace_store_set_database(c->store, name, database);
         vtrace_ports_refresh(c->ports);
     }
     if (!error) {

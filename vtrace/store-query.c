@@ -25,6 +25,7 @@
 #include "openvswitch/util.h"
 #include "openvswitch/vconn.h"
 #include "packets.h"
+#include "stream.h"
 #include "util.h"
 #include "vtrace/store-sql.h"
 
@@ -379,15 +380,35 @@ vtrace_store_add_node(struct vtrace_store *store, const char *name,
 }
 
 char *
+vtrace_store_check_database(const char *name, const char *target)
+{
+    size_t end = strlen(target);
+    bool ok = end <= 255 && (!end || target[end - 1] != ',');
+
+    ok &= !target[strcspn(target, " \t\r\n")];
+    for (const char *p = target; ok && *p; ) {
+        size_t len = strcspn(p, ",");
+        char *method = xmemdup0(p, len);
+
+        ok = !stream_verify_name(method);
+        free(method);
+        p += len + (p[len] == ',');
+    }
+    return (ok ? NULL
+            : xasprintf("node %s: %s is not where a database may be, "
+                        "unix:PATH, tcp:IP:PORT or ssl:IP:PORT", name,
+                        target));
+}
+
+char *
 vtrace_store_set_database(struct vtrace_store *store, const char *name,
                           const char *target)
 {
-    size_t len = strlen(target);
-    char *error;
+    char *error = vtrace_store_check_database(name, target);
     int n;
 
-    if (len > 255 || strcspn(target, " \t\r\n") != len) {
-        return xasprintf("node %s: %s is not an OVSDB target", name, target);
+    if (error) {
+        return error;
     }
     error = vtrace_sql_begin(store, "node");
     if (error) {

@@ -121,8 +121,8 @@ vtrace_store_cookie_is_border(uint64_t cookie)
 /* Checks of what a user gives. */
 
 /* Names are printed in tables and in commands for a shell. */
-static char *
-check_name(const char *what, const char *name)
+char *
+vtrace_store_check_name(const char *what, const char *name)
 {
     if (!*name) {
         return xasprintf("%s: the name is empty", what);
@@ -162,18 +162,18 @@ check_match(const struct vtrace_match *match)
 char *
 vtrace_store_check_entry(const struct vtrace_entry *entry)
 {
-    char *error = check_name("node", entry->node);
+    char *error = vtrace_store_check_name("node", entry->node);
 
     if (!error) {
-        error = check_name("bridge", entry->bridge);
+        error = vtrace_store_check_name("bridge", entry->bridge);
     }
-    return error ? error : check_name("port", entry->port);
+    return error ? error : vtrace_store_check_name("port", entry->port);
 }
 
 static char *
 check_request(const struct vtrace_request *request)
 {
-    char *error = check_name("tenant", request->tenant);
+    char *error = vtrace_store_check_name("tenant", request->tenant);
 
     if (!error) {
         error = vtrace_store_check_entry(&request->entry);

@@ -318,8 +318,19 @@ char *vtrace_store_add_node(struct vtrace_store *, const char *name,
 /* Returns true if node 'name' may have rules. */
 bool vtrace_store_node_is_used(struct vtrace_store *, const char *name);
 
-/* Says that the Open_vSwitch database of node 'name' is at 'target', "" if
- * nobody is to ask it. */
+/* Returns an error message, which begins with 'what', if 'name' cannot be that of
+ * a tenant, node, bridge or port, otherwise NULL.  VTRACE_STORE_MAX_NAME is not
+ * checked here. */
+char *vtrace_store_check_name(const char *what, const char *name)
+    OVS_WARN_UNUSED_RESULT;
+
+/* Returns an error message if vtrace_store_set_database() would not take 'target',
+ * otherwise NULL. */
+char *vtrace_store_check_database(const char *name, const char *target)
+    OVS_WARN_UNUSED_RESULT;
+
+/* Says that the Open_vSwitch database of node 'name' is at 'target', connection
+ * methods with commas between them, "" if nobody is to ask it. */
 char *vtrace_store_set_database(struct vtrace_store *, const char *name,
                                 const char *target) OVS_WARN_UNUSED_RESULT;
 

@@ -269,8 +269,17 @@ parse_file(struct vtrace_tenants *tenants, const struct json *json)
         return error;
     }
     SHASH_FOR_EACH (node, json_object(list)) {
-        struct tenant *tenant = tenant_create();
+        struct tenant *tenant;
 
+        error = vtrace_store_check_name("its name", node->name);
+        if (error) {
+            char *where = xasprintf("%s: tenant %s: %s", tenants->file,
+                                    node->name, error);
+
+            free(error);
+            return where;
+        }
+        tenant = tenant_create();
         shash_add(&tenants->tenants, node->name, tenant);
         error = parse_tenant(tenants->file, node->name, node->data, tenant);
         if (error) {

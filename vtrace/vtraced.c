@@ -19,6 +19,7 @@
 
 #include <config.h>
 
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
@@ -100,6 +101,7 @@ usage(void)
            program_name, program_name, store_file, ovs_rundir(),
            control_path);
     stream_usage("collector", false, true, false);
+    printf("  --peer-ca-cert=FILE     send CA certificates in FILE to peers\n");
     daemon_usage();
     vlog_usage();
     printf("\nOther options:\n"
@@ -243,29 +245,45 @@ load_border(struct vtrace_store *store, const char *at, const char *domain)
                                                    true);
 }
 
+/* Ends 'line' before a word that begins with a number sign. */
+static void
+end_at_comment(char *line)
+{
+    for (char *p = line; *p; p++) {
+        if (*p == '#' && (p == line || isspace((unsigned char) p[-1]))) {
+            *p = '\0';
+            break;
+        }
+    }
+}
+
 static char *
 load_node(struct vtrace_store *store, char *line, int number)
 {
     char *save = NULL;
-    char *name = strtok_r(line, " \t\r\n", &save);
-    char *target = strtok_r(NULL, " \t\r\n", &save);
-    char *domain = strtok_r(NULL, " \t\r\n", &save);
-    char *database = strtok_r(NULL, " \t\r\n", &save);
-    char *error;
+    char *name, *target, *domain, *database, *error;
 
+    end_at_comment(line);
+    name = strtok_r(line, " \t\r\n", &save);
+    target = strtok_r(NULL, " \t\r\n", &save);
+    domain = strtok_r(NULL, " \t\r\n", &save);
+    database = strtok_r(NULL, " \t\r\n", &save);
     if (domain && !strncmp(domain, "db=", 3) && !database) {
         database = domain;
         domain = NULL;
     }
-    if (!name || *name == '#') {
+    if (!name) {
         return NULL;
     } else if (!target || strtok_r(NULL, " \t\r\n", &save)
                || (database && strncmp(database, "db=", 3))) {
-        return xasprintf("%s:%d: \"NAME TARGET [DOMAIN] [db=TARGET]\" or "
-                         "\"border NODE/BRIDGE/PORT DOMAIN\" is wanted",
-                         nodes_file, number);
+        return xstrdup("\"NAME TARGET [DOMAIN] [db=TARGET]\" or "
+                       "\"border NODE/BRIDGE/PORT DOMAIN\" is wanted");
     } else if (!strcmp(name, "border") && !strchr(target, ':')) {
         return load_border(store, target, domain ? domain : "");
+    }
+    error = database ? vtrace_store_check_database(name, database + 3) : NULL;
+    if (error) {
+        return error;
     }
     error = vtrace_store_add_node(store, name, target, domain ? domain : "",
                                   true);
@@ -289,7 +307,14 @@ load_nodes(struct vtrace_store *store)
         VLOG_FATAL("%s (%s)", nodes_file, ovs_strerror(errno));
     }
     while (!ds_get_line(&line, file)) {
-        die_if(load_node(store, ds_cstr(&line), ++number));
+        char *error = load_node(store, ds_cstr(&line), ++number);
+
+        if (error) {
+            VLOG_FATAL("%s:%d: %s", nodes_file, number, error);
+        }
+    }
+    if (ferror(file)) {
+        VLOG_FATAL("%s (%s)", nodes_file, ovs_strerror(errno));
     }
     ds_destroy(&line);
     fclose(file);
@@ -310,8 +335,8 @@ find_node(void *store, const char *name, const char *ip, char **node,
         free(error);
         return false;
     }
-    if (name) {
-        found = n ? &nodes[0] : NULL;
+    if (name || !ip) {
+        found = n == 1 ? &nodes[0] : NULL;
     } else if (vtrace_nodes_at(nodes, n, ip, &found) > 1) {
         /* Records of one would be taken for another one's. */
         found = NULL;

@@ -747,12 +747,18 @@ END_TEST
 
 START_TEST(databases)
 {
+    static const char *const wrong[] = { "tcp: a", "foo", "tcp:a,", ",tcp:a",
+                                         "tcp:a,foo", "unix" };
     struct vtrace_store_node *list;
     size_t n;
 
     OK(vtrace_store_set_database(store, "h1", "tcp:192.0.2.1:6640"));
-    store_check_error(vtrace_store_set_database(store, "h1", "tcp: a"),
-                      "not an OVSDB target");
+    OK(vtrace_store_set_database(store, "h1", "unix:/x,ssl:192.0.2.1"));
+    OK(vtrace_store_set_database(store, "h1", "tcp:192.0.2.1:6640"));
+    for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+        store_check_error(vtrace_store_set_database(store, "h1", wrong[i]),
+                          "is not where a database may be");
+    }
     store_check_error(vtrace_store_set_database(store, "h9", "tcp:a"),
                       "no such node");
     OK(vtrace_store_nodes(store, "h1", &list, &n));
