@@ -38,10 +38,15 @@
 #define SILENT_ATTEMPTS 2
 #define SILENT_PROBES 4
 
+/* After so many probes per port no hop is asked again: a long path whose
+ * routers all limit their answers would take minutes. */
+#define PLENTY (8 * ATTEMPTS)
+
 /* A caller who comes this much later may send all that has been due since. */
 #define MAX_LATE (SEC / 20)
 
-/* So many hops in a row without any answer end a trace. */
+/* So many hops in a row without any answer end a trace: most peers discard
+ * probes, so that is what follows the last router. */
 #define MAX_SILENT_HOPS 2
 
 /* Where one port in so many, or more, takes different paths, all may. */
@@ -281,7 +286,8 @@ end_attempt(struct zoo_trace *trace)
     trace->index = trace->n_asked = 0;
     trace->attempt++;
     if (n == n_probes(trace, trace->field)
-        || trace->attempt >= (n ? ATTEMPTS : SILENT_ATTEMPTS)) {
+        || trace->attempt >= (n ? ATTEMPTS : SILENT_ATTEMPTS)
+        || trace->n_sent >= PLENTY * trace->n_sports) {
         next_hop(trace);
     }
 }
@@ -601,10 +607,33 @@ format_fields(const struct zoo_trace *trace, bool hashed, struct ds *s)
     return n;
 }
 
+/* Appends how many paths the ports take.  Those whose path is not known do not
+ * count as paths of their own, but routers at one hop are of different paths,
+ * whichever ports they have answered. */
+static void
+format_n_paths(const struct zoo_trace *trace, struct ds *s)
+{
+    int paths[ZOO_TRACE_MAX_PORTS];
+    unsigned int n_paths = zoo_trace_paths(trace, paths);
+    unsigned int n_known = 0;
+
+    for (unsigned int i = 0; i < trace->n_sports; i++) {
+        n_known += paths[i] >= 0;
+    }
+    if (n_known == trace->n_sports) {
+        ds_put_format(s, "yes: %u candidates reach %u distinct paths",
+                      n_known, n_paths);
+    } else {
+        ds_put_format(s, "yes: %u candidates, of which the paths of %u are "
+                      "known, reach at least %u distinct paths",
+                      trace->n_sports, n_known,
+                      MAX(n_paths, zoo_trace_spread(trace, ZOO_TRACE_SPORT)));
+    }
+}
+
 void
 zoo_trace_format_verdict(const struct zoo_trace *trace, struct ds *s)
 {
-    int paths[ZOO_TRACE_MAX_PORTS];
     struct ds hashed = DS_EMPTY_INITIALIZER, not = DS_EMPTY_INITIALIZER;
     unsigned int n_hashed = format_fields(trace, true, &hashed);
 
@@ -615,15 +644,21 @@ zoo_trace_format_verdict(const struct zoo_trace *trace, struct ds *s)
     } else if (zoo_trace_spread(trace, ZOO_TRACE_NOTHING) > 1) {
         ds_put_cstr(s, "no: packets of one and the same flow take different "
                     "paths, whatever they hold\n");
-    } else if (zoo_trace_spread(trace, ZOO_TRACE_SPORT) > 1) {
-        ds_put_format(s, "yes: %u candidates reach %u distinct paths\n",
-                      trace->n_sports, zoo_trace_paths(trace, paths));
-    } else if (n_hashed) {
-        ds_put_cstr(s, "no: the underlay does not hash the outer source "
-                    "port\n");
     } else {
-        ds_put_cstr(s, "no: there is but one path, or the underlay hashes "
-                    "addresses only\n");
+        if (zoo_trace_spread(trace, ZOO_TRACE_SPORT) > 1) {
+            format_n_paths(trace, s);
+        } else if (n_hashed) {
+            ds_put_cstr(s, "no: the underlay does not hash the outer source "
+                        "port");
+        } else {
+            ds_put_cstr(s, "no: there is but one path, or the underlay hashes "
+                        "addresses only");
+        }
+        if (!trace->reached) {
+            ds_put_format(s, "; routers beyond hop %u, if any, were not seen",
+                          trace->n_hops);
+        }
+        ds_put_char(s, '\n');
     }
     if (trace->n_hops && zoo_trace_spread(trace, ZOO_TRACE_NOTHING) <= 1) {
         ds_put_format(s, "hashed: %s; not hashed: %s\n",

@@ -47,7 +47,9 @@
 struct ds;
 
 #define ZOO_TRACE_MAX_PORTS 64
-#define ZOO_TRACE_MAX_HOPS 8
+
+/* A trace goes no farther.  A probe's number has 4 bits for it. */
+#define ZOO_TRACE_MAX_HOPS 15
 #define ZOO_TRACE_MAX_ROUTERS 255
 
 /* Most bytes after the outer UDP header. */

@@ -81,7 +81,7 @@ COVERAGE_DEFINE(zooroute_trace_unsent);
  * has not answered by then is not known. */
 #define DIVERSIFY_INTERVAL (600 * SEC)
 #define DIVERSIFY_STEP SEC
-#define MAX_DIVERSIFY_TIME (20 * SEC)
+#define MAX_DIVERSIFY_TIME (40 * SEC)
 
 struct underlay {
     struct ovs_list list_node;      /* In 'underlays'. */

@@ -21,7 +21,9 @@
 #include <config.h>
 #include "unit.h"
 
+#include <inttypes.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "hash.h"
@@ -38,6 +40,7 @@
 
 #define N_HOPS 3                /* Before the peer. */
 #define FORKS_AT 1              /* The hop after which paths differ. */
+#define TWO_PATHS 2             /* That many of them after the first fork. */
 #define FRAME_OFS (8 + 14)      /* Of the inner IPv4 header in VXLAN. */
 #define TRAILER 16
 
@@ -45,6 +48,11 @@ struct net {
     uint32_t fields;            /* Hashed, 1 << enum zoo_trace_field; by
                                  * ZOO_TRACE_NOTHING: chance. */
     unsigned int n_paths;
+    unsigned int n_hops;        /* N_HOPS if 0, */
+    unsigned int forks_at;      /* and FORKS_AT. */
+    unsigned int forks_again_at; /* There are TWO_PATHS up to this hop if it
+                                  * is not 0. */
+    uint32_t silent_hops;       /* 1 << hop: never answer. */
     double loss;                /* Of answers. */
     bool answers;               /* The peer itself, too. */
     uint32_t basis;
@@ -79,10 +87,16 @@ choose_path(const struct net *net, const struct zoo_trace_probe *probe)
 }
 
 static struct in6_addr
-router_address(unsigned int ttl, unsigned int path)
+router_address(const struct net *net, unsigned int ttl, unsigned int path)
 {
-    return in6_addr_mapped_ipv4(htonl(ttl << 8
-                                      | (ttl > FORKS_AT ? path : 0)));
+    unsigned int forks_at = net->forks_at ? net->forks_at : FORKS_AT;
+
+    if (ttl <= forks_at) {
+        path = 0;
+    } else if (ttl <= net->forks_again_at) {
+        path %= TWO_PATHS;
+    }
+    return in6_addr_mapped_ipv4(htonl(ttl << 8 | path));
 }
 
 /* Sends 'probe' into 'net', which answers at once. */
@@ -90,14 +104,14 @@ static void
 send_probe(struct zoo_trace *trace, struct net *net,
            const struct zoo_trace_probe *probe)
 {
-    struct in6_addr router = router_address(probe->ttl,
+    struct in6_addr router = router_address(net, probe->ttl,
                                             choose_path(net, probe));
 
     net->n_sent++;
     net->last = *probe;
-    if (unit_chance(net->loss)) {
+    if (unit_chance(net->loss) || net->silent_hops >> probe->ttl & 1) {
         return;
-    } else if (probe->ttl <= N_HOPS) {
+    } else if (probe->ttl <= (net->n_hops ? net->n_hops : N_HOPS)) {
         ck_assert(zoo_trace_answer(trace, &router, false, probe->body,
                                    probe->len));
         /* Twice the same is but one answer. */
@@ -156,7 +170,8 @@ verdict(const struct zoo_trace *trace)
 static void
 check_verdict(uint32_t fields, bool ipv6, const char *expected)
 {
-    struct net net = { .fields = fields, .n_paths = 4, .basis = 7 };
+    struct net net = { .fields = fields, .n_paths = 4, .basis = 7,
+                       .answers = true };
     struct zoo_trace trace;
     char *s;
 
@@ -236,6 +251,150 @@ START_TEST(paths_of_ports)
 }
 END_TEST
 
+/* Traces 'net' and checks the first line of what is said of it. */
+static void
+check_first_line(struct net *net, struct zoo_trace *trace,
+                 const char *expected)
+{
+    char *s;
+
+    net->n_sent = 0;
+    init(trace, 32, false, false);
+    run(trace, net);
+    s = verdict(trace);
+    *strchr(s, '\n') = '\0';
+    ck_assert_str_eq(s, expected);
+    free(s);
+}
+
+/* Where routers limit their answers, paths that are not known are not counted,
+ * and said not to be: there are at least as many as are known, or as routers
+ * at one hop. */
+START_TEST(paths_not_known)
+{
+    unsigned int n_partly = 0, n_none = 0;
+
+    for (uint32_t seed = 0; seed < 300; seed++) {
+        struct net net = {
+            .fields = 1 << ZOO_TRACE_SPORT, .n_paths = 4, .answers = true,
+            .forks_again_at = 2, .basis = seed,
+            .loss = .95 - .1 * (seed % 4),
+        };
+        unsigned int n_paths, n_known = 0, spread;
+        int paths[ZOO_TRACE_MAX_PORTS];
+        struct zoo_trace trace;
+        char *s, *expected;
+
+        unit_seed(seed);
+        init(&trace, 32, false, false);
+        run(&trace, &net);
+        n_paths = zoo_trace_paths(&trace, paths);
+        for (unsigned int i = 0; i < 32; i++) {
+            n_known += paths[i] >= 0;
+        }
+        spread = zoo_trace_spread(&trace, ZOO_TRACE_SPORT);
+        if (n_known == 32 || spread < 2) {
+            continue;
+        }
+        s = verdict(&trace);
+        expected = xasprintf("yes: 32 candidates, of which the paths of %u "
+                             "are known, reach at least %u distinct paths",
+                             n_known, MAX(n_paths, spread));
+        unit_assert(!strncmp(s, expected, strlen(expected)), "seed %"PRIu32
+                    ": %s", seed, s);
+        ck_assert_uint_le(MAX(n_paths, spread), 4);
+        n_partly += n_known > 0;
+        n_none += n_known < 2;
+        free(expected);
+        free(s);
+    }
+    printf("of 300 traces %u know some paths, %u none or one\n", n_partly,
+           n_none);
+    ck_assert_uint_ge(n_partly, 100);
+    ck_assert_uint_ge(n_none, 5);
+}
+END_TEST
+
+/* What lies beyond the last hop that answered is not judged. */
+START_TEST(beyond_the_trace)
+{
+    struct net near = { .fields = 1 << ZOO_TRACE_SPORT, .n_paths = 4,
+                        .basis = 7, .answers = true, .n_hops = 5 };
+    struct zoo_trace trace;
+
+    /* The peer says that it has been reached. */
+    check_first_line(&near, &trace,
+                     "yes: 32 candidates reach 4 distinct paths");
+    ck_assert_uint_eq(trace.n_hops, 5);
+
+    /* It does not, as most do. */
+    near.answers = false;
+    check_first_line(&near, &trace,
+                     "yes: 32 candidates reach 4 distinct paths; routers "
+                     "beyond hop 5, if any, were not seen");
+
+    /* One or two routers that never answer: it goes on behind one. */
+    near.forks_at = 3;
+    near.silent_hops = 1 << 3;
+    check_first_line(&near, &trace,
+                     "yes: 32 candidates reach 4 distinct paths; routers "
+                     "beyond hop 5, if any, were not seen");
+    near.silent_hops = 1 << 2 | 1 << 3;
+    check_first_line(&near, &trace,
+                     "no: there is but one path, or the underlay hashes "
+                     "addresses only; routers beyond hop 1, if any, were not "
+                     "seen");
+
+    /* As far as a trace goes, and one farther. */
+    struct net far = { .fields = 1 << ZOO_TRACE_SPORT, .n_paths = 4,
+                       .basis = 7, .answers = true,
+                       .n_hops = ZOO_TRACE_MAX_HOPS + 3,
+                       .forks_at = ZOO_TRACE_MAX_HOPS - 1 };
+    check_first_line(&far, &trace,
+                     "yes: 32 candidates reach 4 distinct paths; routers "
+                     "beyond hop 15, if any, were not seen");
+    far.forks_at++;
+    check_first_line(&far, &trace,
+                     "no: there is but one path, or the underlay hashes "
+                     "addresses only; routers beyond hop 15, if any, were not "
+                     "seen");
+}
+END_TEST
+
+/* However long the path is and however few answers come, a trace takes no more
+ * probes than the manual says, and for a short path no more than it needs. */
+START_TEST(number_of_probes)
+{
+    long long int longest = 0;
+    unsigned int most = 0;
+
+    for (uint32_t seed = 0; seed < 20; seed++) {
+        struct net net = { .fields = 1 << ZOO_TRACE_SPORT, .n_paths = 4,
+                           .n_hops = ZOO_TRACE_MAX_HOPS, .loss = .9,
+                           .basis = seed };
+        struct zoo_trace trace;
+        long long int duration;
+
+        unit_seed(seed);
+        init(&trace, 32, true, false);
+        duration = run(&trace, &net);
+        longest = MAX(longest, duration);
+        most = MAX(most, net.n_sent);
+        ck_assert_uint_le(net.n_sent, 2300);
+
+        /* Two hops that do not answer, twice 4 probes each. */
+        struct net near = { .fields = 1 << ZOO_TRACE_SPORT, .n_paths = 4,
+                            .basis = seed };
+        init(&trace, 32, true, false);
+        run(&trace, &near);
+        ck_assert_uint_eq(near.n_sent, N_HOPS * (32 + 4 * ZOO_TRACE_VARIANTS)
+                                       + 2 * 2 * 4);
+    }
+    printf("at most %u probes, %lld s\n", most, longest / SEC);
+    ck_assert_int_le(longest, 90 * SEC);
+}
+END_TEST
+
 START_TEST(nobody_answers)
 {
     struct net net = { .n_paths = 1, .loss = 1 };
@@ -258,7 +417,7 @@ END_TEST
 /* An answer that does not quote all of a probe says nothing. */
 START_TEST(forged_answers)
 {
-    struct in6_addr router = router_address(1, 0);
+    struct in6_addr router = in6_addr_mapped_ipv4(htonl(1 << 8));
     struct zoo_trace_probe probe;
     struct zoo_trace trace, before;
     uint8_t quote[2 * ZOO_TRACE_MAX_LEN];
@@ -715,6 +874,9 @@ main(void)
 
     tcase_add_test(tc, what_is_hashed);
     tcase_add_test(tc, paths_of_ports);
+    tcase_add_test(tc, paths_not_known);
+    tcase_add_test(tc, beyond_the_trace);
+    tcase_add_test(tc, number_of_probes);
     tcase_add_test(tc, nobody_answers);
     tcase_add_test(tc, forged_answers);
     tcase_add_test(tc, too_many_routers);
