@@ -18,6 +18,7 @@
 #include "zoo-rx-limit.h"
 
 #include "hash.h"
+#include "packets.h"
 #include "util.h"
 #include "zoo-path-table.h"
 #include "zoo-probe.h"
@@ -25,8 +26,11 @@
 #define MSEC (1000 * 1000LL)
 #define SEC (1000 * MSEC)
 
-/* Buckets of sources, by hash.  Two that share one share its tokens. */
-#define N_SOURCES 4096
+/* Sources are found by a hash of their addresses, which says in which set they
+ * are: so a thousand sources that send at a time nearly never find more than
+ * N_WAYS in one. */
+#define N_WAYS 4
+#define N_SETS (ZOO_RX_LIMIT_N_SOURCES / N_WAYS)
 
 /* How much wider the buckets ahead of authentication are. */
 #define WIDER_SOURCE 4
@@ -51,20 +55,30 @@ struct bucket {
 };
 
 struct source {
+    struct in6_addr address;
+    long long int used;         /* When a request came last. */
     struct bucket taken;        /* By authentic requests. */
     struct bucket admitted;     /* By all. */
     struct bucket share;        /* By authentic requests, taken or refused:
                                  * below 0 while they are more than a fair
                                  * share. */
-    uint32_t counted;           /* 'n_counts' when it was counted last. */
+    uint32_t counted;           /* 'n_counts' when it was counted last, 0 for
+                                 * never. */
     long long int window;       /* When the window began. */
     uint32_t n_taken, n_refused; /* In this window. */
     uint8_t doublings;          /* After the last one. */
     long long int unseen;       /* Until then an absence is no loss. */
 };
 
-/* What a counter of requests lost elsewhere says.  Sources share them in other
- * ways than buckets. */
+/* Sources whose addresses have the same hash. */
+struct source_set {
+    struct source ways[N_WAYS];
+    unsigned int n;             /* Of these in use, from the first on. */
+    long long int unseen;       /* The latest of those replaced. */
+};
+
+/* What a counter of requests lost elsewhere says.  Several sources may share
+ * one. */
 struct lost {
     unsigned int n;
     long long int unseen;       /* As of a source. */
@@ -82,7 +96,7 @@ struct zoo_rx_limit {
     unsigned int n_sources_before; /* and in the count before. */
     long long int busy;         /* Until then some may be lost unseen. */
     struct lost lost[ZOO_RX_LIMIT_N_COUNTERS];
-    struct source sources[N_SOURCES];
+    struct source_set sets[N_SETS];
 };
 
 struct zoo_rx_limit *
@@ -97,12 +111,6 @@ zoo_rx_limit_create(uint32_t basis)
     /* Buckets are full at first. */
     l->taken.updated = l->admitted.updated = -MAX_ELAPSED;
     l->offered.updated = -MAX_ELAPSED;
-    for (size_t i = 0; i < N_SOURCES; i++) {
-        struct source *s = &l->sources[i];
-
-        s->taken.updated = s->admitted.updated = -MAX_ELAPSED;
-        s->share.updated = -MAX_ELAPSED;
-    }
     return l;
 }
 
@@ -126,11 +134,66 @@ zoo_rx_limit_throttle(struct zoo_rx_limit *l, unsigned int n)
     l->throttle = n;
 }
 
-static struct source *
-find_source(struct zoo_rx_limit *l, const struct in6_addr *source)
+/* Returns true if 's' is one of those that the fair share is for.  Such a
+ * source keeps its place: else it would get full buckets with each new one, and
+ * be counted twice. */
+static bool
+is_counted(const struct zoo_rx_limit *l, const struct source *s)
 {
-    return &l->sources[hash_bytes(source, sizeof *source, l->basis)
-                       % N_SOURCES];
+    return s->counted && l->n_counts - s->counted <= 1;
+}
+
+/* Returns a place for a new source in 'set', that of the source which has sent
+ * least recently of those that are not counted, NULL if all are. */
+static struct source *
+find_place(const struct zoo_rx_limit *l, struct source_set *set)
+{
+    struct source *oldest = NULL;
+
+    if (set->n < N_WAYS) {
+        return &set->ways[set->n++];
+    }
+    for (struct source *s = set->ways; s < &set->ways[N_WAYS]; s++) {
+        if (!is_counted(l, s) && (!oldest || s->used < oldest->used)) {
+            oldest = s;
+        }
+    }
+    if (oldest) {
+        set->unseen = MAX(set->unseen, oldest->unseen);
+    }
+    return oldest;
+}
+
+/* Returns what is known of 'source', of which a request has come at 'now'.
+ * One for which there is no place shares another one's. */
+static struct source *
+find_source(struct zoo_rx_limit *l, const struct in6_addr *source,
+            long long int now)
+{
+    uint32_t hash = hash_bytes(source, sizeof *source, l->basis);
+    struct source_set *set = &l->sets[hash % N_SETS];
+    struct source *s;
+
+    for (s = set->ways; s < &set->ways[set->n]; s++) {
+        if (ipv6_addr_equals(&s->address, source)) {
+            s->used = now;
+            return s;
+        }
+    }
+    s = find_place(l, set);
+    if (!s) {
+        return &set->ways[hash / N_SETS % N_WAYS];
+    }
+    /* Buckets are full at first. */
+    *s = (struct source) {
+        .address = *source,
+        .used = now,
+        .taken.updated = now - MAX_ELAPSED,
+        .admitted.updated = now - MAX_ELAPSED,
+        .share.updated = now - MAX_ELAPSED,
+        .unseen = set->unseen,
+    };
+    return s;
 }
 
 /* A second's worth, or two rounds. */
@@ -229,7 +292,7 @@ zoo_rx_limit_admit(struct zoo_rx_limit *l, const struct in6_addr *source,
                    long long int now)
 {
     struct lost *lost = &l->lost[counter % ZOO_RX_LIMIT_N_COUNTERS];
-    struct source *s = find_source(l, source);
+    struct source *s = find_source(l, source, now);
     long long int total = (long long int) l->total * WIDER_TOTAL;
     long long int own = (long long int) l->per_source * WIDER_SOURCE;
 
@@ -274,7 +337,7 @@ struct zoo_rx_grant
 zoo_rx_limit_take(struct zoo_rx_limit *l, const struct in6_addr *source,
                   long long int now)
 {
-    struct source *s = find_source(l, source);
+    struct source *s = find_source(l, source, now);
     long long int depth = bucket_depth(l->total);
     struct zoo_rx_grant grant;
     long long int reserve;

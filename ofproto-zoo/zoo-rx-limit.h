@@ -62,6 +62,12 @@ struct zoo_rx_grant {
 
 struct zoo_rx_limit;
 
+/* How many sources are told apart at a time, if their addresses' hashes are
+ * spread evenly.  Those that have sent authentic requests within the last one
+ * or two seconds are not forgotten for others.  Of several times a thousand
+ * that do, a few may share the buckets of one. */
+#define ZOO_RX_LIMIT_N_SOURCES 16384
+
 /* 'basis' is random: who does not know it cannot choose addresses that share a
  * bucket with another one. */
 struct zoo_rx_limit *zoo_rx_limit_create(uint32_t basis);

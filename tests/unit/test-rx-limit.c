@@ -226,6 +226,92 @@ START_TEST(fair_shares)
 }
 END_TEST
 
+/* Among a thousand sources some flood: none of the others, who send less than
+ * their fair share, shares anything with one of these, and no more is taken
+ * than there is.  That each counts once shows in that shares are as large as
+ * they ought to be. */
+START_TEST(many_sources)
+{
+    enum { N_LIGHT = 1000, N_HEAVY = 50, N = N_LIGHT + N_HEAVY };
+    const unsigned int total = 10 * N;      /* A fair share is 10/s. */
+    unsigned int n_heavy = 0, n_light = 0;
+    static struct count c[N + 1];
+
+    for (uint32_t basis = 0; basis < 20; basis++) {
+        now = 1000 * SEC;
+        limit = zoo_rx_limit_create(basis);
+        zoo_rx_limit_configure(limit, total, total / 10);
+        memset(c, 0, sizeof c);
+        for (int step = 0; step < 5 * 100; step++) {
+            for (uint32_t i = N_LIGHT + 1; i <= N; i++) {
+                offer(&c[i], i, 100, true);
+            }
+            /* 9 per second each. */
+            for (uint32_t i = 1 + step % 11; i <= N_LIGHT; i += 11) {
+                offer(&c[i], i, 1, true);
+            }
+            now += 10 * MSEC;
+        }
+        for (uint32_t i = 1; i <= N_LIGHT; i++) {
+            unit_assert(!c[i].refused && !c[i].dropped, "basis %"PRIu32
+                        ", source %"PRIu32": %u refused, %u dropped", basis,
+                        i, c[i].refused, c[i].dropped);
+            n_light += c[i].taken;
+        }
+        for (uint32_t i = N_LIGHT + 1; i <= N; i++) {
+            n_heavy += c[i].taken;
+        }
+        zoo_rx_limit_destroy(limit);
+    }
+    printf("of %u/s taken: %u of %d light sources, %u of %d that flood\n",
+           total, n_light / 100, N_LIGHT, n_heavy / 100, N_HEAVY);
+    /* The first seconds' bucket holds two seconds' worth. */
+    ck_assert_uint_le(n_light + n_heavy, 20 * (5 + 2) * total);
+}
+END_TEST
+
+/* Whoever sends from so many addresses that there is no room for all does not
+ * get more than one source may have for one that keeps sending, nor has one
+ * forgotten that has lost requests. */
+START_TEST(more_sources_than_room)
+{
+    const int seconds = 20;
+    struct in6_addr quiet = source(2);
+    unsigned int n_unseen = 0;
+    uint32_t next = 1000;
+
+    for (int authentic = 0; authentic < 2; authentic++) {
+        struct count busy = { .taken = 0 }, others = { .taken = 0 };
+
+        now = 1000 * SEC;
+        limit = zoo_rx_limit_create(authentic);
+        zoo_rx_limit_configure(limit, 1000000, 100);
+        for (int step = 0; step < 100 * seconds; step++) {
+            offer(&busy, 1, 3, true);
+            for (int i = 0; i < 1000; i++) {
+                offer(&others, next++, 1, authentic);
+            }
+            if (!authentic && step % 400 == 0) {
+                /* One is lost on the way to here, the next one arrives after
+                 * many others. */
+                zoo_rx_limit_admit(limit, &quiet, 1, step, now);
+            } else if (!authentic && step % 400 == 150) {
+                zoo_rx_limit_admit(limit, &quiet, 2, 0, now);
+                n_unseen += !!(zoo_rx_limit_take(limit, &quiet, now).ctl
+                               & ZOO_PROBE_CTL_UNSEEN);
+            }
+            now += 10 * MSEC;
+        }
+        printf("of 300/s beside 100000/s of as many %s sources: %u taken "
+               "in %d s, %u refused\n", authentic ? "authentic" : "forged",
+               busy.taken, seconds, busy.refused);
+        ck_assert_uint_le(busy.taken, 100 + seconds * 100);
+        zoo_rx_limit_destroy(limit);
+    }
+    ck_assert_uint_eq(n_unseen, seconds / 4 - 1);
+}
+END_TEST
+
 /* Who forges a source does not make it slow down. */
 START_TEST(forged)
 {
@@ -264,7 +350,7 @@ START_TEST(lost_before)
 }
 END_TEST
 
-/* Sources that share a bucket need not share a counter of what was lost: that
+/* Sources that share a place need not share a counter of what was lost: that
  * these differ is no loss. */
 START_TEST(lost_by_another_counter)
 {
@@ -678,6 +764,8 @@ main(void)
     tcase_add_test(tc, defaults);
     tcase_add_test(tc, flood);
     tcase_add_test(tc, fair_shares);
+    tcase_add_test(tc, many_sources);
+    tcase_add_test(tc, more_sources_than_room);
     tcase_add_test(tc, forged);
     tcase_add_test(tc, lost_before);
     tcase_add_test(tc, lost_by_another_counter);
