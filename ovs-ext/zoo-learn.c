@@ -106,15 +106,28 @@ zoo_learn_take(struct zoo_learn *l, const uint16_t kept[ZOO_N_BUCKETS],
     }
 }
 
+/* Returns the length of the header of a protocol with ports, 0 if 'nw_proto' is
+ * of another one. */
+static size_t
+l4_header_len(uint8_t nw_proto)
+{
+    return (nw_proto == IPPROTO_TCP ? TCP_HEADER_LEN
+            : nw_proto == IPPROTO_UDP ? UDP_HEADER_LEN
+            : nw_proto == IPPROTO_SCTP ? SCTP_HEADER_LEN
+            : 0);
+}
+
 /* Sets in 'flow' what flow_hash_5tuple() reads, from 'frame', if it is a plain
  * one, as nearly all are, without the time that flow_extract() takes for the
- * rest.  Returns false if it is not. */
+ * rest.  Returns false if it is not: where one is too short for its headers, or
+ * for what they say, flow_extract() decides what that means. */
 static bool
 extract_plain(const struct dp_packet *frame, struct flow *flow)
 {
     const uint8_t *data = dp_packet_data(frame);
     size_t size = dp_packet_size(frame);
     size_t ofs = ETH_HEADER_LEN;
+    size_t end, l4_len;
 
     if (size < ETH_HEADER_LEN) {
         return false;
@@ -131,6 +144,7 @@ extract_plain(const struct dp_packet *frame, struct flow *flow)
         flow->nw_proto = ip->ip_proto;
         flow->nw_src = get_16aligned_be32(&ip->ip_src);
         flow->nw_dst = get_16aligned_be32(&ip->ip_dst);
+        end = ofs + ntohs(ip->ip_tot_len);
         ofs += IP_HEADER_LEN;
     } else if (flow->dl_type == htons(ETH_TYPE_IPV6)) {
         const struct ovs_16aligned_ip6_hdr *ip = (const void *) (data + ofs);
@@ -142,13 +156,21 @@ extract_plain(const struct dp_packet *frame, struct flow *flow)
         memcpy(&flow->ipv6_src, &ip->ip6_src, sizeof flow->ipv6_src);
         memcpy(&flow->ipv6_dst, &ip->ip6_dst, sizeof flow->ipv6_dst);
         ofs += IPV6_HEADER_LEN;
+        end = ofs + ntohs(ip->ip6_ctlun.ip6_un1.ip6_un1_plen);
     } else {
         return false;
     }
-    if ((flow->nw_proto != IPPROTO_TCP && flow->nw_proto != IPPROTO_UDP
-         && flow->nw_proto != IPPROTO_SCTP)
-        || size < ofs + sizeof flow->tp_src + sizeof flow->tp_dst) {
+    l4_len = l4_header_len(flow->nw_proto);
+    if (!l4_len || end > size || end < ofs + l4_len || size - end > UINT8_MAX) {
         return false;
+    }
+    if (flow->nw_proto == IPPROTO_TCP) {
+        const struct tcp_header *tcp = (const void *) (data + ofs);
+        size_t tcp_len = TCP_OFFSET(tcp->tcp_ctl) * 4;
+
+        if (tcp_len < TCP_HEADER_LEN || ofs + tcp_len > end) {
+            return false;
+        }
     }
     memcpy(&flow->tp_src, data + ofs, sizeof flow->tp_src);
     memcpy(&flow->tp_dst, data + ofs + sizeof flow->tp_src,
@@ -163,8 +185,7 @@ reverse(struct flow *flow)
 {
     ovs_be16 port = flow->tp_src;
 
-    if (flow->nw_proto != IPPROTO_TCP && flow->nw_proto != IPPROTO_UDP
-        && flow->nw_proto != IPPROTO_SCTP) {
+    if (!l4_header_len(flow->nw_proto)) {
         return false;
     }
     if (flow->dl_type == htons(ETH_TYPE_IP)) {

@@ -16,7 +16,8 @@
 
 
 /* Fuzzes what a VTEP does with a packet that comes on a VXLAN or Geneve port,
- * up to the body of a probe.  UDP port 4790 has tunnels with group policy.
+ * up to the body of a probe, and with a tenant's, up to what is learned from it.
+ * UDP port 4790 has tunnels with group policy.
  *
  * The first byte says which tunnel it is, and whether probes are intercepted;
  * the rest is the packet as it comes from the device. */
@@ -35,6 +36,7 @@
 #include "ovs-ext/zoo-datapath.h"
 #include "ovs-ext/zoo-flow.h"
 #include "ovs-ext/zoo-gbp.h"
+#include "ovs-ext/zoo-learn.h"
 #include "ofproto-zoo/zoo-probe.h"
 #include "util.h"
 
@@ -44,6 +46,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 /* Reports with this session are expected, and no others. */
 #define SESSION 7
+
+/* The port that a tenant's packet seems to have come with. */
+#define SPORT 40000
 
 #define GENEVE 0x01
 #define DISABLED 0x02
@@ -86,6 +91,66 @@ check_queue(unsigned int n)
         }
     }
     ovs_assert(!n);
+}
+
+/* Returns the bucket that answers to packets of 'flow' fall into, -1 if it has
+ * no ports or is of another protocol than IP. */
+static int
+bucket_back(const struct flow *flow)
+{
+    struct flow back = *flow;
+
+    if ((flow->nw_proto != IPPROTO_TCP && flow->nw_proto != IPPROTO_UDP
+         && flow->nw_proto != IPPROTO_SCTP)
+        || (flow->dl_type != htons(ETH_TYPE_IP)
+            && flow->dl_type != htons(ETH_TYPE_IPV6))) {
+        return -1;
+    }
+    back.nw_src = flow->nw_dst;
+    back.nw_dst = flow->nw_src;
+    back.ipv6_src = flow->ipv6_dst;
+    back.ipv6_dst = flow->ipv6_src;
+    back.tp_src = flow->tp_dst;
+    back.tp_dst = flow->tp_src;
+    return zoo_bucket(flow_hash_5tuple(&back, 0));
+}
+
+/* Has 'frame', of 'flow', learned from as if it had come out of a tunnel, and
+ * compares what for.  The frame is in memory of its own length. */
+static void
+check_learn(const struct dp_packet *frame, const struct flow *flow)
+{
+    static struct zoo_learn *learner;
+    static struct in6_addr here, there;
+    static uint16_t kept[ZOO_N_BUCKETS];
+    uint16_t seen[ZOO_N_BUCKETS];
+    struct dp_packet_batch batch;
+    struct dp_packet *copy;
+    int bucket = bucket_back(flow);
+
+    if (!learner) {
+        in6_addr_set_mapped_ipv4(&here, htonl(0x0a000101));
+        in6_addr_set_mapped_ipv4(&there, htonl(0x0a000201));
+        learner = zoo_learn_create(&there, &here, htons(4789));
+    }
+    copy = dp_packet_clone_data(dp_packet_data(frame), dp_packet_size(frame));
+    copy->packet_type = frame->packet_type;
+    pkt_metadata_init(&copy->md, 0);
+    pkt_metadata_init_tnl(&copy->md);
+    copy->md.tunnel.ip_src = in6_addr_get_mapped_ipv4(&there);
+    copy->md.tunnel.ip_dst = in6_addr_get_mapped_ipv4(&here);
+    copy->md.tunnel.tp_src = htons(SPORT);
+    copy->md.tunnel.tp_dst = htons(4789);
+    dp_packet_batch_init_packet(&batch, copy);
+    zoo_learn(&batch);
+    dp_packet_delete(copy);
+
+    zoo_learn_take(learner, kept, seen);
+    for (int b = 0; b < ZOO_N_BUCKETS; b++) {
+        ovs_assert(seen[b] == (b == bucket
+                               && frame->packet_type == htonl(PT_ETH)
+                               ? SPORT : 0));
+    }
 }
 
 int
@@ -137,6 +202,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ovs_assert(!popped || !(tnl->gbp_flags & ZOO_GBP_F_INJECTED)
                    || tnl->gbp_id & htons(ZOO_COLOR_TRACED));
         flow_extract(packet, &flow);
+        check_learn(packet, &flow);
         dp_packet_delete(packet);
     }
     return 0;
