@@ -29,14 +29,18 @@ FIRST_PORT = 20000              # Of the tenant's flows.
 class Mesh(fabric.Fabric):
     """addresses: VTEP addresses of each hypervisor, so that it has the square
         of that number of peers.
+    addresses_there: those of hypervisor 2, if their number is another one: the
+        product of both is the number of peers.
     flows: the tenant's flows to each peer, which have consecutive source
         ports, beginning with FIRST_PORT for the first peer.
     direct: the hypervisors' devices are joined, so that the time they take is
         their own.  (Linux forwards what a process sends at its expense.)
     """
 
-    def __init__(self, tree, addresses, flows, direct=False, **kwargs):
+    def __init__(self, tree, addresses, flows, direct=False,
+                 addresses_there=None, **kwargs):
         self.addresses = addresses
+        self.addresses_there = addresses_there or addresses
         self.flows = flows
         self.direct = direct
         pipelines.PIPELINES["mesh"] = Mesh._pipeline
@@ -56,14 +60,14 @@ class Mesh(fabric.Fabric):
 
     @property
     def n_peers(self):
-        return self.addresses ** 2
+        return self.addresses * self.addresses_there
 
     def vtep(self, i, n=0):
         return "10.0.%d.%d" % (i, 1 + n)
 
     def tunnel_ends(self, k, i):
         """Addresses (here, there) of tunnel k as hypervisor i sees them."""
-        a, b = divmod(k, self.addresses)
+        a, b = divmod(k, self.addresses_there)
         ends = self.vtep(1, a), self.vtep(2, b)
         return ends if i == 1 else ends[::-1]
 
@@ -98,7 +102,8 @@ class Mesh(fabric.Fabric):
             self.ip("h%d" % i, "link set %s up" % device)
         else:
             super()._make_vtep(i, device)
-        addresses = [self.vtep(i, n) for n in range(self.addresses)]
+        n_addresses = self.addresses if i == 1 else self.addresses_there
+        addresses = [self.vtep(i, n) for n in range(n_addresses)]
         plen = 16 if self.direct else 24
 
         def all_known():
