@@ -77,6 +77,8 @@ zoo_peer_exchange(struct zoo_peer *peer, unsigned int i, uint16_t sport,
         r->excused &= ~bit(i);
     }
     peer->forgiven &= ~bit(i);
+    /* A round may be on its way that is not open yet, from the old port. */
+    peer->probed &= ~bit(i);
     if (peer->learner) {
         peer->learner->echo[i] = 0;
     }

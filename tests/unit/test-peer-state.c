@@ -121,6 +121,50 @@ START_TEST(the_last_one_is_not_exchanged)
 }
 END_TEST
 
+/* The thread sends without the mutex: a candidate is exchanged after
+ * zoo_peer_run() has asked for a round, and before zoo_peer_sent().  It was the
+ * old port that the round was sent from, so its report says nothing of the new
+ * one. */
+START_TEST(exchanged_while_a_round_is_sent)
+{
+    struct zoo_peer *peer = &sim.side[0].peer;
+    struct zoo_params params = sim_defaults;
+    struct zoo_probe report;
+    uint32_t set;
+
+    unit_seed(1);
+    params.fail_threshold = 1;
+    sim_init(&sim, 4, &params);
+    sim_use(&sim, 0, 1);
+    sim_run(&sim, 3 * SEC);
+    peer->next_full = sim.now;
+    set = zoo_peer_run(peer, &params, sim.now);
+    ck_assert_uint_eq(set, UINT32_MAX);
+    zoo_peer_request(peer, set, &report);
+
+    ck_assert(zoo_peer_exchange(peer, 5, 65000, sim.now));
+    zoo_peer_sent(peer, true, sim.now);
+    ck_assert_uint_eq(peer->candidates[5].sent, 0);
+    ck_assert_uint_ne(peer->candidates[6].sent, 0);
+
+    /* As a peer may answer that lists all that it is asked about. */
+    report.type = ZOO_PROBE_REPORT;
+    report.flags = 0;
+    for (unsigned int k = 0; k < report.n_entries; k++) {
+        report.entries[k].last = report.round;
+    }
+    report.entries[5].sport = 65000;
+    report.entries[5].last = 0;
+    ck_assert_int_eq(zoo_peer_report(peer, &params, &report, 40000,
+                                     sim.now + 500 * MSEC), ZOO_PROBE_OK);
+    zoo_peer_run(peer, &params, sim.now + SEC);
+    ck_assert_int_eq(peer->candidates[5].health.state, ZOO_HEALTH_UNKNOWN);
+    ck_assert_uint_eq(peer->candidates[5].lost, 0);
+    ck_assert_int_eq(peer->candidates[6].health.state, ZOO_HEALTH_UP);
+    sim_destroy(&sim);
+}
+END_TEST
+
 /* Schedule. */
 
 START_TEST(probes_follow_use)
@@ -493,6 +537,7 @@ main(void)
     tc = unit_case(s, "candidates", 60);
     tcase_add_test(tc, another_number_of_candidates);
     tcase_add_test(tc, the_last_one_is_not_exchanged);
+    tcase_add_test(tc, exchanged_while_a_round_is_sent);
 
     tc = unit_case(s, "schedule", 300);
     tcase_add_test(tc, probes_follow_use);
