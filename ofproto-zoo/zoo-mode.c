@@ -47,6 +47,27 @@ format_active(const struct zoo_peer *peer, const struct zoo_params *params,
     }
 }
 
+/* Appends how often a peer is probed that has no choice of paths, and why. */
+static void
+format_backing_off(const struct zoo_peer *peer,
+                   const struct zoo_params *params, struct ds *s)
+{
+    if (peer->state == ZOO_PEER_EXHAUSTED) {
+        ds_put_cstr(s, "backing off (exhausted): all");
+    } else {
+        ds_put_format(s, "backing off (%s): %u candidates",
+                      (peer->state == ZOO_PEER_LEGACY
+                       ? "never answered" : "ports are rewritten"),
+                      MIN(ZOO_PEER_LEGACY_CANDIDATES, peer->table.n));
+    }
+    ds_put_format(s, " each %lld ms",
+                  zoo_peer_backoff_interval(peer, params) / MSEC);
+    if (zoo_peer_takes_hints(peer)) {
+        ds_put_format(s, ", or when it asks, each %lld ms at most",
+                      zoo_peer_hint_interval(peer, params) / MSEC);
+    }
+}
+
 /* Appends why it is less often, or to no effect. */
 static void
 format_limits(const struct zoo_peer *peer, const struct zoo_params *params,
@@ -74,31 +95,22 @@ void
 zoo_mode_format(const struct zoo_peer *peer, const struct zoo_params *params,
                 long long int waited, struct ds *s)
 {
-    long long int backoff = zoo_peer_backoff_interval(peer, params) / MSEC;
-
     switch (peer->state) {
     case ZOO_PEER_IDLE:
         ds_put_cstr(s, "idle: no tenant traffic, not probed");
         return;
     case ZOO_PEER_ACTIVE:
         format_active(peer, params, s);
-        format_limits(peer, params, s);
         break;
     case ZOO_PEER_EXHAUSTED:
-        ds_put_format(s, "backing off (exhausted): all each %lld ms", backoff);
-        format_limits(peer, params, s);
-        break;
     case ZOO_PEER_LEGACY:
     case ZOO_PEER_UNSUPPORTED:
-        ds_put_format(s, "backing off (%s): %u candidates each %lld ms",
-                      (peer->state == ZOO_PEER_LEGACY
-                       ? "never answered" : "ports are rewritten"),
-                      MIN(ZOO_PEER_LEGACY_CANDIDATES, peer->table.n),
-                      backoff);
+        format_backing_off(peer, params, s);
         break;
     default:
         OVS_NOT_REACHED();
     }
+    format_limits(peer, params, s);
     if (waited > 0) {
         ds_put_format(s, ", waiting for max_probe_rate for %lld ms",
                       waited / MSEC);

@@ -47,6 +47,7 @@
 
 /* How seldom, and how little, peers without a choice of paths are asked. */
 #define LEGACY_MAX_BACKOFF (60 * SEC)
+#define LEGACY_MAX_INTERVAL (240 * SEC)
 #define EXHAUSTED_MAX_BACKOFF SEC
 #define EXHAUSTED_MAX_INTERVAL (4 * SEC)
 
@@ -157,15 +158,29 @@ long long int
 zoo_peer_backoff_interval(const struct zoo_peer *peer,
                           const struct zoo_params *params)
 {
-    long long int interval;
+    long long int interval, max;
 
-    if (peer->state != ZOO_PEER_EXHAUSTED) {
-        return MIN(SEC << MIN(peer->backoff, 10), LEGACY_MAX_BACKOFF);
+    if (peer->state == ZOO_PEER_EXHAUSTED) {
+        interval = MIN(params->probe_interval << MIN(peer->backoff / 8, 10),
+                       EXHAUSTED_MAX_BACKOFF);
+        max = MAX(interval, EXHAUSTED_MAX_INTERVAL);
+    } else {
+        interval = MIN(SEC << MIN(peer->backoff, 10), LEGACY_MAX_BACKOFF);
+        max = LEGACY_MAX_INTERVAL;
     }
-    interval = MIN(params->probe_interval << MIN(peer->backoff / 8, 10),
-                   EXHAUSTED_MAX_BACKOFF);
-    return MIN(stretched(peer, params, interval),
-               MAX(interval, EXHAUSTED_MAX_INTERVAL));
+    return MIN(stretched(peer, params, interval), max);
+}
+
+long long int
+zoo_peer_hint_interval(const struct zoo_peer *peer,
+                       const struct zoo_params *params)
+{
+    /* A legacy peer that asks is none any more, but may need several rounds
+     * until it answers, for instance because of its keys. */
+    long long int max = stretched(peer, params, EXHAUSTED_MAX_BACKOFF);
+
+    return MAX(stretched(peer, params, params->probe_interval),
+               MIN(zoo_peer_backoff_interval(peer, params), max) / 2);
 }
 
 void
@@ -188,6 +203,12 @@ zoo_peer_reconfigured(struct zoo_peer *peer, const struct zoo_params *params,
     } else if (peer->state == ZOO_PEER_EXHAUSTED) {
         peer->next_full = MIN(peer->next_full,
                               now + MIN(full, EXHAUSTED_MAX_INTERVAL));
+    } else if (peer->state != ZOO_PEER_IDLE) {
+        long long int backoff = zoo_peer_backoff_interval(peer, params);
+
+        if (peer->next_full > now + backoff) {
+            peer->next_full = now + own_phase(peer, backoff);
+        }
     }
 }
 

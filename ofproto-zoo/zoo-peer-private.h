@@ -77,6 +77,14 @@ stretched(const struct zoo_peer *peer, const struct zoo_params *params,
     return interval << zoo_peer_doublings(peer, params);
 }
 
+/* Returns true if it is worth while to probe the peer because it asks. */
+static inline bool
+zoo_peer_takes_hints(const struct zoo_peer *peer)
+{
+    return (peer->state == ZOO_PEER_EXHAUSTED
+            || peer->state == ZOO_PEER_LEGACY);
+}
+
 /* Candidates that a peer is asked on that has never answered. */
 #define ZOO_PEER_LEGACY_CANDIDATES 4
 
@@ -88,6 +96,11 @@ long long int zoo_peer_full_interval(const struct zoo_peer *,
                                      const struct zoo_params *);
 long long int zoo_peer_backoff_interval(const struct zoo_peer *,
                                         const struct zoo_params *);
+
+/* Returns the time, ns, that is to pass between two rounds that a peer without a
+ * choice of paths gets because it asks. */
+long long int zoo_peer_hint_interval(const struct zoo_peer *,
+                                     const struct zoo_params *);
 
 /* Returns when the next round of the peer is due that has one at 'now':
  * 'interval' later, or as much as a fifth of that earlier, until its rounds

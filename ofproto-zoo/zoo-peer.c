@@ -401,10 +401,15 @@ bool
 zoo_peer_hint(struct zoo_peer *peer, const struct zoo_params *params,
               long long int now)
 {
-    long long int soon = MAX(now, peer->last_hint + params->probe_interval);
+    long long int soon;
 
-    if ((peer->state != ZOO_PEER_EXHAUSTED && peer->state != ZOO_PEER_LEGACY)
-        || peer->next_full <= soon) {
+    if (!zoo_peer_takes_hints(peer)) {
+        return false;
+    }
+    /* All requests of a round hint, and so do those of the next ones though
+     * nothing arrives there. */
+    soon = MAX(now, peer->last_hint + zoo_peer_hint_interval(peer, params));
+    if (peer->next_full <= soon) {
         return false;
     }
     peer->next_full = peer->last_hint = soon;

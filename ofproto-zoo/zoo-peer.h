@@ -40,7 +40,7 @@
  *
  *     - on all with backoff to one second while no candidate works
  *       (exhausted), on some with backoff to one minute while the peer has
- *       never answered (legacy),
+ *       never answered (legacy), and as soon as such a peer asks itself,
  *
  *     - not at all when there is no tenant traffic (idle), or on candidates
  *       that a stateful middlebox knows about from what it receives (see
@@ -51,7 +51,8 @@
  * its own.
  *
  * All intervals are doubled as often as the peer asks for with CTL, or as
- * 'stretch' says.  That is never a failure of anything: it only takes longer to
+ * 'stretch' says, up to four seconds between rounds of a peer that is exhausted
+ * and four minutes where it is legacy or rewrites ports.  That is never a failure of anything: it only takes longer to
  * find one.
  *
  * Pure: times (monotonic, ns) are arguments.  Callers serialize access. */
@@ -321,8 +322,9 @@ long long int zoo_peer_round_trip(const struct zoo_peer *,
                                   long long int now);
 
 /* A request has come from the peer: there is a path from it, so it is worth
- * while to ask at once whether there is one to it.  Returns true if that makes
- * zoo_peer_next() earlier. */
+ * while to ask at once whether there is one to it, if it has not been asked for
+ * that reason lately: for half the time between rounds as it has backed off to
+ * now.  Returns true if that makes zoo_peer_next() earlier. */
 bool zoo_peer_hint(struct zoo_peer *, const struct zoo_params *,
                    long long int now);
 

@@ -311,6 +311,101 @@ START_TEST(pressure)
 }
 END_TEST
 
+/* Returns the number of rounds of side 0 in 'seconds', while the other side
+ * asks each ms if 'asked', and does not end its CTL. */
+static unsigned int
+count_rounds(unsigned int seconds, bool asked)
+{
+    struct sim_side *s = &sim.side[0];
+    uint64_t before = s->n_rounds;
+
+    for (unsigned int ms = 0; ms < seconds * 1000; ms++) {
+        if (asked) {
+            zoo_peer_hint(&s->peer, &s->params, sim.now);
+        }
+        s->peer.slowed_ms = sim.now / MSEC;
+        sim_run(&sim, MSEC);
+    }
+    return s->n_rounds - before;
+}
+
+/* Who never answers, though it asks all the time, is asked as seldom as the
+ * limits have it; who comes back is asked at once. */
+START_TEST(exhausted)
+{
+    struct sim_side *s = &sim.side[0];
+
+    start_sim(1);
+    sim_set_loss_both(&sim, SIM_ALL_PATHS, 1);
+    sim_run(&sim, 30 * SEC);
+    ck_assert_int_eq(s->peer.state, ZOO_PEER_EXHAUSTED);
+    for (unsigned int t = 0; t <= 2; t++) {
+        unsigned int n, limit = 20 >> t;
+
+        set_stretch(t);
+        n = count_rounds(20, false);
+        unit_assert(n + 2 >= limit && n <= limit + 2, "x%u: %u rounds",
+                    1u << t, n);
+        n = count_rounds(20, true);
+        unit_assert(n <= 2 * limit + 2, "x%u: %u rounds when asked", 1u << t,
+                    n);
+        set_stretch(0);
+        s->peer.slowed = t;
+        n = count_rounds(20, true);
+        unit_assert(n <= 2 * limit + 2, "CTL x%u: %u rounds when asked",
+                    1u << t, n);
+        s->peer.slowed = 0;
+    }
+    sim_run(&sim, 10 * SEC);
+    sim_set_loss_both(&sim, SIM_ALL_PATHS, 0);
+    for (unsigned int k = 0; k < 32; k++) {
+        zoo_peer_hint(&s->peer, &s->params, sim.now);
+    }
+    sim_run(&sim, 20 * MSEC);
+    ck_assert_int_eq(s->peer.state, ZOO_PEER_ACTIVE);
+    sim_destroy(&sim);
+}
+END_TEST
+
+/* Who has never answered is asked more seldom, too, and as soon as ever when
+ * that is over. */
+START_TEST(legacy)
+{
+    struct sim_side *s = &sim.side[0];
+    unsigned int n;
+
+    start_sim(1);
+    sim_restart_peer(&sim, 0);
+    sim.side[1].patched = false;
+    sim_use(&sim, 1, 0);
+    sim_run(&sim, 200 * SEC);
+    ck_assert_int_eq(s->peer.state, ZOO_PEER_LEGACY);
+    n = count_rounds(1200, false);
+    unit_assert(n >= 20 && n <= 21, "%u rounds", n);
+    set_stretch(1);
+    n = count_rounds(1200, false);
+    unit_assert(n >= 10 && n <= 11, "x2: %u rounds", n);
+    set_stretch(4);
+    n = count_rounds(1200, false);
+    unit_assert(n >= 5 && n <= 6, "x16: %u rounds", n);
+    set_stretch(0);
+    n = count_rounds(60, false);
+    ck_assert_uint_ge(n, 1);
+
+    n = count_rounds(20, true);
+    unit_assert(n >= 38 && n <= 42, "%u rounds when asked", n);
+    set_stretch(2);
+    n = count_rounds(20, true);
+    unit_assert(n <= 12, "x4: %u rounds when asked", n);
+
+    /* So is who rewrites ports. */
+    s->peer.state = ZOO_PEER_UNSUPPORTED;
+    n = count_rounds(1200, true);
+    unit_assert(n >= 5 && n <= 6, "unsupported: %u rounds", n);
+    sim_destroy(&sim);
+}
+END_TEST
+
 /* What operators are told. */
 
 static void
@@ -358,11 +453,28 @@ START_TEST(mode)
     sim_set_loss_both(&sim, SIM_ALL_PATHS, 1);
     sim_run(&sim, 60 * SEC);
     check_mode(&s->peer, &s->params,
-               "backing off (exhausted): all each 1000 ms");
+               "backing off (exhausted): all each 1000 ms, or when it asks, "
+               "each 500 ms at most");
+    set_stretch(1);
+    check_mode(&s->peer, &s->params,
+               "backing off (exhausted): all each 2000 ms, or when it asks, "
+               "each 1000 ms at most, slowed by CPU limit x2");
+    set_stretch(0);
     sim_restart_peer(&sim, 0);
     sim_run(&sim, 3 * SEC);
     check_mode(&s->peer, &s->params,
-               "backing off (never answered): 4 candidates each 4000 ms");
+               "backing off (never answered): 4 candidates each 4000 ms, "
+               "or when it asks, each 500 ms at most");
+    set_stretch(2);
+    check_mode(&s->peer, &s->params,
+               "backing off (never answered): 4 candidates each 16000 ms, "
+               "or when it asks, each 2000 ms at most, "
+               "slowed by CPU limit x4");
+    s->peer.state = ZOO_PEER_UNSUPPORTED;
+    s->peer.slowed = 1;
+    check_mode(&s->peer, &s->params,
+               "backing off (ports are rewritten): 4 candidates each "
+               "16000 ms, slowed by peer (CTL) x2, slowed by CPU limit x4");
     sim_destroy(&sim);
 }
 END_TEST
@@ -385,6 +497,8 @@ main(void)
     tcase_add_test(tc, comes_back_spread);
     tcase_add_test(tc, still_detects);
     tcase_add_test(tc, pressure);
+    tcase_add_test(tc, exhausted);
+    tcase_add_test(tc, legacy);
     tcase_add_test(tc, mode);
     return unit_run(s);
 }
