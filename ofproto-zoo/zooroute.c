@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "coverage.h"
 #include "openvswitch/dynamic-string.h"
 #include "openvswitch/hmap.h"
 #include "openvswitch/poll-loop.h"
@@ -36,6 +37,8 @@
 #include "zooroute-private.h"
 
 VLOG_DEFINE_THIS_MODULE(zooroute);
+
+COVERAGE_DEFINE(zooroute_view);
 
 struct ovs_mutex zooroute_mutex = OVS_MUTEX_INITIALIZER;
 struct cmap zooroute_peers = CMAP_INITIALIZER;
@@ -118,18 +121,20 @@ view_destroy(struct xlate_view *v)
     free(v);
 }
 
-/* Publishes what flow translation needs to know. */
+/* Publishes what flow translation needs to know.  Takes time in proportion to
+ * the number of overrides. */
 static void
-update_view(const struct zooroute_config *config)
+update_view(bool enabled, bool tunnels_all)
 {
     struct xlate_view *old = ovsrcu_get_protected(struct xlate_view *, &view);
     struct xlate_view *new = NULL;
 
-    if (config->enabled) {
+    COVERAGE_INC(zooroute_view);
+    if (enabled) {
         struct simap_node *node;
 
         new = xmalloc(sizeof *new);
-        new->tunnels_all = config->tunnels_all;
+        new->tunnels_all = tunnels_all;
         sset_init(&new->on);
         sset_init(&new->off);
         sset_init(&new->unsupported);
@@ -147,20 +152,25 @@ update_view(const struct zooroute_config *config)
 }
 
 void
-zooroute_set_interface(const char *name, enum zooroute_iface_mode mode)
+zooroute_set_interfaces(const struct simap *modes)
 {
-    BUILD_ASSERT(ZOOROUTE_IFACE_DEFAULT == 0);
-    if (simap_get(&overrides, name) == mode) {
+    bool enabled, tunnels_all;
+    struct simap_node *node;
+
+    if (simap_equal(modes, &overrides)) {
         return;
     }
-    if (mode != ZOOROUTE_IFACE_DEFAULT) {
-        simap_put(&overrides, name, mode);
-    } else {
-        simap_find_and_delete(&overrides, name);
+    simap_clear(&overrides);
+    SIMAP_FOR_EACH (node, modes) {
+        simap_put(&overrides, node->name, node->data);
     }
+
+    /* They change in this thread only. */
     ovs_mutex_lock(&zooroute_mutex);
-    update_view(&zooroute_config);
+    enabled = zooroute_config.enabled;
+    tunnels_all = zooroute_config.tunnels_all;
     ovs_mutex_unlock(&zooroute_mutex);
+    update_view(enabled, tunnels_all);
 }
 
 static void
@@ -279,7 +289,7 @@ zooroute_set_config(const struct zooroute_config *config)
     }
     if (!same_candidates(&old, config)
         || old.tunnels_all != config->tunnels_all) {
-        update_view(config);
+        update_view(config->enabled, config->tunnels_all);
     }
     zooroute_update_segments(zoo_now());
     struct zooroute_peer *p;

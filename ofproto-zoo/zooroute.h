@@ -43,6 +43,7 @@
 
 struct ds;
 struct flow;
+struct simap;
 
 /* Configuration: the row in table ZooRoute, as documented there. */
 
@@ -125,14 +126,14 @@ void zooroute_init(void);
 char *zooroute_set_config(const struct zooroute_config *config);
 
 enum zooroute_iface_mode {
-    ZOOROUTE_IFACE_DEFAULT,         /* As 'tunnels_all' says. */
-    ZOOROUTE_IFACE_ON,
+    ZOOROUTE_IFACE_ON = 1,
     ZOOROUTE_IFACE_OFF,
     ZOOROUTE_IFACE_UNSUPPORTED,     /* Off also for the action "zooroute". */
 };
 
-/* Main thread: overrides 'tunnels_all' for the tunnel port 'name'. */
-void zooroute_set_interface(const char *name, enum zooroute_iface_mode);
+/* Main thread: overrides 'tunnels_all' for those tunnel ports whose names are
+ * in 'modes', with their enum zooroute_iface_mode, and for no others. */
+void zooroute_set_interfaces(const struct simap *modes);
 
 /* Main thread: stops the thread for good.  The path tables stay. */
 void zooroute_exit(void);

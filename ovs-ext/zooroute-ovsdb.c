@@ -78,27 +78,11 @@ read_mode(const struct ovsrec_interface *iface, struct simap *modes)
         VLOG_ERR_RL(&rl, "interface %s: other_config:zooroute: \"%s\" is "
                     "neither true nor false, set it to one of them or remove "
                     "it", iface->name, s);
-        simap_put(modes, iface->name, simap_get(&iface_modes, iface->name));
-    }
-}
-
-/* Passes on those of 'modes' that have changed, and takes their place. */
-static void
-set_modes(struct simap *modes)
-{
-    struct simap_node *node;
-
-    SIMAP_FOR_EACH (node, &iface_modes) {
-        if (!simap_contains(modes, node->name)) {
-            zooroute_set_interface(node->name, ZOOROUTE_IFACE_DEFAULT);
+        if (simap_contains(&iface_modes, iface->name)) {
+            simap_put(modes, iface->name,
+                      simap_get(&iface_modes, iface->name));
         }
     }
-    SIMAP_FOR_EACH (node, modes) {
-        if (simap_get(&iface_modes, node->name) != node->data) {
-            zooroute_set_interface(node->name, node->data);
-        }
-    }
-    simap_swap(&iface_modes, modes);
 }
 
 /* Adds to 'classes' what 'iface' says of the other side of its port. */
@@ -147,8 +131,9 @@ reconfigure_interfaces(const struct ovsrec_open_vswitch *cfg)
             }
         }
     }
-    set_modes(&modes);
+    simap_swap(&iface_modes, &modes);
     simap_destroy(&modes);
+    zooroute_set_interfaces(&iface_modes);
     zoo_vtrace_configure(vtrace_exporter_is_configured(), &consenting,
                          &classes);
     sset_destroy(&consenting);
@@ -182,9 +167,7 @@ zooroute_ovsdb_unixctl_config(struct unixctl_conn *conn, int argc OVS_UNUSED,
         ds_put_format(&s, "interface %s: %s\n", nodes[i]->name,
                       nodes[i]->data == ZOOROUTE_IFACE_ON ? "true"
                       : nodes[i]->data == ZOOROUTE_IFACE_OFF ? "false"
-                      : nodes[i]->data == ZOOROUTE_IFACE_UNSUPPORTED
-                      ? "unsupported"
-                      : "default");
+                      : "unsupported");
     }
     free(nodes);
 
