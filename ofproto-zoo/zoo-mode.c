@@ -116,3 +116,42 @@ zoo_mode_format(const struct zoo_peer *peer, const struct zoo_params *params,
                       waited / MSEC);
     }
 }
+
+void
+zoo_mode_format_upstream(const struct zoo_peer *peer, struct ds *s)
+{
+    bool idle = peer->state == ZOO_PEER_IDLE;
+    enum zoo_peer_state state = (idle ? zoo_peer_awake_state(peer)
+                                 : peer->state);
+
+    /* To be idle is no reason: such a peer keeps the map that it had. */
+    ds_put_format(s, "is %s%s: %s", idle ? "idle and was " : "",
+                  zoo_peer_state_to_string(state),
+                  (state == ZOO_PEER_LEGACY ? "it has never answered"
+                   : state == ZOO_PEER_UNSUPPORTED ? "ports are rewritten"
+                   : idle ? "no candidate worked" : "no candidate works"));
+}
+
+const char *
+zoo_mode_why_away(const struct zoo_peer *peer, unsigned int home,
+                  unsigned int owner)
+{
+    const struct zoo_candidate *h = &peer->candidates[home];
+
+    if (h->health.forced == ZOO_FORCED_DOWN) {
+        return "an operator has set down";
+    }
+    switch (zoo_health_state(&h->health)) {
+    case ZOO_HEALTH_DOWN:
+        return "is down";
+    case ZOO_HEALTH_UNKNOWN:
+        return "is not known to work yet";
+    case ZOO_HEALTH_UP:
+        return (h->group != peer->candidates[owner].group
+                ? "is up but reaches another middlebox: it returns when it "
+                "has been idle"
+                : "is up but has to stay up for the hold-down time first");
+    default:
+        OVS_NOT_REACHED();
+    }
+}

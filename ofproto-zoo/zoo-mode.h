@@ -16,7 +16,8 @@
 #ifndef ZOO_MODE_H
 #define ZOO_MODE_H 1
 
-/* How often a peer is probed, and why, for operators.  Pure. */
+/* How often a peer is probed, and what ports it gets, and why, for operators.
+ * Pure. */
 
 struct ds;
 struct zoo_params;
@@ -26,5 +27,14 @@ struct zoo_peer;
  * a round has waited for max_probe_rate, ns, 0 if none does. */
 void zoo_mode_format(const struct zoo_peer *, const struct zoo_params *,
                      long long int waited, struct ds *s);
+
+/* Appends why Open vSwitch chooses the ports of packets to the peer, whose map
+ * says so: "is STATE: REASON". */
+void zoo_mode_format_upstream(const struct zoo_peer *, struct ds *s);
+
+/* Returns why a bucket is with candidate 'owner' and not with 'home', where it
+ * belongs: what there is to say of 'home', beginning with a verb. */
+const char *zoo_mode_why_away(const struct zoo_peer *, unsigned int home,
+                              unsigned int owner);
 
 #endif /* zoo-mode.h */

@@ -77,6 +77,16 @@ stretched(const struct zoo_peer *peer, const struct zoo_params *params,
     return interval << zoo_peer_doublings(peer, params);
 }
 
+/* Returns the state that the peer, which is idle, was in before. */
+static inline enum zoo_peer_state
+zoo_peer_awake_state(const struct zoo_peer *peer)
+{
+    return (peer->n_rewritten >= REWRITTEN_REPORTS ? ZOO_PEER_UNSUPPORTED
+            : !peer->upstream ? ZOO_PEER_ACTIVE
+            : peer->answered ? ZOO_PEER_EXHAUSTED
+            : ZOO_PEER_LEGACY);
+}
+
 /* Returns true if it is worth while to probe the peer because it asks. */
 static inline bool
 zoo_peer_takes_hints(const struct zoo_peer *peer)
@@ -97,8 +107,8 @@ long long int zoo_peer_full_interval(const struct zoo_peer *,
 long long int zoo_peer_backoff_interval(const struct zoo_peer *,
                                         const struct zoo_params *);
 
-/* Returns the time, ns, that is to pass between two rounds that a peer without a
- * choice of paths gets because it asks. */
+/* Returns the time, ns, that is to pass between two rounds that a peer without
+ * a choice of paths gets because it asks. */
 long long int zoo_peer_hint_interval(const struct zoo_peer *,
                                      const struct zoo_params *);
 

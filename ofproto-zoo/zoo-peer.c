@@ -198,11 +198,7 @@ zoo_peer_set_state(struct zoo_peer *peer, enum zoo_peer_state state)
 static void
 wake_up(struct zoo_peer *peer, long long int now)
 {
-    zoo_peer_set_state(peer, (peer->n_rewritten >= REWRITTEN_REPORTS
-                              ? ZOO_PEER_UNSUPPORTED
-                              : !peer->upstream ? ZOO_PEER_ACTIVE
-                              : peer->answered ? ZOO_PEER_EXHAUSTED
-                              : ZOO_PEER_LEGACY));
+    zoo_peer_set_state(peer, zoo_peer_awake_state(peer));
     peer->active_since = now;
     peer->n_silent = peer->n_forgiven = peer->n_clean = 0;
     for (unsigned int i = 0; i < peer->table.n; i++) {

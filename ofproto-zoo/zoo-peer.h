@@ -51,9 +51,9 @@
  * its own.
  *
  * All intervals are doubled as often as the peer asks for with CTL, or as
- * 'stretch' says, up to four seconds between rounds of a peer that is exhausted
- * and four minutes where it is legacy or rewrites ports.  That is never a failure of anything: it only takes longer to
- * find one.
+ * 'stretch' says, up to four seconds between rounds of a peer that is
+ * exhausted, and four minutes where it is legacy or rewrites ports.  That is
+ * never a failure of anything: it only takes longer to find one.
  *
  * Pure: times (monotonic, ns) are arguments.  Callers serialize access. */
 
@@ -322,9 +322,9 @@ long long int zoo_peer_round_trip(const struct zoo_peer *,
                                   long long int now);
 
 /* A request has come from the peer: there is a path from it, so it is worth
- * while to ask at once whether there is one to it, if it has not been asked for
- * that reason lately: for half the time between rounds as it has backed off to
- * now.  Returns true if that makes zoo_peer_next() earlier. */
+ * while to ask at once whether there is one to it, unless it has been asked for
+ * that reason lately: within half the time between rounds that it has backed
+ * off to.  Returns true if that makes zoo_peer_next() earlier. */
 bool zoo_peer_hint(struct zoo_peer *, const struct zoo_params *,
                    long long int now);
 

@@ -359,6 +359,14 @@ peer_to_json(const struct zooroute_peer *p, long long int now)
                            zoo_peer_state_to_string(peer->state));
     json_object_put(object, "healthy",
                     json_integer_create(count_1bits(zoo_peer_healthy(peer))));
+    json_object_put(object, "upstream",
+                    json_boolean_create(peer->upstream));
+    if (p->send_error) {
+        json_object_put_string(object, "send_error",
+                               ovs_strerror(p->send_error));
+    } else {
+        json_object_put(object, "send_error", json_null_create());
+    }
     json_object_put(object, "failovers",
                     json_integer_create(peer->failovers));
     json_object_put_string(object, "segment",
@@ -670,9 +678,10 @@ explain_bucket(const struct zooroute_peer *p, unsigned int b, struct ds *s)
 
     ds_put_format(s, "bucket %u: ", b);
     if (peer->upstream) {
-        ds_put_format(s, "outer source port as Open vSwitch chooses it, "
-                      "because the peer is %s\n",
-                      zoo_peer_state_to_string(peer->state));
+        ds_put_cstr(s, "outer source port as Open vSwitch chooses it, because "
+                    "the peer ");
+        zoo_mode_format_upstream(peer, s);
+        ds_put_char(s, '\n');
         return;
     }
     ds_put_format(s, "outer source port %"PRIu16", ", table->sport[owner]);
@@ -685,19 +694,9 @@ explain_bucket(const struct zooroute_peer *p, unsigned int b, struct ds *s)
                        ? ", as all are: Open vSwitch's own ports might lead to "
                        "another middlebox" : ""));
     } else {
-        const struct zoo_candidate *h = &peer->candidates[home];
-
         ds_put_format(s, "moved from its home %"PRIu16", which %s",
                       table->sport[home],
-                      (h->health.forced == ZOO_FORCED_DOWN
-                       ? "an operator has set down"
-                       : zoo_health_state(&h->health) == ZOO_HEALTH_DOWN
-                       ? "is down"
-                       : h->group != peer->candidates[owner].group
-                       ? "is up but reaches another middlebox: it returns "
-                         "when it has been idle"
-                       : "is up but has to stay up for the hold-down time "
-                         "first"));
+                      zoo_mode_why_away(peer, home, owner));
         explain_groups(peer, home, owner, s);
         ds_put_char(s, '\n');
     }

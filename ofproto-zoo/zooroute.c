@@ -34,6 +34,7 @@
 #include "sset.h"
 #include "timeval.h"
 #include "util.h"
+#include "zoo-mode.h"
 #include "zooroute-private.h"
 
 VLOG_DEFINE_THIS_MODULE(zooroute);
@@ -556,8 +557,9 @@ zooroute_format_output(const struct zooroute_output *out, uint32_t hash,
         ds_put_cstr(s, " has no path table, "
                     "Open vSwitch chooses the outer source port");
     } else if (peer->peer.upstream) {
-        ds_put_format(s, " is %s, Open vSwitch chooses the outer source port",
-                      zoo_peer_state_to_string(peer->peer.state));
+        ds_put_char(s, ' ');
+        zoo_mode_format_upstream(&peer->peer, s);
+        ds_put_cstr(s, ", Open vSwitch chooses the outer source port");
     } else {
         const struct zoo_path_table *table = &peer->peer.table;
         unsigned int b = zoo_bucket(hash);

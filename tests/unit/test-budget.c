@@ -479,6 +479,79 @@ START_TEST(mode)
 }
 END_TEST
 
+static void
+check_upstream(const struct zoo_peer *peer, const char *expected)
+{
+    struct ds s = DS_EMPTY_INITIALIZER;
+
+    ck_assert(peer->upstream);
+    zoo_mode_format_upstream(peer, &s);
+    ck_assert_str_eq(ds_cstr(&s), expected);
+    ds_destroy(&s);
+}
+
+/* Why a peer has Open vSwitch's own ports: that it is idle now is none. */
+START_TEST(upstream)
+{
+    struct zoo_peer *peer = &sim.side[0].peer;
+
+    start_sim(1);
+    sim_set_loss_both(&sim, SIM_ALL_PATHS, 1);
+    sim_run(&sim, 5 * SEC);
+    check_upstream(peer, "is exhausted: no candidate works");
+    sim_use(&sim, 0, 0);
+    sim_run(&sim, 100 * SEC);
+    check_upstream(peer, "is idle and was exhausted: no candidate worked");
+
+    sim_restart_peer(&sim, 0);
+    sim_use(&sim, 0, 1);
+    sim_run(&sim, 5 * SEC);
+    check_upstream(peer, "is legacy: it has never answered");
+    sim_use(&sim, 0, 0);
+    sim_run(&sim, 100 * SEC);
+    check_upstream(peer, "is idle and was legacy: it has never answered");
+    peer->n_rewritten = 3;
+    check_upstream(peer, "is idle and was unsupported: ports are rewritten");
+    peer->state = ZOO_PEER_UNSUPPORTED;
+    check_upstream(peer, "is unsupported: ports are rewritten");
+    sim_destroy(&sim);
+}
+END_TEST
+
+/* Why a bucket is away from home. */
+START_TEST(away)
+{
+    struct zoo_peer *peer = &sim.side[0].peer;
+
+    start_sim(1);
+    sim_set_loss_both(&sim, 1, 1);
+    sim_run(&sim, 5 * SEC);
+    ck_assert_uint_ne(peer->table.owner[1], 1);
+    ck_assert_str_eq(zoo_mode_why_away(peer, 1, 2), "is down");
+    sim_set_loss_both(&sim, 1, 0);
+    sim_run(&sim, 5 * SEC);
+    ck_assert_uint_ne(peer->table.owner[1], 1);
+    ck_assert_str_eq(zoo_mode_why_away(peer, 1, 2),
+                     "is up but has to stay up for the hold-down time first");
+    sim_run(&sim, 20 * SEC);
+    ck_assert_uint_eq(peer->table.owner[1], 1);
+
+    ck_assert(zoo_peer_exchange(peer, 9, 65000, sim.now));
+    ck_assert_uint_ne(peer->table.owner[9], 9);
+    ck_assert_str_eq(zoo_mode_why_away(peer, 9, 2),
+                     "is not known to work yet");
+    sim_force(&sim, 0, 9, ZOO_FORCED_DOWN);
+    ck_assert_str_eq(zoo_mode_why_away(peer, 9, 2),
+                     "an operator has set down");
+    peer->candidates[8].group = 1;
+    ck_assert_str_eq(zoo_mode_why_away(peer, 8, 2),
+                     "is up but reaches another middlebox: it returns when "
+                     "it has been idle");
+    peer->candidates[8].group = 0;
+    sim_destroy(&sim);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -500,5 +573,7 @@ main(void)
     tcase_add_test(tc, exhausted);
     tcase_add_test(tc, legacy);
     tcase_add_test(tc, mode);
+    tcase_add_test(tc, upstream);
+    tcase_add_test(tc, away);
     return unit_run(s);
 }

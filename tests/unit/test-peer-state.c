@@ -122,9 +122,9 @@ START_TEST(the_last_one_is_not_exchanged)
 END_TEST
 
 /* The thread sends without the mutex: a candidate is exchanged after
- * zoo_peer_run() has asked for a round, and before zoo_peer_sent().  It was the
- * old port that the round was sent from, so its report says nothing of the new
- * one. */
+ * zoo_peer_run() has asked for a round, and before zoo_peer_sent().  It was
+ * the old port that the round was sent from, so its report says nothing of the
+ * new one. */
 START_TEST(exchanged_while_a_round_is_sent)
 {
     struct zoo_peer *peer = &sim.side[0].peer;
