@@ -53,6 +53,13 @@ struct zooroute_peer {
     struct zooroute_key key;
     uint16_t slot;
     bool learned;
+
+    /* Nothing is to be done for it soon unless its slot is used.  The thread
+     * alone uses this, which is not further away than 'slot' because it looks
+     * at all peers often. */
+    bool asleep;
+
+    /* Constant, too. */
     enum zoo_encap encap;
 
     /* None of the tunnel ports in 'ports' leads to the peer any more: flow
@@ -307,8 +314,8 @@ struct zooroute_tx {
 
 /* Reads which peers, and which of their buckets, tenants have used since the
  * last call, and does what follows from that.  Takes time in proportion to the
- * number of peers. */
-void zooroute_poll_use(long long int now) OVS_REQUIRES(zooroute_mutex);
+ * number of peers with traffic, and a look at each of the others. */
+void zooroute_poll_use(long long int now) OVS_EXCLUDED(zooroute_mutex);
 
 /* Processes up to 'max' probes.  Returns their number. */
 unsigned int zooroute_receive(unsigned int max, const struct zoo_auth *)

@@ -39,6 +39,9 @@ COVERAGE_DEFINE(zooroute_slowed_by_cpu);
  * begins, and how soon a new flow's candidate is probed often. */
 #define USE_INTERVAL (100 * MSEC)
 
+/* How often peers that are asleep are looked at all the same, in these. */
+#define ASLEEP_POLLS 64
+
 /* Learned peers that may be evicted per second, and how long they must have
  * been without traffic. */
 #define MAX_EVICTIONS 16
@@ -67,6 +70,43 @@ static unsigned int rx_polling; /* How many may still find none. */
 static uint64_t receiving;
 
 /* Housekeeping. */
+
+/* Peers that something is to be done for with the mutex, which flow
+ * translation may wait for.  While it is free, peers come and go: those that
+ * come, and those that they push aside in 'zooroute_peers', may be missed
+ * until the next time, and those that go are not freed before this thread is
+ * quiescent. */
+struct batch {
+    struct zooroute_peer *peers[ZOOROUTE_PEERS_AT_ONCE];
+    size_t n;
+    void (*cb)(struct zooroute_peer *, long long int now);
+};
+
+static void
+batch_run(struct batch *b, long long int now) OVS_EXCLUDED(zooroute_mutex)
+{
+    if (!b->n) {
+        return;
+    }
+    ovs_mutex_lock(&zooroute_mutex);
+    for (size_t i = 0; i < b->n; i++) {
+        if (!b->peers[i]->retired) {
+            b->cb(b->peers[i], now);
+        }
+    }
+    ovs_mutex_unlock(&zooroute_mutex);
+    b->n = 0;
+}
+
+static void
+batch_add(struct batch *b, struct zooroute_peer *peer, long long int now)
+    OVS_EXCLUDED(zooroute_mutex)
+{
+    b->peers[b->n++] = peer;
+    if (b->n == ZOOROUTE_PEERS_AT_ONCE) {
+        batch_run(b, now);
+    }
+}
 
 /* Returns true if 'peer' must be kept, however long it is without traffic,
  * because it would forget what an operator has set.  Where its tunnel port is
@@ -115,26 +155,41 @@ evict_peer(bool idle_only, long long int now) OVS_REQUIRES(zooroute_mutex)
     return oldest != NULL;
 }
 
-/* Retires peers that have been idle for so long that they are not worth their
- * memory, and makes room for new ones: idle ones go before it is needed, others
- * without traffic only where a new one has found none. */
+/* Retires 'peer' if it has been idle for so long that it is not worth its
+ * memory. */
 static void
-expire_peers(long long int now) OVS_REQUIRES(zooroute_mutex)
+expire_peer(struct zooroute_peer *peer, long long int now)
+    OVS_REQUIRES(zooroute_mutex)
+{
+    if (peer->peer.state == ZOO_PEER_IDLE
+        && now - peer->peer.last_used > 10 * zooroute_params.peer_idle
+        && !is_kept(peer)) {
+        zooroute_retire(peer);
+    }
+}
+
+static void
+expire_peers(long long int now) OVS_EXCLUDED(zooroute_mutex)
+{
+    struct batch batch = { .cb = expire_peer };
+    struct zooroute_peer *peer;
+
+    CMAP_FOR_EACH (peer, cmap_node, &zooroute_peers) {
+        batch_add(&batch, peer, now);
+    }
+    batch_run(&batch, now);
+}
+
+/* Makes room for new peers: idle ones go before it is needed, others without
+ * traffic only where a new one has found none. */
+static void
+make_room(long long int now) OVS_REQUIRES(zooroute_mutex)
 {
     unsigned int max = zooroute_config.max_peers;
-    long long int idle = 10 * zooroute_params.peer_idle;
     long long int last_refused;
-    struct zooroute_peer *peer;
     int n_evictions = 0;
     bool wanted;
 
-    CMAP_FOR_EACH (peer, cmap_node, &zooroute_peers) {
-        if (peer->peer.state == ZOO_PEER_IDLE
-            && now - peer->peer.last_used > idle
-            && !is_kept(peer)) {
-            zooroute_retire(peer);
-        }
-    }
     wanted = (zooroute_n_refused(&last_refused)
               && (time_msec() - last_refused
                   <= zooroute_params.peer_idle / MSEC + UNUSED_TIME / MSEC));
@@ -146,28 +201,54 @@ expire_peers(long long int now) OVS_REQUIRES(zooroute_mutex)
     }
 }
 
+/* Returns true if nothing is to be done for 'peer' soon unless its slot is
+ * used: it is idle, and has come to rest since.  What is left may be late: that
+ * it does not consent to anything after an hour without a report. */
+static bool
+may_sleep(const struct zooroute_peer *peer) OVS_REQUIRES(zooroute_mutex)
+{
+    const struct zoo_peer *p = &peer->peer;
+
+    return (p->state == ZOO_PEER_IDLE && !p->slowed && !p->map_changed
+            && !(p->learner && p->learner->datapath));
+}
+
+static void
+poll_peer(struct zooroute_peer *peer, long long int now)
+    OVS_REQUIRES(zooroute_mutex)
+{
+    const struct zoo_params *params = zooroute_segment_params(peer->segment);
+    enum zoo_peer_state before = peer->peer.state;
+    bool used[ZOO_N_BUCKETS];
+    bool any = zoo_slot_take_used(peer->slot, used);
+    bool relaxed = zoo_peer_relax(&peer->peer, params, now);
+
+    zoo_peer_use(&peer->peer, any ? used : NULL, params, now);
+    zooroute_update_consent(peer, now);
+    zooroute_follow_sessions(peer);
+    zooroute_publish(peer);
+    zooroute_log_events(peer, before);
+    if (peer->peer.state != before || relaxed) {
+        zooroute_schedule(peer, now);
+    }
+    peer->asleep = may_sleep(peer);
+}
+
 void
 zooroute_poll_use(long long int now)
 {
+    struct batch batch = { .cb = poll_peer };
+    static unsigned int turn;
     struct zooroute_peer *peer;
 
+    turn = (turn + 1) % ASLEEP_POLLS;
     CMAP_FOR_EACH (peer, cmap_node, &zooroute_peers) {
-        enum zoo_peer_state before = peer->peer.state;
-        bool used[ZOO_N_BUCKETS];
-        bool any = zoo_slot_take_used(peer->slot, used);
-        const struct zoo_params *params
-            = zooroute_segment_params(peer->segment);
-        bool relaxed = zoo_peer_relax(&peer->peer, params, now);
-
-        zoo_peer_use(&peer->peer, any ? used : NULL, params, now);
-        zooroute_update_consent(peer, now);
-        zooroute_follow_sessions(peer);
-        zooroute_publish(peer);
-        zooroute_log_events(peer, before);
-        if (peer->peer.state != before || relaxed) {
-            zooroute_schedule(peer, now);
+        if (!peer->asleep || zoo_slot_is_used(peer->slot)
+            || peer->slot % ASLEEP_POLLS == turn) {
+            batch_add(&batch, peer, now);
         }
     }
+    batch_run(&batch, now);
 }
 
 /* Intervals are doubled 'stretch' times from now on. */
@@ -249,23 +330,37 @@ watch_flood(long long int now) OVS_REQUIRES(zooroute_mutex)
 }
 
 static void
-housekeep(long long int now) OVS_REQUIRES(zooroute_mutex)
+housekeep(long long int now) OVS_EXCLUDED(zooroute_mutex)
 {
+    bool use = now >= next_use;
+    bool expire = now >= next_expire;
+
+    ovs_mutex_lock(&zooroute_mutex);
     watch_flood(now);
-    if (now >= next_use) {
+    if (use) {
         next_use = now + USE_INTERVAL;
         zooroute_hear_alive(now);
-        zooroute_poll_use(now);
-        if (zoo_consents_take_change(zooroute_consents, now)) {
-            zoo_quarantine_revalidate();
-        }
     }
-    if (now >= next_expire) {
+    ovs_mutex_unlock(&zooroute_mutex);
+
+    if (use) {
+        zooroute_poll_use(now);
+    }
+    if (expire) {
         next_expire = now + SEC;
-        zoo_responder_expire(zooroute_responder, now);
-        zoo_consents_expire(zooroute_consents, now);
         expire_peers(now);
     }
+
+    ovs_mutex_lock(&zooroute_mutex);
+    if (use && zoo_consents_take_change(zooroute_consents, now)) {
+        zoo_quarantine_revalidate();
+    }
+    if (expire) {
+        zoo_responder_expire(zooroute_responder, now);
+        zoo_consents_expire(zooroute_consents, now);
+        make_room(now);
+    }
+    ovs_mutex_unlock(&zooroute_mutex);
 }
 
 /* Returns the time between two ticks.  What is due within one is done together
@@ -323,8 +418,8 @@ thread_run(struct zooroute_tx *txs)
     receiving += zooroute_thread_cpu() - start;
     rx_polling = n_rx ? RX_POLLS : rx_polling ? rx_polling - 1 : 0;
 
-    ovs_mutex_lock(&zooroute_mutex);
     housekeep(zoo_now());
+    ovs_mutex_lock(&zooroute_mutex);
     n = n_reports = (zoo_now() >= next_report()
                      ? zooroute_run_reports(txs, MAX_BATCH, zoo_now()) : 0);
     /* Peers wait for what has come in to be read, but not for ever: somebody

@@ -440,7 +440,7 @@ zoo_slot_count(void)
 }
 
 bool
-zoo_slot_take_used(uint16_t id, bool used[ZOO_N_BUCKETS])
+zoo_slot_is_used(uint16_t id)
 {
     struct zoo_slot *slot = ovsrcu_get(struct zoo_slot *, &slots[id]);
     bool any = false;
@@ -448,7 +448,15 @@ zoo_slot_take_used(uint16_t id, bool used[ZOO_N_BUCKETS])
     if (slot) {
         atomic_read_relaxed(&slot->any_used, &any);
     }
-    if (!any) {
+    return any;
+}
+
+bool
+zoo_slot_take_used(uint16_t id, bool used[ZOO_N_BUCKETS])
+{
+    struct zoo_slot *slot = ovsrcu_get(struct zoo_slot *, &slots[id]);
+
+    if (!zoo_slot_is_used(id)) {
         return false;
     }
 

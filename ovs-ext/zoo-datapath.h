@@ -152,6 +152,10 @@ unsigned int zoo_slot_count(void);
  * to look, if there was none.  Safe beside the datapath threads. */
 bool zoo_slot_take_used(uint16_t slot, bool used[ZOO_N_BUCKETS]);
 
+/* Returns true if zoo_slot_take_used() would return true.  Any thread that is
+ * not quiescent. */
+bool zoo_slot_is_used(uint16_t slot);
+
 /* Stores the map of 'slot' into 'ports', all 0 if it is free.  Any thread that
  * is not quiescent. */
 void zoo_slot_read(uint16_t slot, uint16_t ports[ZOO_N_BUCKETS]);

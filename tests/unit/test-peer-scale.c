@@ -19,11 +19,13 @@
  *
  * All of it is the engine's own code but for the wire: rounds are taken for
  * sent, and their reports made here and popped from a tunnel header, as the
- * datapath does it.  The monotonic clock is this program's. */
+ * datapath does it.  The monotonic clock is this program's, and it watches the
+ * mutex. */
 
 #include <config.h>
 #include "unit.h"
 
+#include <dlfcn.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <sys/syscall.h>
@@ -47,6 +49,7 @@
 #define USE_TICKS 10            /* Ticks between two polls of use. */
 #define FLOWS 4                 /* Buckets that tenants use of each peer. */
 #define N_FAILOVERS 64
+#define N_IDLE_POLLS 128
 #define MAX_TXS 64
 
 /* More than a probe may take of which a report says that it is absent. */
@@ -88,20 +91,90 @@ advance(long long int ns)
     atomic_add(&monotonic, ns, &old);
 }
 
+/* The mutex: flow translation may wait for it. */
+
+/* ThreadSanitizer has to see mutexes itself. */
+#if defined __SANITIZE_THREAD__
+#define WATCH 0
+#elif defined __has_feature
+#define WATCH !__has_feature(thread_sanitizer)
+#else
+#define WATCH 1
+#endif
+
+static bool watching;
+static unsigned int n_holds;
+static long long int longest_hold;
+
+#if WATCH
+static int (*real_lock)(pthread_mutex_t *);
+static int (*real_unlock)(pthread_mutex_t *);
+static long long int hold_began;
+
+static void __attribute__((__constructor__))
+find_real(void)
+{
+    real_lock = dlsym(RTLD_NEXT, "pthread_mutex_lock");
+    real_unlock = dlsym(RTLD_NEXT, "pthread_mutex_unlock");
+}
+
+static bool
+is_watched(const pthread_mutex_t *mutex)
+{
+    return watching && mutex == &zooroute_mutex.lock;
+}
+
+/* In the place of the C library's. */
+int
+pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+    if (!real_lock) {
+        find_real();
+    }
+
+    int error = real_lock(mutex);
+
+    if (is_watched(mutex)) {
+        n_holds++;
+        hold_began = cpu_time();
+    }
+    return error;
+}
+
+int
+pthread_mutex_unlock(pthread_mutex_t *mutex)
+{
+    if (!real_unlock) {
+        find_real();
+    }
+    if (is_watched(mutex)) {
+        longest_hold = MAX(longest_hold, cpu_time() - hold_began);
+    }
+    return real_unlock(mutex);
+}
+#endif
+
 /* What is measured: functions of their own, so that callgrind can tell them
  * apart. */
 
-static long long int schedule_ns, receive_ns, failover_ns;
+static long long int schedule_ns, receive_ns, failover_ns, idle_ns;
 
 static void __attribute__((__noinline__))
 scale_poll_use(void)
 {
     long long int start = cpu_time();
 
-    ovs_mutex_lock(&zooroute_mutex);
     zooroute_poll_use(zoo_now());
-    ovs_mutex_unlock(&zooroute_mutex);
     schedule_ns += cpu_time() - start;
+}
+
+static void __attribute__((__noinline__))
+scale_poll_idle(void)
+{
+    long long int start = cpu_time();
+
+    zooroute_poll_use(zoo_now());
+    idle_ns += cpu_time() - start;
 }
 
 static bool __attribute__((__noinline__))
@@ -289,8 +362,22 @@ fail_over(struct zooroute_peer *p)
     ovs_assert(p->peer.failovers == before + 1);
 }
 
-/* What is measured: a second, and some failovers.  Returns the number of
- * rounds sent. */
+/* All peers fall asleep, which they do at their next poll, and come to rest,
+ * whereupon they are polled some more times. */
+static void
+sleep_well(void)
+{
+    advance(61 * SEC);
+    zooroute_poll_use(zoo_now());
+    for (int i = 0; i < N_IDLE_POLLS; i++) {
+        advance(USE_TICKS * TICK);
+        scale_poll_idle();
+        ovsrcu_quiesce();
+    }
+}
+
+/* What is measured: a second, and some failovers, and idle peers.  Returns the
+ * number of rounds sent. */
 static unsigned int __attribute__((__noinline__))
 scale_measured(unsigned int n_peers)
 {
@@ -302,15 +389,20 @@ scale_measured(unsigned int n_peers)
 
         fail_over(zooroute_find(&key));
     }
+
+    /* All of them have traffic. */
+    use(n_peers);
+    watching = true;
+    zooroute_poll_use(zoo_now());
+    watching = false;
+    sleep_well();
     return n_rounds;
 }
 
 static void
-scale(unsigned int n_peers, bool print)
+start(void)
 {
     struct zooroute_config config = ZOOROUTE_CONFIG_DEFAULT;
-    unsigned int n_rounds;
-    size_t memory;
 
     vlog_set_levels(NULL, VLF_ANY_DESTINATION, VLL_OFF);
     zooroute_init();
@@ -318,7 +410,24 @@ scale(unsigned int n_peers, bool print)
     config.max_probe_rate = 1000 * 1000;
     ovs_assert(!zooroute_set_config(&config));
     zooroute_thread_stop();
+}
 
+static void
+stop(void)
+{
+    struct zooroute_config config = ZOOROUTE_CONFIG_DEFAULT;
+
+    zooroute_thread_start();
+    ovs_assert(!zooroute_set_config(&config));
+}
+
+static void
+scale(unsigned int n_peers, bool print)
+{
+    unsigned int n_rounds;
+    size_t memory;
+
+    start();
     memory = mallinfo2().uordblks;
     create(n_peers);
     memory = mallinfo2().uordblks - memory;
@@ -326,26 +435,109 @@ scale(unsigned int n_peers, bool print)
     /* Until all candidates work. */
     second(n_peers);
     second(n_peers);
-    schedule_ns = receive_ns = 0;
+    schedule_ns = receive_ns = idle_ns = 0;
     n_rounds = scale_measured(n_peers);
     if (print) {
         printf("%u peers, %"PRIuSIZE" bytes, %u rounds, %lld ns scheduling, "
-               "%lld ns receiving, %lld ns of %d failovers\n", n_peers,
+               "%lld ns receiving, %lld ns of %d failovers, %lld ns of %d "
+               "polls when idle, %lld ns the mutex\n", n_peers,
                memory, n_rounds, schedule_ns, receive_ns, failover_ns,
-               N_FAILOVERS);
+               N_FAILOVERS, idle_ns, N_IDLE_POLLS, longest_hold);
     }
     /* Each interval one round, on the candidates in use. */
     ovs_assert(n_rounds >= n_peers * 9 && n_rounds <= n_peers * 11);
-
-    config.enabled = false;
-    zooroute_thread_start();
-    ovs_assert(!zooroute_set_config(&config));
+    /* The mutex is free after some peers. */
+    ovs_assert(!WATCH || n_holds >= n_peers / ZOOROUTE_PEERS_AT_ONCE);
+    stop();
 }
 
 START_TEST(rounds_and_failovers_of_all_peers)
 {
     /* What scale() asserts. */
     scale(200, false);
+}
+END_TEST
+
+#define N_ASLEEP 130
+
+static struct zooroute_peer *
+get(unsigned int i)
+{
+    struct zooroute_key key = make_key(i);
+
+    return zooroute_find(&key);
+}
+
+/* Returns how many peers are asleep. */
+static unsigned int
+count_asleep(void)
+{
+    unsigned int n = 0;
+
+    for (unsigned int i = 0; i < N_ASLEEP; i++) {
+        n += get(i)->asleep;
+    }
+    return n;
+}
+
+/* Peers that are asleep are but looked at, and miss nothing. */
+START_TEST(asleep)
+{
+    start();
+    create(N_ASLEEP);
+    ck_assert_uint_eq(count_asleep(), 0);
+    second(N_ASLEEP);
+    ck_assert_uint_eq(count_asleep(), 0);
+
+    /* One is slowed by CTL, and one takes colors. */
+    get(1)->peer.slowed = 3;
+    get(2)->peer.peer_caps = ZOO_PROBE_CAP_GBP;
+    get(2)->peer.last_report = zoo_now();
+    advance(61 * SEC);
+    zooroute_poll_use(zoo_now());
+    for (unsigned int i = 0; i < N_ASLEEP; i++) {
+        ck_assert_int_eq(get(i)->peer.state, ZOO_PEER_IDLE);
+    }
+    ck_assert_uint_eq(count_asleep(), N_ASLEEP - 1);
+    ck_assert(!get(1)->asleep);
+    ck_assert(zooroute_takes_colors(&get(2)->key));
+
+    /* The former comes to rest as soon as if it were awake. */
+    advance(SEC);
+    zooroute_poll_use(zoo_now());
+    advance(SEC);
+    zooroute_poll_use(zoo_now());
+    ck_assert_uint_eq(get(1)->peer.slowed, 0);
+    ck_assert_uint_eq(count_asleep(), N_ASLEEP);
+
+    /* The mutex is not even taken for most. */
+    n_holds = 0;
+    watching = true;
+    for (int i = 0; i < 64; i++) {
+        zooroute_poll_use(zoo_now());
+    }
+    watching = false;
+    ck_assert_uint_le(n_holds, 64);
+
+    /* The latter takes them no longer than an hour.  (Check has no room for
+     * one.) */
+    get(2)->peer.last_report -= ZOO_PEER_CONSENT_TIME;
+    for (int i = 0; i < 64; i++) {
+        ck_assert(i || zooroute_takes_colors(&get(2)->key));
+        zooroute_poll_use(zoo_now());
+    }
+    ck_assert(!zooroute_takes_colors(&get(2)->key));
+
+    /* A packet wakes up a peer, all of them all. */
+    use(1);
+    zooroute_poll_use(zoo_now());
+    ck_assert_int_eq(get(0)->peer.state, ZOO_PEER_ACTIVE);
+    ck_assert_uint_eq(count_asleep(), N_ASLEEP - 1);
+    use(N_ASLEEP);
+    zooroute_poll_use(zoo_now());
+    ck_assert_uint_eq(count_asleep(), 0);
+    ck_assert_uint_eq(tick() + tick() + tick(), N_ASLEEP);
+    stop();
 }
 END_TEST
 
@@ -363,5 +555,6 @@ main(int argc, char *argv[])
     Suite *suite = suite_create("peer-scale");
     TCase *tc = unit_case(suite, "peer-scale", 60);
     tcase_add_test(tc, rounds_and_failovers_of_all_peers);
+    tcase_add_test(tc, asleep);
     return unit_run(suite);
 }
