@@ -135,8 +135,8 @@ zoo_rx_limit_throttle(struct zoo_rx_limit *l, unsigned int n)
 }
 
 /* Returns true if 's' is one of those that the fair share is for.  Such a
- * source keeps its place: else it would get full buckets with each new one, and
- * be counted twice. */
+ * source keeps its place: else it would get full buckets with each new one,
+ * and be counted twice. */
 static bool
 is_counted(const struct zoo_rx_limit *l, const struct source *s)
 {

@@ -38,9 +38,9 @@
 #define SILENT_ATTEMPTS 2
 #define SILENT_PROBES 4
 
-/* After so many probes per port no hop is asked again: a long path whose
- * routers all limit their answers would take minutes. */
-#define PLENTY (8 * ATTEMPTS)
+/* After so many probes no hop is asked again: a long path whose routers all
+ * limit their answers would take minutes. */
+#define PLENTY(N_SPORTS) (8 * ATTEMPTS * MAX(N_SPORTS, 32))
 
 /* A caller who comes this much later may send all that has been due since. */
 #define MAX_LATE (SEC / 20)
@@ -287,7 +287,7 @@ end_attempt(struct zoo_trace *trace)
     trace->attempt++;
     if (n == n_probes(trace, trace->field)
         || trace->attempt >= (n ? ATTEMPTS : SILENT_ATTEMPTS)
-        || trace->n_sent >= PLENTY * trace->n_sports) {
+        || trace->n_sent >= PLENTY(trace->n_sports)) {
         next_hop(trace);
     }
 }

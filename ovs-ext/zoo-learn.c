@@ -106,8 +106,7 @@ zoo_learn_take(struct zoo_learn *l, const uint16_t kept[ZOO_N_BUCKETS],
     }
 }
 
-/* Returns the length of the header of a protocol with ports, 0 if 'nw_proto' is
- * of another one. */
+/* Returns the length of the header of 'nw_proto', 0 if that has no ports. */
 static size_t
 l4_header_len(uint8_t nw_proto)
 {
@@ -119,8 +118,8 @@ l4_header_len(uint8_t nw_proto)
 
 /* Sets in 'flow' what flow_hash_5tuple() reads, from 'frame', if it is a plain
  * one, as nearly all are, without the time that flow_extract() takes for the
- * rest.  Returns false if it is not: where one is too short for its headers, or
- * for what they say, flow_extract() decides what that means. */
+ * rest.  Returns false if it is not: where one is too short for its headers,
+ * or for what they say, flow_extract() decides what that means. */
 static bool
 extract_plain(const struct dp_packet *frame, struct flow *flow)
 {
@@ -161,7 +160,8 @@ extract_plain(const struct dp_packet *frame, struct flow *flow)
         return false;
     }
     l4_len = l4_header_len(flow->nw_proto);
-    if (!l4_len || end > size || end < ofs + l4_len || size - end > UINT8_MAX) {
+    if (!l4_len || end < ofs + l4_len || end > size
+        || size - end > UINT8_MAX) {
         return false;
     }
     if (flow->nw_proto == IPPROTO_TCP) {
