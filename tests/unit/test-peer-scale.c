@@ -94,11 +94,14 @@ advance(long long int ns)
 /* The mutex: flow translation may wait for it. */
 
 /* ThreadSanitizer has to see mutexes itself. */
-#if defined __SANITIZE_THREAD__
+#ifdef __SANITIZE_THREAD__
 #define WATCH 0
 #elif defined __has_feature
-#define WATCH !__has_feature(thread_sanitizer)
-#else
+#if __has_feature(thread_sanitizer)
+#define WATCH 0
+#endif
+#endif
+#ifndef WATCH
 #define WATCH 1
 #endif
 
