@@ -47,7 +47,8 @@ struct sender_port {
 struct sender {
     struct hmap_node hmap_node;
     struct ovs_list lru_node;   /* In 'lru', most recently heard last. */
-    struct ovs_list due_node;   /* In 'due' or 'later' if a report is owed. */
+    struct ovs_list due_node;   /* In 'complete', 'due' or 'later' if a report
+                                 * is owed. */
     struct zoo_sender_key key;
     struct zoo_sender_tunnel tunnel;
     long long int heard;
@@ -87,8 +88,10 @@ struct stranger {
 struct zoo_responder {
     struct hmap senders;
     struct ovs_list lru;
-    struct ovs_list due;        /* In order of 'due'. */
-    struct ovs_list later;      /* The same, after refusals. */
+
+    /* Who is owed a report, each list in order of 'due': for a whole round, for
+     * a part of one, and after refusals. */
+    struct ovs_list complete, due, later;
 
     /* A ring, also in that order. */
     struct stranger strangers[ZOO_RESPONDER_MAX_STRANGERS];
@@ -103,6 +106,7 @@ zoo_responder_create(void)
 
     hmap_init(&r->senders);
     ovs_list_init(&r->lru);
+    ovs_list_init(&r->complete);
     ovs_list_init(&r->due);
     ovs_list_init(&r->later);
     r->first_stranger = r->n_strangers = 0;
@@ -304,12 +308,17 @@ owe_report(struct zoo_responder *r, struct sender *s, bool refused,
     ovs_list_push_back(refused ? &r->later : &r->due, &s->due_node);
 }
 
+/* The report of 's' need not wait any longer. */
 static void
 pay_report_now(struct zoo_responder *r, struct sender *s, long long int now)
 {
+    if (s->due <= now) {
+        /* To come later than it was due would be to wait again. */
+        return;
+    }
     s->due = now;
     ovs_list_remove(&s->due_node);
-    ovs_list_push_front(&r->due, &s->due_node);
+    ovs_list_push_back(&r->complete, &s->due_node);
 }
 
 /* Begins or continues the report that answers 'probe'. */
@@ -623,7 +632,7 @@ static struct sender *
 first_due(const struct zoo_responder *r)
 {
     struct sender *first = NULL;
-    const struct ovs_list *lists[] = { &r->due, &r->later };
+    const struct ovs_list *lists[] = { &r->complete, &r->due, &r->later };
 
     for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
         if (!ovs_list_is_empty(lists[i])) {
