@@ -29,6 +29,13 @@
 #define ROUND (ZOO_MAX_CANDIDATES * SEC)
 #define RESERVE ROUND
 
+/* What the queue of a receiver's socket holds at Linux's default size is some
+ * 160 probes, and to wake up its reader takes a while.  So not more than BURST
+ * go out at once, and then no more than one each PACE ns.  Where more than that
+ * are configured, twice that rate, and as many at once as are for 2 ms. */
+#define BURST (3 * ZOO_MAX_CANDIDATES)
+#define PACE (20 * 1000)
+
 /* More is credit enough at any rate, and does not overflow at the highest. */
 #define MAX_ELAPSED (1000 * SEC)
 
@@ -67,8 +74,7 @@ zoo_schedule_remove(struct zoo_schedule *s, struct zoo_schedule_node *node)
 }
 
 /* A hundredth of a second's worth, or one round, and what is kept.  So the full
- * rounds of many peers do not come all at once, which is more than the queue of
- * a receiver's socket holds. */
+ * rounds of many peers do not come all at once. */
 static long long int
 max_credit(const struct zoo_schedule *s)
 {
@@ -149,6 +155,21 @@ zoo_schedule_update(struct zoo_schedule *s, struct zoo_schedule_node *node,
     zoo_schedule_set(s, node, MAX(next, now + MSEC));
 }
 
+/* Returns the time that one probe takes of the pace, ns. */
+static long long int
+get_pace(const struct zoo_schedule *s)
+{
+    return MIN(PACE, SEC / 2 / MAX(s->rate, 1));
+}
+
+/* Returns when a round may go out as far as the pace is concerned. */
+static long long int
+next_paced(const struct zoo_schedule *s)
+{
+    return (s->paced
+            - (MAX(BURST, s->rate / 500) - ZOO_MAX_CANDIDATES) * get_pace(s));
+}
+
 static bool
 has_credit(const struct zoo_schedule *s, bool urgent)
 {
@@ -177,6 +198,8 @@ zoo_schedule_take(struct zoo_schedule *s, enum zoo_budget *budget)
     } else if (!has_credit(s, list == &s->urgent)) {
         s->n_dry++;
         return NULL;
+    } else if (s->refilled < next_paced(s)) {
+        return NULL;
     }
     node = CONTAINER_OF(ovs_list_front(list), struct zoo_schedule_node,
                         list_node);
@@ -194,30 +217,35 @@ zoo_schedule_sent(struct zoo_schedule *s, struct zoo_schedule_node *node,
                   long long int now)
 {
     s->credit -= n * SEC;
+    s->paced = MAX(s->paced, now) + n * get_pace(s);
     /* At least a moment later: what it sends is not sent yet. */
     zoo_schedule_set(s, node, MAX(now + MSEC,
                                   zoo_peer_next(node->peer, params)));
 }
 
-/* Returns when those who wait have credit. */
+/* Returns when those who wait have credit, which is looked at each 'tick', and
+ * may go out. */
 static long long int
-next_turn(const struct zoo_schedule *s)
+next_turn(const struct zoo_schedule *s, long long int tick)
 {
     bool urgent = !ovs_list_is_empty(&s->urgent);
     long long int need = ROUND + (urgent ? 0 : RESERVE);
 
     if (!urgent && ovs_list_is_empty(&s->others)) {
         return LLONG_MAX;
+    } else if (s->credit >= need) {
+        return MAX(s->refilled, next_paced(s));
     }
-    return s->refilled + (s->credit >= need ? 0
-                          : DIV_ROUND_UP(need - s->credit, MAX(s->rate, 1)));
+    return zoo_schedule_tick(s->refilled + DIV_ROUND_UP(need - s->credit,
+                                                        MAX(s->rate, 1)),
+                             tick);
 }
 
 long long int
-zoo_schedule_next(const struct zoo_schedule *s)
+zoo_schedule_next(const struct zoo_schedule *s, long long int tick)
 {
     long long int visit = (heap_is_empty(&s->heap) ? LLONG_MAX
                            : UINT64_MAX - heap_max(&s->heap)->priority);
 
-    return MIN(visit, next_turn(s));
+    return MIN(zoo_schedule_tick(visit, tick), next_turn(s, tick));
 }

@@ -27,15 +27,18 @@
  * and a round's worth of credit is kept for them.  Who waits is still visited
  * when the time of a round is over, and not more often.
  *
- * Rounds that are not urgent come at every other tick only.
+ * Rounds that are not urgent come at every other tick only.  What goes out in a
+ * tick goes at a pace at which the queues of receivers do not overflow.
  *
  * Pure: times (monotonic, ns) are arguments.  Callers serialize access. */
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "heap.h"
 #include "openvswitch/list.h"
+#include "util.h"
 #include "zoo-peer.h"
 
 struct zoo_schedule_node {
@@ -53,6 +56,8 @@ struct zoo_schedule {
     unsigned int rate;              /* Requests per second. */
     long long int credit;           /* Billionths of a request. */
     long long int refilled;         /* When 'credit' was computed, ns. */
+    long long int paced;            /* When all that was sent has had the time
+                                     * that the pace gives it, ns. */
     bool last_urgent;               /* So was the last turn. */
     unsigned int n_dry;             /* How often credit has run out. */
     uint64_t n_delayed;             /* Turns that had to wait for credit. */
@@ -96,7 +101,17 @@ void zoo_schedule_sent(struct zoo_schedule *, struct zoo_schedule_node *,
                        const struct zoo_params *, unsigned int n,
                        long long int now);
 
-/* Returns when there is something to do, LLONG_MAX if never. */
-long long int zoo_schedule_next(const struct zoo_schedule *);
+/* Returns the first multiple of 'tick' that is not before 'due', or 'due' if
+ * that is never. */
+static inline long long int
+zoo_schedule_tick(long long int due, long long int tick)
+{
+    return due < LLONG_MAX - tick ? DIV_ROUND_UP(due, tick) * tick : due;
+}
+
+/* Returns when there is something to do, LLONG_MAX if never.  What is due
+ * between two multiples of 'tick' ns can be done at the second. */
+long long int zoo_schedule_next(const struct zoo_schedule *,
+                                long long int tick);
 
 #endif /* zoo-schedule.h */

@@ -377,27 +377,19 @@ get_tick(void) OVS_REQUIRES(zooroute_mutex)
     return MAX(tick / MSEC, 1) * MSEC;
 }
 
-/* Returns the first tick that is not before 'due'. */
-static long long int
-tick_after(long long int due) OVS_REQUIRES(zooroute_mutex)
-{
-    long long int tick = get_tick();
-
-    return due < LLONG_MAX - tick ? DIV_ROUND_UP(due, tick) * tick : due;
-}
-
 /* Returns when peers are run next. */
 static long long int
 next_peer_run(void) OVS_REQUIRES(zooroute_mutex)
 {
-    return tick_after(zoo_schedule_next(&zooroute_peer_schedule));
+    return zoo_schedule_next(&zooroute_peer_schedule, get_tick());
 }
 
 /* Returns when reports are sent next. */
 static long long int
 next_report(void) OVS_REQUIRES(zooroute_mutex)
 {
-    return tick_after(zoo_responder_next_due(zooroute_responder));
+    return zoo_schedule_tick(zoo_responder_next_due(zooroute_responder),
+                             get_tick());
 }
 
 /* Returns true if there may be more to do at once.  'txs' has room for
@@ -461,7 +453,7 @@ thread_wait(void)
     }
     next = MIN(next, MIN(due, next_peer_run()));
     if (rx_polling) {
-        next = MIN(next, tick_after(zoo_now() + 1));
+        next = MIN(next, zoo_schedule_tick(zoo_now() + 1, get_tick()));
     }
     ovs_mutex_unlock(&zooroute_mutex);
     poll_timer_wait_until((next + MSEC - 1) / MSEC);

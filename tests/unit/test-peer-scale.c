@@ -294,15 +294,15 @@ answer(const struct zooroute_key *key, const struct zoo_probe *request,
     ovs_assert(!netdev_vxlan_pop_header(packet));
 }
 
-/* One tick: all peers that are due are probed and answer. */
+/* All peers that are due are probed and answer.  Returns the number of rounds
+ * sent. */
 static unsigned int
-tick(void)
+run_due(void)
 {
     static struct zooroute_tx txs[MAX_TXS];
     unsigned int n, n_rounds = 0;
     bool all;
 
-    advance(TICK);
     do {
         all = scale_run_peers(txs, &n);
         for (unsigned int i = 0; i < n; i++) {
@@ -312,6 +312,22 @@ tick(void)
         n_rounds += n;
         ovsrcu_quiesce();
     } while (!all);
+    return n_rounds;
+}
+
+/* Lets one tick pass, in which peers are looked at when the schedule says.
+ * Returns the number of rounds sent. */
+static unsigned int
+tick(void)
+{
+    unsigned int n_rounds = 0;
+
+    for (int i = 0; i < TICK / MSEC; i++) {
+        advance(MSEC);
+        if (zoo_schedule_next(&zooroute_peer_schedule, TICK) <= zoo_now()) {
+            n_rounds += run_due();
+        }
+    }
     return n_rounds;
 }
 

@@ -32,6 +32,7 @@
 #define USE_INTERVAL (100 * MSEC)
 #define BATCH 64
 #define N_DEAD 8                /* Candidates of a path that dies. */
+#define AT_ONCE 96              /* Requests that a receiver's queue holds. */
 
 struct member {
     struct zoo_schedule_node node;
@@ -51,6 +52,7 @@ static unsigned int n_members;
 static unsigned int rate;
 static long long int now;
 static uint64_t n_visits, n_requests;
+static unsigned int rounds, requests;           /* In this tick. */
 static unsigned int most_rounds, most_requests; /* In one tick. */
 
 static void
@@ -174,8 +176,30 @@ run_peers(void)
         }
         n_rounds += n;
     } while (n == BATCH);
-    most_rounds = MAX(most_rounds, n_rounds);
-    most_requests = MAX(most_requests, n_requests - requests_before);
+    ck_assert_uint_le(n_requests - requests_before, MAX(AT_ONCE, rate / 500));
+    rounds += n_rounds;
+    requests += n_requests - requests_before;
+    most_rounds = MAX(most_rounds, rounds);
+    most_requests = MAX(most_requests, requests);
+}
+
+/* What is not the schedule's: members' traffic, in the buckets 'used', and
+ * answers. */
+static void
+tick(const bool used[ZOO_N_BUCKETS])
+{
+    rounds = requests = 0;
+    for (unsigned int i = 0; i < n_members; i++) {
+        struct member *m = &members[i];
+
+        if (now % USE_INTERVAL == 0) {
+            zoo_peer_use(&m->peer, used, &sim_defaults, now);
+        }
+        if (m->due && now >= m->due && !m->silent) {
+            answer(m);
+        }
+        note_events(m);
+    }
 }
 
 /* Lets 'duration' pass, with 'n_used' buckets of every member in use. */
@@ -185,19 +209,11 @@ run(long long int duration, unsigned int n_used)
     bool used[ZOO_N_BUCKETS] = { false };
 
     memset(used, true, n_used);
-    for (long long int end = now + duration; now < end; now += TICK) {
-        for (unsigned int i = 0; i < n_members; i++) {
-            struct member *m = &members[i];
-
-            if (now % USE_INTERVAL == 0) {
-                zoo_peer_use(&m->peer, used, &sim_defaults, now);
-            }
-            if (m->due && now >= m->due && !m->silent) {
-                answer(m);
-            }
-            note_events(m);
+    for (long long int end = now + duration; now < end; now += MSEC) {
+        if (now % TICK == 0) {
+            tick(used);
         }
-        if (zoo_schedule_next(&schedule) <= now) {
+        if (zoo_schedule_next(&schedule, TICK) <= now) {
             run_peers();
         }
     }
