@@ -222,7 +222,8 @@ accept_connection(struct vtrace_collector *collector,
 }
 
 /* Returns the IP address in a stream's name, "tcp:IP:PORT" or
- * "tcp:[IP]:PORT", which the caller must free. */
+ * "tcp:[IP]:PORT", which the caller must free; NULL for a Unix socket, whose
+ * name may look like one. */
 static char *
 peer_ip(const struct stream *stream)
 {
@@ -230,8 +231,8 @@ peer_ip(const struct stream *stream)
     const char *start = strchr(name, ':');
     const char *end = strrchr(name, ':');
 
-    if (!start || start == end) {
-        return xstrdup("");
+    if (strncmp(name, "tcp:", 4) || start == end) {
+        return NULL;
     }
     start++;
     if (*start == '[' && end[-1] == ']') {
@@ -306,7 +307,7 @@ identify(struct connection *conn)
             return EACCES;
         }
         name = peer;
-    } else if (!name && strncmp(stream_get_name(conn->stream), "unix", 4)) {
+    } else if (!name) {
         ip = peer_ip(conn->stream);
     }
     if (!collector->find_node(collector->aux, name, ip, &conn->name,
