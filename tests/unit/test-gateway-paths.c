@@ -678,28 +678,19 @@ START_TEST(fragments)
 }
 END_TEST
 
-/* A flood does not take more time than 10,000 a second do. */
+/* A flood does not take more time than 10,000 a second do, and what was saved up:
+ * 1,000, and as many since that was counted.  However fast this machine is. */
 START_TEST(fragments_limited)
 {
+    long long int start = time_msec();
     unsigned int n = 0;
-    long long int start;
 
-    /* What was saved up comes at once. */
-    for (int i = 0; i < 100000; i++) {
-        fragment(30, 0, 1500, 0);
-        if (!n_sent) {
-            break;
-        }
-    }
-    ck_assert_uint_eq(n_sent, 0);
-
-    start = time_msec();
-    for (int i = 0; i < 100000 && time_msec() - start < 200; i++) {
+    for (int i = 0; i < 100000 && time_msec() - start < 400; i++) {
         fragment(30, 0, 1500, 0);
         n += n_sent > 0;
     }
-    ck_assert_uint_ge(n, 1);
-    ck_assert_uint_le(n, (time_msec() - start + 1) * 10);
+    ck_assert_uint_ge(n, 100);
+    ck_assert_uint_le(n, 2000 + (time_msec() - start + 1) * 10);
 }
 END_TEST
 
