@@ -599,6 +599,16 @@ sim_use(struct sim *sim, int side, unsigned int n)
 }
 
 void
+sim_start(struct sim *sim, uint32_t seed, unsigned int n_used)
+{
+    unit_seed(seed);
+    sim_init(sim, 4, &sim_defaults);
+    sim_use(sim, 0, n_used);
+    sim_use(sim, 1, n_used);
+    sim_run(sim, 3 * SEC);
+}
+
+void
 sim_set_loss(struct sim *sim, int from, int path, double loss)
 {
     for (unsigned int k = 0; k < sim->n_paths; k++) {

@@ -134,6 +134,10 @@ struct zoo_sender_key sim_sender(uint32_t i);
 void sim_init(struct sim *, unsigned int n_paths, const struct zoo_params *);
 void sim_destroy(struct sim *);
 
+/* The same for four paths and the defaults, with random numbers from 'seed' on:
+ * tenants of both sides use the first 'n_used' buckets, for 3 s already. */
+void sim_start(struct sim *, uint32_t seed, unsigned int n_used);
+
 /* Lets 'duration' ns pass. */
 void sim_run(struct sim *, long long int duration);
 

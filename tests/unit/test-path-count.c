@@ -34,16 +34,6 @@
 
 static struct sim sim;
 
-static void
-setup_peer(unsigned int n_used)
-{
-    unit_seed(n_used);
-    sim_init(&sim, 4, &sim_defaults);
-    sim_use(&sim, 0, n_used);
-    sim_use(&sim, 1, n_used);
-    sim_run(&sim, 3 * SEC);
-}
-
 /* Returns the set of candidates that take one of 'n' paths. */
 static uint32_t
 on_path(unsigned int path, unsigned int n)
@@ -81,7 +71,7 @@ START_TEST(paths_by_failures)
 {
     uint32_t groups[33];
 
-    setup_peer(4);
+    sim_start(&sim, 4, 4);
     ck_assert_uint_eq(by_failures(groups), 0);
     check_said(NULL, "distinct paths: unknown: no candidate has failed while "
                "others worked, and round trips have not been compared");
@@ -123,7 +113,7 @@ START_TEST(all_fail)
 {
     uint32_t groups[33];
 
-    setup_peer(4);
+    sim_start(&sim, 4, 4);
     sim_set_loss_both(&sim, SIM_ALL_PATHS, 1);
     sim_run(&sim, 10 * SEC);
     ck_assert_uint_eq(by_failures(groups), 0);
@@ -161,7 +151,7 @@ START_TEST(paths_by_round_trips)
     uint32_t groups[33];
 
     for (uint32_t seed = 0; seed < 40; seed++) {
-        setup_peer(4);
+        sim_start(&sim, 4, 4);
         unit_seed(seed);
         sim_set_delay(&sim, MSEC, seed % 2 ? 200 * 1000 : 0);
         compare(&samples, 12 * SEC);
@@ -197,7 +187,7 @@ START_TEST(too_few_rounds)
     struct zoo_path_samples samples;
     uint32_t groups[33];
 
-    setup_peer(4);
+    sim_start(&sim, 4, 4);
     sim.path[0][3].delay += 3 * MSEC;
     sim_run(&sim, 3 * SEC);
     compare(&samples, 5 * SEC);
@@ -213,7 +203,7 @@ START_TEST(paths_by_backends)
     struct zoo_peer *peer = &sim.side[0].peer;
     uint32_t groups[33];
 
-    setup_peer(4);
+    sim_start(&sim, 4, 4);
     ck_assert_uint_eq(zoo_paths_by_backends(peer, groups), 0);
     for (unsigned int i = 0; i < 32; i++) {
         peer->candidates[i].group = 1 + i % 3;

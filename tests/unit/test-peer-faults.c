@@ -35,11 +35,8 @@ static struct sim sim;
 static void
 setup_traffic(uint32_t seed)
 {
-    unit_seed(seed);
-    sim_init(&sim, 4, &sim_defaults);
-    sim_use(&sim, 0, ZOO_N_BUCKETS);
-    sim_use(&sim, 1, ZOO_N_BUCKETS);
-    sim_run(&sim, 3 * SEC + random_range(SEC));
+    sim_start(&sim, seed, ZOO_N_BUCKETS);
+    sim_run(&sim, random_range(SEC));
 }
 
 static bool

@@ -607,16 +607,6 @@ END_TEST
 
 static struct sim sim;
 
-static void
-setup_peer(unsigned int n_used)
-{
-    unit_seed(n_used);
-    sim_init(&sim, 4, &sim_defaults);
-    sim_use(&sim, 0, n_used);
-    sim_use(&sim, 1, n_used);
-    sim_run(&sim, 3 * SEC);
-}
-
 /* Exchanges candidate 'i' for 'sport', and has the simulator, which lets no
  * bucket leave a candidate that works, know of that. */
 static void
@@ -635,7 +625,7 @@ START_TEST(exchange_of_a_candidate)
     const unsigned int i = 7;
     uint8_t owner[ZOO_N_BUCKETS];
 
-    setup_peer(4);
+    sim_start(&sim, 4, 4);
     memcpy(owner, peer->table.owner, sizeof owner);
     ck_assert_uint_eq(zoo_peer_exchangeable(peer), ~UINT32_C(0xf));
     exchange(i, sport);
@@ -664,7 +654,7 @@ START_TEST(exchange_for_a_dead_port)
     struct zoo_peer *peer = &sim.side[0].peer;
     const unsigned int i = 7;
 
-    setup_peer(4);
+    sim_start(&sim, 4, 4);
     sim_set_loss_both(&sim, i % 4, 1);
     exchange(i, 65000);
     for (int k = 0; k < 30; k++) {
@@ -682,7 +672,7 @@ START_TEST(what_may_be_exchanged)
 {
     struct zoo_peer *peer = &sim.side[0].peer;
 
-    setup_peer(4);
+    sim_start(&sim, 4, 4);
     sim_force(&sim, 0, 9, ZOO_FORCED_UP);
     sim_force(&sim, 0, 10, ZOO_FORCED_DOWN);
     ck_assert_uint_eq(zoo_peer_exchangeable(peer),
