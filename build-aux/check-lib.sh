@@ -20,6 +20,9 @@ all_suites="build unit at ovs fuzz system bench"
 known_versions=$(cd "$zoo_repo/patches" && echo *)
 main_version=3.1.0
 
+# How long it may take until benchmarks are skipped, in s, without --full.
+max_seconds=4500
+
 # The files of Open vSwitch's testsuite that test what the patches touch: all
 # of them run on the main version, the others run the first few.
 core_at="tunnel tunnel-push-pop tunnel-push-pop-ipv6 ofp-actions"
@@ -128,83 +131,95 @@ give_back() {
     done
 }
 
-# run_test SUITE NAME SECONDS COMMAND...
-#
-# Runs one test that exits with 0 (passed), 77 (skipped, the reason being the
-# last line of its output) or anything else (failed).  A test of a suite that
-# measures real time is run once more if it fails, since other programs may have
-# had the processors; that it needed it is said.
-run_test() {
-    local suite=$1 name=$2 limit=$3 title status=0 log last first=''
+# Tests that do not have all processors for themselves are started with
+# start_test, as many at a time as there are processors, and finish_tests waits
+# for the last of them; run_test runs one alone.  A test exits with 0 (passed),
+# 77 (skipped, the reason being the last line of its output) or anything else
+# (failed).  One of a suite that measures real time is run once more, alone, if
+# it fails, since other programs may have had the processors; that it needed it
+# is said.
+
+# What finish_one_test must know of a test, by title.
+declare -A test_suite=() test_name=() test_limit=() test_command=() test_first=()
+again=()
+
+# start_one SUITE NAME SECONDS COMMAND...
+start_one() {
+    local title="$1 $2"
+    test_suite[$title]=$1
+    test_name[$title]=$2
+    test_limit[$title]=$3
     shift 3
-    case $name in
-    *"$match"*) ;;
-    *) return 0 ;;
-    esac
-    title="$suite $name"
-    log=$(zoo_log_name "$title")
-    zoo_step "$title" timeout --kill-after=30 "$limit" "$@" || status=$?
-    last=$(tail -n 1 "$log" | tr '\t' ' ')
-    case $suite:$status in
-    system:0 | bench:0 | *:77) ;;
-    system:* | bench:*)
-        first="passed at the second try, the first: $last, see $log"
-        title="$title again"
-        log=$(zoo_log_name "$title")
-        status=0
-        zoo_step "$title" timeout --kill-after=30 "$limit" "$@" || status=$?
-        last=$(tail -n 1 "$log" | tr '\t' ' ')
-        ;;
-    esac
-    record_test "$suite" "$name" "$limit" "$status" "$first"
+    test_command[$title]=${*@Q}
+    zoo_start "$title" timeout --kill-after=30 "${test_limit[$title]}" "$@"
 }
 
-# Records what came of a test, the last step that was reported, whose log is
-# $log and the last line of it $last.
-record_test() {
-    local suite=$1 name=$2 limit=$3 status=$4 first=$5
-    case $status in
-    0) record pass "$suite" "$name" "$zoo_last_seconds" "$first" ;;
-    77) record skip "$suite" "$name" "$zoo_last_seconds" "$last" ;;
-    124 | 137) record fail "$suite" "$name" "$zoo_last_seconds" \
-                   "took more than $limit s, see $log" ;;
-    *) record fail "$suite" "$name" "$zoo_last_seconds" "$last, see $log" ;;
-    esac
-}
-
-# What finish_one_test must know of a test: suite, name and limit by title.
-declare -A started_tests=()
-
-# The same as run_test, for tests that do not measure real time: as many run at
-# a time as there are processors.  finish_tests waits for the last of them.
+# start_test SUITE NAME SECONDS COMMAND...
 start_test() {
-    local suite=$1 name=$2 limit=$3 title="$1 $2"
-    shift 3
-    case $name in
+    case $2 in
     *"$match"*) ;;
     *) return 0 ;;
     esac
     while test ${#zoo_title[@]} -ge "$zoo_cpus"; do
         finish_one_test
     done
-    started_tests[$title]="$suite"$'\t'"$name"$'\t'"$limit"
-    zoo_start "$title" timeout --kill-after=30 "$limit" "$@"
+    start_one "$@"
+}
+
+# run_test SUITE NAME SECONDS COMMAND...
+run_test() {
+    case $2 in
+    *"$match"*) ;;
+    *) return 0 ;;
+    esac
+    finish_tests
+    start_one "$@"
+    finish_tests
 }
 
 finish_one_test() {
-    local status=0 log last suite name limit
+    local status=0 title log last
     zoo_finish_one || status=$?
-    log=$(zoo_log_name "$zoo_last_title")
+    title=$zoo_last_title
+    log=$(zoo_log_name "$title")
     last=$(tail -n 1 "$log" | tr '\t' ' ')
-    IFS=$'\t' read -r suite name limit \
-        <<< "${started_tests[$zoo_last_title]}"
-    record_test "$suite" "$name" "$limit" "$status" ''
+    case ${test_suite[$title]}:$status:$title in
+    *:0:* | *:77:* | *" again") ;;
+    system:* | bench:*)
+        test_first[$title]="passed at the second try, the first: $last, see $log"
+        again+=("$title")
+        return
+        ;;
+    esac
+    record_test "$title" "$status" "$log" "$last"
 }
 
 finish_tests() {
+    local title words
     while test ${#zoo_title[@]} -gt 0; do
         finish_one_test
     done
+    for title in "${again[@]}"; do
+        eval "words=(${test_command[$title]})"
+        test_first["$title again"]=${test_first[$title]}
+        start_one "${test_suite[$title]}" "${test_name[$title]} again" \
+            "${test_limit[$title]}" "${words[@]}"
+        finish_one_test
+    done
+    again=()
+}
+
+# Records what came of a test.
+record_test() {
+    local title=$1 status=$2 log=$3 last=$4 limit=${test_limit[$1]}
+    local what=("${test_suite[$1]}" "${test_name[$1]% again}")
+    case $status in
+    0) record pass "${what[@]}" "$zoo_last_seconds" "${test_first[$title]-}" ;;
+    77) record skip "${what[@]}" "$zoo_last_seconds" "$last" ;;
+    124 | 137) record fail "${what[@]}" "$zoo_last_seconds" \
+                   "took more than $limit s, see $log" ;;
+    *) record fail "${what[@]}" "$zoo_last_seconds" "$last, see $log" ;;
+    esac
 }
 
 skip_test() {
@@ -365,52 +380,67 @@ suite_unit() {
     finish_tests
 }
 
-# run_at SUITE BUILD FILE...
+# start_at SUITE BUILD FILE...
 #
 # Runs tests of Open vSwitch's testsuite.  Most of their time is spent waiting,
-# so that there can be more of them at a time than there are processors.
-run_at() {
-    local suite=$1 build=$2 dir title
+# so that there can be more of them at a time than there are processors, and two
+# builds' at a time.
+start_at() {
+    local suite=$1 build=$2 dir
     shift 2
     need_build "$suite" "$build" || return 0
+    while test ${#zoo_title[@]} -ge 2; do
+        finish_one_at
+    done
     dir=$(version_dir "$build")
-    title="$suite $build"
-    zoo_step "$title" env ASAN_OPTIONS=detect_leaks=1 \
+    zoo_start "$suite $build" env ASAN_OPTIONS=detect_leaks=1 \
         "$zoo_repo/build-aux/run-at" \
         --tree "$(ovs_tree "$build")" --stock "$dir/stock-${build%%-*}" \
         --results "$results" --logs "$zoo_logs" --suite "$suite" \
-        --label "$build" --match "$match" --jobs $((zoo_cpus * 4)) "$@" \
-        && return 0
+        --label "$build" --match "$match" --jobs $((zoo_cpus * 4)) "$@"
+}
+
+finish_one_at() {
+    zoo_finish_one && return 0
+    local suite=${zoo_last_title% *} build=${zoo_last_title#* }
     # Tests that failed are recorded; anything else failed as a whole.
     grep -q "^fail"$'\t'"$suite"$'\t'"$build: " "$results" \
         || record fail "$suite" "$build" 0 \
-               "$(tail -n 1 "$(zoo_log_name "$title")")"
+               "$(tail -n 1 "$(zoo_log_name "$zoo_last_title")")"
 }
 
+finish_at() {
+    while test ${#zoo_title[@]} -gt 0; do
+        finish_one_at
+    done
+}
+
+# The build that takes longest comes first.
 suite_at() {
     local version
+    start_at at "$one-asan" ours
     for version in $versions; do
-        run_at at "$version" ours
+        start_at at "$version" ours
     done
-    run_at at "$one-asan" ours
-    run_at at "$one-dpdk" ours
+    start_at at "$one-dpdk" ours
+    finish_at
 }
 
 suite_ovs() {
     local version
+    # shellcheck disable=SC2086 # Lists.
     for version in $versions; do
         if test "$mode" = full; then
-            run_at ovs "$version" all
+            start_at ovs "$version" all
         elif test "$version" = "$one"; then
-            # shellcheck disable=SC2086 # A list.
-            run_at ovs "$version" $touched_at
+            start_at ovs "$version" $touched_at
         else
-            # shellcheck disable=SC2086
-            run_at ovs "$version" $core_at
+            start_at ovs "$version" $core_at
         fi
     done
     # shellcheck disable=SC2086
-    run_at ovs "$one-asan" $core_at
+    start_at ovs "$one-asan" $core_at
+    finish_at
 }
 
 # What libFuzzer finds is not to be taken for a test that is skipped, as its own
@@ -425,7 +455,7 @@ suite_fuzz() {
         dir=$scratch/$name
         mkdir -p "$dir"
         start_test fuzz "$name" 120 "$(version_dir "$one")/tests/fuzz/$name" \
-            -max_total_time=20 -timeout=10 -rss_limit_mb=1024 \
+            -max_total_time=10 -timeout=10 -rss_limit_mb=1024 \
             -print_final_stats=1 -error_exitcode=1 \
             -artifact_prefix="$zoo_logs/$name-" \
             "$dir" "$zoo_repo/tests/fuzz/corpus/${name#fuzz-}"
@@ -433,18 +463,19 @@ suite_fuzz() {
     finish_tests
 }
 
-# run_executable SUITE FILE SECONDS [ARGUMENT...]
+# start_executable START SUITE FILE SECONDS [ARGUMENT...]
 #
-# Runs a test of tests/SUITE with the builds in its environment.
-run_executable() {
-    local suite=$1 test=$2 limit=$3 name
-    shift 3
+# Runs a test of tests/SUITE with the builds in its environment by START, that
+# is start_test or run_test.
+start_executable() {
+    local start=$1 suite=$2 test=$3 limit=$4 name
+    shift 4
     name=$(basename "$test")
     if grep -q '^# needs: root' "$test" && test "$(id -u)" != 0; then
         skip_test "$suite" "$name" "needs root"
         return 0
     fi
-    run_test "$suite" "$name" "$(limit_of "$test" "$limit")" \
+    "$start" "$suite" "$name" "$(limit_of "$test" "$limit")" \
         env ZOO_OVS="$(ovs_tree "$one")" \
             ZOO_STOCK="$(version_dir "$one")/stock-$one" \
             ZOO_TOOLS="$(version_dir "$one")/tests" \
@@ -455,31 +486,73 @@ executables() {
     find "$zoo_repo/tests/$1" -maxdepth 1 -type f -perm -u+x 2>/dev/null | sort
 }
 
+is_alone() {
+    sed -n '1,40p' "$1" | grep -q '^# alone: '
+}
+
+longest_first() {
+    local test
+    while read -r test; do
+        echo "$(limit_of "$test" 300) $test"
+    done | sort -k 1,1nr -k 2 | cut -d ' ' -f 2-
+}
+
 # What configure, make and make install promise.
 suite_build() {
     local test
     need_build build "$one" || return 0
     for test in $(executables build); do
-        run_executable build "$test" 600
+        start_executable run_test build "$test" 600
     done
+}
+
+# run_tests SUITE
+#
+# Runs the tests of tests/SUITE.  Those that measure times, or load all
+# processors, say "alone: WHY" in a comment; of the others two run at a time,
+# those that may take longest first.
+run_tests() {
+    local suite=$1 test
+    need_build "$suite" "$one" && need_build "$suite" "$one-stock" || return 0
+    for test in $("${suite}_tests" | longest_first); do
+        is_alone "$test" || start_in_time start_test "$suite" "$test"
+    done
+    finish_tests
+    for test in $("${suite}_tests"); do
+        ! is_alone "$test" || start_in_time run_test "$suite" "$test"
+    done
+}
+
+# On a machine on which all this takes longer than continuous integration waits,
+# the last benchmarks are skipped.
+start_in_time() {
+    if test "$2" = bench && test "$mode" != full \
+            && test $SECONDS -gt $max_seconds; then
+        skip_test bench "$(basename "$3")" \
+            "$((max_seconds / 60)) minutes are over: use --only bench"
+        return 0
+    fi
+    # shellcheck disable=SC2046 # Several words.
+    start_executable "$1" "$2" "$3" 300 \
+        $(sed -n 's/^# check://p' "$3" | head -n 1)
 }
 
 suite_system() {
-    local test
-    need_build system "$one" && need_build system "$one-stock" || return 0
-    for test in $(executables system); do
-        run_executable system "$test" 300
-    done
+    run_tests system
+}
+
+system_tests() {
+    executables system
+}
+
+suite_bench() {
+    run_tests bench
 }
 
 # A benchmark runs here if a comment "check: ARGUMENTS" says how.
-suite_bench() {
-    local test arguments
-    need_build bench "$one" && need_build bench "$one-stock" || return 0
+bench_tests() {
+    local test
     for test in $(executables bench); do
-        if arguments=$(grep -m 1 '^# check:' "$test"); then
-            # shellcheck disable=SC2086 # Several words.
-            run_executable bench "$test" 300 ${arguments#*:}
-        fi
+        ! grep -q '^# check:' "$test" || echo "$test"
     done
 }
