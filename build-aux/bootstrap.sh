@@ -18,7 +18,8 @@
 # of the repository and zoo_logs to a directory first.
 #
 #   zoo_install GROUP...        packages of build-aux/packages
-#   zoo_step TITLE COMMAND...   run, log, show; returns the command's status
+#   zoo_step TITLE COMMAND...   run alone, log, show; returns the command's
+#                               status
 #   zoo_start TITLE COMMAND..., zoo_finish_all
 #                               the same, several at a time
 #   zoo_build DIR [--stock] [CONFIGURE-ARGUMENT...]
@@ -69,9 +70,33 @@ zoo_report() {
     return "$status"
 }
 
+# On a terminal, shows how long the running steps take until one of them ends.
+zoo_show_running() {
+    local pid oldest more
+    test -t 1 || return 0
+    while :; do
+        oldest=
+        for pid in "${!zoo_title[@]}"; do
+            if ! kill -0 "$pid" 2>/dev/null; then
+                printf '\033[K'
+                return
+            fi
+            test "$oldest" && test "$oldest" -lt "$pid" || oldest=$pid
+        done
+        more=
+        test ${#zoo_title[@]} = 1 || more="  and $((${#zoo_title[@]} - 1)) more"
+        printf '%7s  %-44s %7s%s\r' \
+            "$(zoo_elapsed $((SECONDS - zoo_begin)))" \
+            "${zoo_title[$oldest]}" \
+            "$(zoo_elapsed $((SECONDS - zoo_since[$oldest])))" "$more"
+        sleep 0.2
+    done
+}
+
 # Waits for the first of the running steps to end.
 zoo_finish_one() {
     local pid status=0
+    zoo_show_running
     wait -n -p pid "${!zoo_title[@]}" || status=$?
     zoo_report "$pid" $status
 }
@@ -85,19 +110,8 @@ zoo_finish_all() {
 }
 
 zoo_step() {
-    local title=$1 pid status=0
     zoo_start "$@"
-    pid=$zoo_pid
-    if test -t 1; then
-        while kill -0 "$pid" 2>/dev/null; do
-            printf '%7s  %-44s %7s\r' \
-                "$(zoo_elapsed $((SECONDS - zoo_begin)))" "$title" \
-                "$(zoo_elapsed $((SECONDS - zoo_since[$pid])))"
-            sleep 0.2
-        done
-    fi
-    wait "$pid" || status=$?
-    zoo_report "$pid" $status
+    zoo_finish_one
 }
 
 zoo_cleanup() {
