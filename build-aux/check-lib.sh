@@ -277,7 +277,9 @@ build_one() {
     *-asan) zoo_build "$dir" --enable-asan CC=clang "$@" \
                 && zoo_make_quiet unit ;;
     *-dpdk) zoo_build "$dir" --with-dpdk "$@" ;;
-    *) zoo_build "$dir" "$@" && zoo_make_quiet unit tools fuzz ;;
+    "$(version_dir "$one")") zoo_build "$dir" "$@" \
+                                 && zoo_make_quiet unit tools fuzz ;;
+    *) zoo_build "$dir" "$@" ;;
     esac
 }
 
